@@ -1,0 +1,113 @@
+//! What the named router says, with its reasons: for people, in `ddn resolve` and in support.
+
+use nearest::{Choice, Edge};
+
+use super::{NameError, Names, Resolution, resolve};
+
+/// A resolution and how it came about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The name as it was given.
+    pub input: String,
+    /// The answer.
+    pub resolution: Resolution,
+    /// Which edge should serve the content, with the reason for each; `None` if there is no content to serve.
+    pub edges: Option<Choice>,
+    /// The reasons, one line each, in the order in which they were found.
+    pub steps: Vec<String>,
+}
+
+/// Resolves `input` and explains it, with the edges that this node knows of.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn explain(names: &dyn Names, input: &str, edges: &[Edge]) -> Result<Explanation, NameError> {
+    let resolution = resolve(names, input)?;
+    let choice = choice(&resolution, edges);
+    let mut steps = name_steps(names, input, &resolution);
+    steps.extend(choice.iter().flat_map(edge_steps));
+    Ok(Explanation {
+        input: input.into(),
+        resolution,
+        edges: choice,
+        steps,
+    })
+}
+
+/// The edges ranked for the content that was found.
+fn choice(resolution: &Resolution, edges: &[Edge]) -> Option<Choice> {
+    let Resolution::Found { records, .. } = resolution else {
+        return None;
+    };
+    let content = records.content.as_ref()?;
+    Some(nearest::choose(&content.0.to_bytes(), edges))
+}
+
+fn name_steps(names: &dyn Names, input: &str, resolution: &Resolution) -> Vec<String> {
+    let tld = names.tld();
+    match resolution {
+        Resolution::Foreign => {
+            vec![format!(
+                "{input:?} does not end with `.{tld}`: it is no name of this chain"
+            )]
+        }
+        Resolution::Absent { name, ttl } => vec![
+            format!("`{name}` is a name of this chain"),
+            format!(
+                "at height {} nobody holds it or its owner has no such undername; valid for {ttl} s",
+                names.height()
+            ),
+        ],
+        Resolution::Found {
+            name,
+            under,
+            label,
+            records,
+            height,
+            changed,
+            expires,
+            ..
+        } => {
+            let mut steps = vec![
+                format!("`{name}` is a name of this chain"),
+                format!(
+                    "at height {height} `{label}.{tld}` is held, last changed at {changed}, expires at {expires}"
+                ),
+            ];
+            if !under.is_empty() {
+                steps.push(format!("its owner's record set has the undername `{under}`"));
+            }
+            steps.push(match &records.content {
+                Some(content) => format!("its content is {}", content.0),
+                None => "it points to no content".into(),
+            });
+            steps
+        }
+    }
+}
+
+fn edge_steps(choice: &Choice) -> Vec<String> {
+    if choice.ranked.is_empty() {
+        return vec!["this node knows of no edge".into()];
+    }
+    let line = |verdict: &nearest::Verdict| {
+        let Edge {
+            id,
+            rtt_us,
+            capacity,
+            inflight,
+            ..
+        } = verdict.edge;
+        format!(
+            "edge {}, {rtt_us} µs away, {inflight} of {capacity} in hand: {}",
+            short(&id),
+            verdict.why
+        )
+    };
+    choice.ranked.iter().map(line).collect()
+}
+
+/// The first bytes of an edge's id in hex, enough to tell edges apart.
+fn short(id: &nearest::EdgeId) -> String {
+    id[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,150 @@
+//! Names as people write them: upper case, Unicode, a final dot; and what exactly is wrong with those that are none.
+
+use idna::AsciiDenyList;
+use idna::uts46::{DnsLength, Hyphens, Uts46};
+use ledger::{Label, NamePath};
+
+use super::NamesError;
+
+/// Longer input is refused unread: the longest name has 253 characters, and each takes at most 4 bytes.
+const INPUT_BYTES_MAX: usize = 1_024;
+
+/// The full stops of UTS #46, section 2.3.
+const STOPS: [char; 4] = ['.', '\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
+/// Why a name cannot be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing was given.
+    #[error("the name is empty; give one such as `alice.{tld}`")]
+    Empty {
+        /// The chain's TLD.
+        tld: String,
+    },
+    /// It is longer than any name.
+    #[error("the name is {bytes} bytes long, a name has at most 253 characters")]
+    TooLong {
+        /// Its length as given.
+        bytes: usize,
+    },
+    /// The TLD alone.
+    #[error("`{tld}` is the top-level domain; put a name before it, such as `alice.{tld}`")]
+    Bare {
+        /// The chain's TLD.
+        tld: String,
+    },
+    /// A label has characters that IDNA does not allow, or an `xn--` label is not the form of any Unicode label.
+    #[error("name {input:?}: {label:?} is not a valid internationalised label (IDNA, UTS #46)")]
+    Idna {
+        /// The name as given.
+        input: String,
+        /// The label; the whole name if only the combination of labels is wrong.
+        label: String,
+    },
+    /// A label breaks a rule of the ledger.
+    #[error("name {input:?}: label {label:?}: {reason}")]
+    Label {
+        /// The name as given.
+        input: String,
+        /// The label, after IDNA.
+        label: String,
+        /// The rule.
+        reason: String,
+    },
+    /// The name as a whole breaks a rule of the ledger.
+    #[error("name {input:?}: {reason}")]
+    Malformed {
+        /// The name as given.
+        input: String,
+        /// The rule.
+        reason: String,
+    },
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] NamesError),
+}
+
+impl NameError {
+    /// Whether the input is at fault, rather than the node.
+    #[must_use]
+    pub fn is_input(&self) -> bool {
+        !matches!(self, Self::State(_))
+    }
+}
+
+/// A name in its only form.
+pub enum Spelling {
+    /// Below the chain's TLD.
+    Ours(NamePath),
+    /// Of another naming system.
+    Foreign,
+}
+
+/// Reads a name.
+pub fn spell(input: &str, tld: &str) -> Result<Spelling, NameError> {
+    if input.len() > INPUT_BYTES_MAX {
+        return Err(NameError::TooLong { bytes: input.len() });
+    }
+    if input.is_empty() {
+        return Err(NameError::Empty { tld: tld.into() });
+    }
+    let ascii = to_ascii(input).ok_or_else(|| idna_fault(input))?;
+    let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
+    if ascii == tld {
+        return Err(NameError::Bare { tld: tld.into() });
+    }
+    let Some(below) = ascii.strip_suffix(tld).and_then(|rest| rest.strip_suffix('.')) else {
+        return Ok(Spelling::Foreign);
+    };
+    if let Some((label, reason)) = below.split('.').find_map(label_fault) {
+        return Err(NameError::Label {
+            input: input.into(),
+            label,
+            reason,
+        });
+    }
+    NamePath::parse(ascii, tld)
+        .map(Spelling::Ours)
+        .map_err(|error| malformed(input, &error))
+}
+
+/// Maps to lower-case ASCII; which characters a label may have is the ledger's rule, not decided here.
+fn to_ascii(text: &str) -> Option<String> {
+    let mapped = Uts46::new().to_ascii(
+        text.as_bytes(),
+        AsciiDenyList::EMPTY,
+        Hyphens::Allow,
+        DnsLength::Ignore,
+    );
+    mapped.ok().map(String::from)
+}
+
+fn idna_fault(input: &str) -> NameError {
+    let label = input
+        .split(STOPS)
+        .find(|label| to_ascii(label).is_none())
+        .unwrap_or(input);
+    NameError::Idna {
+        input: input.into(),
+        label: label.into(),
+    }
+}
+
+fn label_fault(label: &str) -> Option<(String, String)> {
+    match Label::parse(label) {
+        Ok(_) => None,
+        Err(ledger::Error::Name { name, reason }) => Some((name, reason)),
+        Err(other) => Some((label.into(), other.to_string())),
+    }
+}
+
+fn malformed(input: &str, error: &ledger::Error) -> NameError {
+    let reason = match error {
+        ledger::Error::Name { reason, .. } => reason.clone(),
+        other => other.to_string(),
+    };
+    NameError::Malformed {
+        input: input.into(),
+        reason,
+    }
+}

@@ -1,0 +1,136 @@
+//! What the DNS server counts. Label values come from small fixed sets, never from a packet's bytes.
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The counters of one server; clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Replies by transport, type asked and response code.
+    pub replies: Family<ReplyLabels, Counter>,
+    /// Packets that got no reply.
+    pub dropped: Family<DropLabels, Counter>,
+    /// Replies over UDP that were cut, with TC set.
+    pub truncated: Counter,
+    /// Time to make a reply, in seconds, without the network.
+    pub answer_seconds: Histogram,
+    /// Open TCP connections.
+    pub tcp_connections: Gauge,
+    /// TCP connections closed at once because of `dns.tcp_connections` or `dns.tcp_connections_per_source`.
+    pub tcp_refused: Counter,
+}
+
+/// The labels of a reply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReplyLabels {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The type that was asked, `other` for the rare ones, `none` if the question could not be read.
+    pub kind: &'static str,
+    /// The response code.
+    pub code: &'static str,
+}
+
+/// The label of a packet without reply.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DropLabels {
+    /// `short`, `reply`, `unanswerable` or `send`.
+    pub reason: &'static str,
+}
+
+/// How a question came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A datagram: the reply is limited to what the asker takes.
+    Udp,
+    /// A stream: the reply is limited to 64 KiB.
+    Tcp,
+}
+
+impl Transport {
+    /// The label's value.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers the counters under the prefix `dns`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            replies: Family::default(),
+            dropped: Family::default(),
+            truncated: Counter::default(),
+            answer_seconds: Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5]),
+            tcp_connections: Gauge::default(),
+            tcp_refused: Counter::default(),
+        };
+        let dns = registry.sub_registry_with_prefix("dns");
+        dns.register("replies", "Replies sent", metrics.replies.clone());
+        dns.register("dropped", "Packets without reply", metrics.dropped.clone());
+        dns.register("truncated", "Replies cut to fit UDP", metrics.truncated.clone());
+        dns.register(
+            "answer_seconds",
+            "Time to make a reply",
+            metrics.answer_seconds.clone(),
+        );
+        dns.register(
+            "tcp_connections",
+            "Open TCP connections",
+            metrics.tcp_connections.clone(),
+        );
+        dns.register(
+            "tcp_refused",
+            "TCP connections over the bound",
+            metrics.tcp_refused.clone(),
+        );
+        metrics
+    }
+
+    /// Counts a packet that gets no reply.
+    pub fn dropped(&self, reason: &'static str) {
+        self.dropped.get_or_create(&DropLabels { reason }).inc();
+    }
+}
+
+/// The label for a type asked.
+#[must_use]
+pub fn kind(asked: Option<RecordType>) -> &'static str {
+    match asked {
+        None => "none",
+        Some(RecordType::A) => "a",
+        Some(RecordType::AAAA) => "aaaa",
+        Some(RecordType::ANY) => "any",
+        Some(RecordType::CNAME) => "cname",
+        Some(RecordType::HTTPS) => "https",
+        Some(RecordType::NS) => "ns",
+        Some(RecordType::SOA) => "soa",
+        Some(RecordType::TXT) => "txt",
+        Some(_) => "other",
+    }
+}
+
+/// The label for a response code; we send no others.
+#[must_use]
+pub fn code(code: ResponseCode) -> &'static str {
+    match code {
+        ResponseCode::NoError => "noerror",
+        ResponseCode::FormErr => "formerr",
+        ResponseCode::ServFail => "servfail",
+        ResponseCode::NXDomain => "nxdomain",
+        ResponseCode::NotImp => "notimp",
+        ResponseCode::Refused => "refused",
+        ResponseCode::BADVERS => "badvers",
+        _ => "other",
+    }
+}

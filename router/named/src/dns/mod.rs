@@ -1,0 +1,146 @@
+//! An authoritative DNS server over the ledger's names, on UDP and TCP.
+//!
+//! It serves the chain's TLD and any alias zones, and nothing else: it is no resolver, so foreign names are refused.
+//! [`answer`] is the protocol, pure apart from reading names; [`zone`] says what exists; [`message`] reads and writes
+//! packets; [`udp`] and [`tcp`] move them.
+//!
+//! * No packet stops it: what cannot be read gets FORMERR, or nothing if it has no header or is a reply itself.
+//! * Memory is bounded: one buffer for each UDP worker, a bounded number of TCP connections with one message each; the
+//!   queue in front of them is the system's socket buffer.
+//! * Reading the ledger's state may touch a disk, so replies are made on the blocking threads of the runtime.
+
+pub mod answer;
+pub mod message;
+pub mod metrics;
+pub mod zone;
+
+mod listen;
+mod tcp;
+mod udp;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::Error;
+use crate::dap::{ABSENT_TTL_SECONDS, Names};
+use answer::Responder;
+use metrics::Metrics;
+use zone::Zones;
+
+/// The settings of the DNS server, section `dns` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen, over UDP and TCP alike. Port 0 takes one that is free for both.
+    pub listen: SocketAddr,
+    /// The name servers of our zones, at least one; the first is the primary in the SOA.
+    pub name_servers: Vec<NameServer>,
+    /// Where readers are sent for a name with content and without addresses of its own.
+    pub edges: Vec<IpAddr>,
+    /// Domains of the public DNS under which the chain's names are served too: with `ddn.example`,
+    /// `alice.ddn.example` is `alice.ddn`.
+    pub alias_zones: Vec<String>,
+    /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds.
+    pub ttl: u32,
+    /// The most TCP connections open at once. Each holds at most two messages of 64 KiB.
+    pub tcp_connections: usize,
+    /// The most of them from one address, so that nobody takes all.
+    pub tcp_connections_per_source: usize,
+    /// A TCP connection is closed when no whole question came, or no reply went, for this long (RFC 7766, section
+    /// 6.2.3, asks for a few seconds).
+    pub tcp_idle: Duration,
+}
+
+/// A name server of our zones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameServer {
+    /// Its host name. Inside one of our zones, it takes precedence over a ledger name.
+    pub host: String,
+    /// Its addresses, which are served if the host name lies in one of our zones.
+    pub addresses: Vec<IpAddr>,
+}
+
+impl Default for Config {
+    /// A node for its own machine: everything on loopback.
+    fn default() -> Self {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            listen: SocketAddr::new(loopback, 5300),
+            name_servers: vec![NameServer {
+                host: "localhost".into(),
+                addresses: vec![loopback],
+            }],
+            edges: vec![loopback],
+            alias_zones: Vec::new(),
+            ttl: ABSENT_TTL_SECONDS,
+            tcp_connections: 256,
+            tcp_connections_per_source: 32,
+            tcp_idle: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A running server. Dropping it stops it at once; [`DnsServer::shutdown`] lets replies in hand go out.
+pub struct DnsServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl DnsServer {
+    /// Binds UDP and TCP on one port and serves until it is shut down. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a bad host or zone name, [`Error::Listen`] if the address cannot be had.
+    pub async fn bind(config: Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
+        let zones = Zones::new(&config, names.tld())?;
+        let (udp, tcp) = listen::bind(config.listen).await?;
+        let address = tcp
+            .local_addr()
+            .map_err(|source| listen::failed(config.listen, "TCP", source))?;
+        let responder = Arc::new(Responder::new(zones, names, Metrics::register(registry)));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        udp::spawn(&tasks, &stop, udp, &responder);
+        tasks.spawn(tcp::serve(
+            tcp,
+            responder,
+            tcp::Limits::from(&config),
+            tasks.clone(),
+            stop.clone(),
+        ));
+        tasks.close();
+        tracing::info!(%address, "DNS server is listening");
+        Ok(Self { address, stop, tasks })
+    }
+
+    /// The address in use, the same for UDP and TCP.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops listening and waits until the replies in hand have gone.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for DnsServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for DnsServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DnsServer")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}

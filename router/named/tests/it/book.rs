@@ -1,0 +1,105 @@
+//! Names held in memory, and a server over them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use cid::Cid;
+use ledger::{Address, Label, Link, NameEntry, Records};
+use named::dap::{Names, NamesError};
+use named::dns::{Config, DnsServer};
+use prometheus_client::registry::Registry;
+
+/// Content of the tests.
+pub const SITE: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+
+/// The height at which a name of [`Book::hold`] expires.
+pub const EXPIRES: u64 = 1_000;
+
+/// A ledger's names: what the state says, at a height that the test sets.
+#[derive(Default)]
+pub struct Book {
+    entries: RwLock<BTreeMap<Label, NameEntry>>,
+    height: AtomicU64,
+    broken: AtomicBool,
+}
+
+impl Names for Book {
+    fn tld(&self) -> &str {
+        "ddn"
+    }
+
+    fn height(&self) -> u64 {
+        self.height.load(Ordering::SeqCst)
+    }
+
+    fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(NamesError::new("the disk is gone"));
+        }
+        Ok(self
+            .entries
+            .read()
+            .expect("no panic holds it")
+            .get(label)
+            .cloned())
+    }
+}
+
+impl Book {
+    /// An empty book at height 7.
+    pub fn new() -> Arc<Self> {
+        let book = Self::default();
+        book.at(7);
+        Arc::new(book)
+    }
+
+    pub fn at(&self, height: u64) {
+        self.height.store(height, Ordering::SeqCst);
+    }
+
+    pub fn break_disk(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
+    /// Sets the whole record set of a label: pairs of undername and records.
+    pub fn hold<const N: usize>(&self, label: &str, records: [(&str, Records); N]) {
+        let entry = NameEntry {
+            owner: Address::from_bytes([9; 20]),
+            registered: 3,
+            committed: 2,
+            expires: EXPIRES,
+            seq: 1,
+            changed: 5,
+            records: records
+                .into_iter()
+                .map(|(under, records)| (under.into(), records))
+                .collect(),
+        };
+        let label = Label::parse(label).expect("a label of the test");
+        self.entries
+            .write()
+            .expect("no panic holds it")
+            .insert(label, entry);
+    }
+}
+
+/// Records that point to [`SITE`].
+pub fn site() -> Records {
+    Records::to_content(Link(SITE.parse::<Cid>().expect("a CID")))
+}
+
+/// A configuration on a free port of loopback.
+pub fn config() -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        ..Config::default()
+    }
+}
+
+/// A server over `book`.
+pub async fn serve(config: Config, book: &Arc<Book>) -> DnsServer {
+    DnsServer::bind(config, book.clone(), &mut Registry::default())
+        .await
+        .expect("a free port")
+}

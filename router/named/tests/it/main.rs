@@ -1,0 +1,10 @@
+//! The named router against real sockets and hand-made packets.
+
+mod answers;
+mod book;
+mod dap;
+mod dig;
+mod fuzz;
+mod listening;
+mod protocol;
+mod wire;
