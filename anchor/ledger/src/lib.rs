@@ -1,1 +1,49 @@
-//! .
+//! What the ledger means: keys, amounts, names, assets, transactions, the state transition, certificates, proofs.
+//!
+//! Everything here is pure: no clock, no disk, no sockets, no task runtime, no consensus engine. Time, state and
+//! randomness come in as arguments, so every node that is given the same input comes to the same result, and a light
+//! client can link this crate alone.
+//!
+//! Invariants:
+//! * The sum of all balances and pools equals the supply of the genesis, after every block.
+//! * A transaction that is refused leaves the state exactly as it was.
+//! * What does not re-encode to the same bytes is not decoded: one meaning, one encoding, one CID.
+//! * Every signature covers a domain tag and the chain id.
+
+mod amount;
+mod audit;
+mod block;
+mod bundle;
+mod certificate;
+mod codec;
+mod error;
+mod genesis;
+mod hash;
+mod keys;
+mod name;
+mod proposer;
+mod records;
+mod state;
+mod transition;
+mod tx;
+mod validators;
+
+pub use amount::{Amount, COIN};
+pub use audit::{Audit, audit};
+pub use block::{Block, Body, Header};
+pub use bundle::{Bundle, MAX_BUNDLE_BYTES, SetChange, StateProof, Verified, verify};
+pub use certificate::{Certificate, VoteKind, vote_bytes};
+pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, encode};
+pub use error::Error;
+pub use genesis::{Balance, Faucet, Genesis, GenesisDelegate, MAX_BLOCK_BYTES, Preset, Rent};
+pub use hash::Hash;
+pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
+pub use name::{Label, NamePath};
+pub use proposer::proposer;
+pub use records::Records;
+pub use state::{
+    Account, Asset, AssetMeta, CommitEntry, MemoryState, NameEntry, Ownership, State, StateError, key,
+};
+pub use transition::{Refusal, Transition};
+pub use tx::{Action, Kind, MAX_TX_BYTES, Tx, TxBody};
+pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

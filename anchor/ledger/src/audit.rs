@@ -1,0 +1,80 @@
+//! Conservation: every coin of the supply is somewhere, and none is anywhere twice.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::amount::Amount;
+use crate::codec::decode;
+use crate::error::Error;
+use crate::genesis::Genesis;
+use crate::state::{Account, key, show_key};
+
+/// What an audit of the whole state found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// What the genesis says there is.
+    pub supply: Amount,
+    /// What accounts and pools hold together.
+    pub accounted: Amount,
+    /// How many accounts there are.
+    pub accounts: u64,
+}
+
+impl Audit {
+    /// Whether the two are equal.
+    pub fn holds(&self) -> bool {
+        self.supply == self.accounted
+    }
+}
+
+/// Adds up every account and pool. `entries` is the whole state, in any order; entries without coins are passed over.
+///
+/// # Errors
+/// If an entry does not decode, the sum does not fit in 64 bits, or the state's own supply is not the genesis' one.
+pub fn audit(
+    entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
+    genesis: &Genesis,
+) -> Result<Audit, Error> {
+    let mut found = Audit {
+        supply: genesis.supply,
+        accounted: Amount::ZERO,
+        accounts: 0,
+    };
+    for (key, value) in entries {
+        let amount = if key.starts_with(key::ACCOUNTS) {
+            found.accounts += 1;
+            entry::<Account>(&key, &value)?.balance
+        } else if key.starts_with(key::POOLS) {
+            entry::<Amount>(&key, &value)?
+        } else if key == key::supply() {
+            check_supply(&key, entry(&key, &value)?, genesis)?;
+            Amount::ZERO
+        } else {
+            Amount::ZERO
+        };
+        let sum = found.accounted.checked_add(amount);
+        found.accounted = sum.ok_or_else(|| bad(&key, "the sum does not fit in 64 bits".into()))?;
+    }
+    Ok(found)
+}
+
+fn check_supply(key: &[u8], stated: Amount, genesis: &Genesis) -> Result<(), Error> {
+    if stated == genesis.supply {
+        return Ok(());
+    }
+    Err(bad(
+        key,
+        format!("the state says {stated}, the genesis {}", genesis.supply),
+    ))
+}
+
+fn entry<T: Serialize + DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<T, Error> {
+    decode(value).map_err(|e| bad(key, e.to_string()))
+}
+
+fn bad(key: &[u8], reason: String) -> Error {
+    Error::Audit {
+        key: show_key(key),
+        reason,
+    }
+}

@@ -1,0 +1,190 @@
+//! The genesis: a chain's rules and its first state, fixed for ever.
+
+mod json;
+mod presets;
+mod validate;
+
+use cid::Cid;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Amount;
+use crate::codec::{cid_of, encode};
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::keys::{Address, PublicKey};
+use crate::name::Label;
+use crate::state::key;
+use crate::tx::Kind;
+use crate::validators::{Validator, ValidatorSet};
+
+pub use validate::MAX_BLOCK_BYTES;
+
+/// Which family of rules a genesis comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// A chain for one machine or a test: one seat, 1 s blocks, a faucet.
+    Dev,
+    /// The DDN white paper's: 101 seats, 10 s blocks.
+    Ddn,
+}
+
+/// A chain's rules and its first state. Two chains with different rules have different CIDs of their genesis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Genesis {
+    /// The chain's id, part of everything that is signed: `[a-z0-9-]`, 1 to 32 characters.
+    pub chain_id: String,
+    /// The preset that the numbers come from.
+    pub preset: Preset,
+    /// Milliseconds since 1970. The first block is later.
+    pub time_ms: u64,
+    /// The label that names of this chain end with.
+    pub tld: String,
+    /// What addresses of this chain start with: `[a-z]`, 1 to 16 characters.
+    pub prefix: String,
+    /// How many delegates can vote, 1 to 1024.
+    pub seats: u32,
+    /// Milliseconds between blocks, 100 to 600,000.
+    pub block_time_ms: u64,
+    /// The most bytes of an encoded block body, at most [`MAX_BLOCK_BYTES`].
+    pub max_block_bytes: u64,
+    /// All coins that there ever are.
+    pub supply: Amount,
+    /// The least fee of a transaction.
+    pub fee: Amount,
+    /// What names cost.
+    pub rent: Rent,
+    /// A reveal is valid from this many blocks after its commit.
+    pub reveal_delay: u64,
+    /// A reveal is valid until this many blocks after its commit.
+    pub commit_ttl: u64,
+    /// Where an empty account gets coins, on a `dev` chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faucet: Option<Faucet>,
+    /// What accounts hold at the start, by address. With a faucet, the rest of the supply is in its pool.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub balances: Vec<Balance>,
+    /// Those who vote, each with power 1, by address: at least one, at most `seats`.
+    pub delegates: Vec<GenesisDelegate>,
+    /// What transactions the chain allows, in the order of [`Kind::ALL`].
+    pub transactions: Vec<Kind>,
+}
+
+/// What names cost, by length. A term is a whole number of periods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rent {
+    /// Blocks in a period.
+    pub period: u64,
+    /// Blocks after the end of the term in which only the owner may renew.
+    pub grace: u64,
+    /// How many periods from now a term may end at most.
+    pub max_periods: u32,
+    /// The price of a period for labels of 1, 2, 3, … characters; the last one holds for all longer labels.
+    pub by_length: Vec<Amount>,
+}
+
+impl Rent {
+    /// The rent of a label for one period.
+    pub fn of(&self, label: &Label) -> Amount {
+        let place = label.chars().min(self.by_length.len()).saturating_sub(1);
+        self.by_length.get(place).copied().unwrap_or_default()
+    }
+}
+
+/// A pool that gives coins to empty accounts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Faucet {
+    /// What one draw gives. Who holds as much already gets nothing.
+    pub amount: Amount,
+}
+
+/// What an account holds at the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Balance {
+    /// The account; bech32m with the chain's prefix in a genesis file.
+    pub address: Address,
+    /// What it holds.
+    pub amount: Amount,
+}
+
+/// A delegate of the first validator set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GenesisDelegate {
+    /// Its delegate key.
+    pub key: PublicKey,
+    /// Where its consensus engine is reached: a multiaddr that ends in `/p2p/…`. May be empty where one delegate votes.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub engine: String,
+}
+
+impl Genesis {
+    /// The CID of the DAG-CBOR encoding. The JSON file is another form of the same object.
+    pub fn cid(&self) -> Cid {
+        cid_of(&encode(self))
+    }
+
+    /// The digest in the CID: what [`crate::proposer`] is seeded with.
+    pub fn id(&self) -> Hash {
+        Hash::of(&encode(self))
+    }
+
+    /// The validators of the first height.
+    ///
+    /// # Errors
+    /// If the genesis was not validated, and has no possible set.
+    pub fn validators(&self) -> Result<ValidatorSet, Error> {
+        let seat = |delegate: &GenesisDelegate| Validator {
+            key: delegate.key,
+            power: 1,
+        };
+        ValidatorSet::new(self.delegates.iter().map(seat).collect())
+    }
+
+    /// What the faucet's pool holds at the start: the supply without the balances; nothing without a faucet.
+    pub fn faucet_pool(&self) -> Amount {
+        if self.faucet.is_none() {
+            return Amount::ZERO;
+        }
+        let given = self
+            .balances
+            .iter()
+            .map(|balance| balance.amount.units())
+            .fold(0, u64::saturating_add);
+        Amount::from_units(self.supply.units().saturating_sub(given))
+    }
+
+    /// The entries of the state before the first block.
+    ///
+    /// # Errors
+    /// As [`Self::validators`].
+    pub fn initial_state(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+        let mut entries = vec![
+            (key::supply(), encode(&self.supply)),
+            (key::treasury_pool(), encode(&Amount::ZERO)),
+            (key::faucet_pool(), encode(&self.faucet_pool())),
+            (key::validators(), encode(&self.validators()?)),
+        ];
+        entries.extend(self.balances.iter().map(|Balance { address, amount }| {
+            let account = crate::state::Account {
+                balance: *amount,
+                nonce: 0,
+            };
+            (key::account(address), encode(&account))
+        }));
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// Whether the chain allows a kind of transaction.
+    pub fn allows(&self, kind: Kind) -> bool {
+        self.transactions.contains(&kind)
+    }
+}
+
+#[cfg(test)]
+mod tests;

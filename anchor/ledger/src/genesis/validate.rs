@@ -1,0 +1,213 @@
+//! What a genesis must satisfy before a node starts on it.
+
+use super::*;
+use crate::validators::MAX_VALIDATORS;
+
+/// The largest block body that any genesis may allow: beyond it the engine's messages and timeouts do not hold.
+pub const MAX_BLOCK_BYTES: u64 = 2 * 1024 * 1024;
+/// A block must hold a certificate of the largest set and some transactions.
+const MIN_BLOCK_BYTES: u64 = 256 * 1024;
+const MAX_ENGINE_BYTES: usize = 256;
+/// About thirty years of 1 s blocks: sums of such numbers stay far below 2^64.
+const MAX_BLOCKS: u64 = 1_000_000_000;
+
+type Fault = (String, String);
+
+impl Genesis {
+    /// Checks every rule.
+    ///
+    /// # Errors
+    /// The first field that breaks one, and how.
+    pub fn validate(&self) -> Result<(), Error> {
+        let checks = [
+            Self::names,
+            Self::limits,
+            Self::rents,
+            Self::claims,
+            Self::kinds,
+            Self::money,
+            Self::seats,
+        ];
+        for check in checks {
+            check(self).map_err(|(field, reason)| Error::Genesis { field, reason })?;
+        }
+        Ok(())
+    }
+
+    fn names(&self) -> Result<(), Fault> {
+        let id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        rule(
+            (1..=32).contains(&self.chain_id.len()) && self.chain_id.bytes().all(id),
+            "chain_id",
+            || {
+                format!(
+                    "'{}' is not 1 to 32 characters of a-z, 0-9 and '-'",
+                    self.chain_id
+                )
+            },
+        )?;
+        Label::parse(&self.tld).map_err(|e| fault("tld", e.to_string()))?;
+        rule(
+            (1..=16).contains(&self.prefix.len()) && self.prefix.bytes().all(|b| b.is_ascii_lowercase()),
+            "prefix",
+            || format!("'{}' is not 1 to 16 characters of a-z", self.prefix),
+        )
+    }
+
+    fn limits(&self) -> Result<(), Fault> {
+        range("seats", u64::from(self.seats), 1, MAX_VALIDATORS as u64)?;
+        range("block_time_ms", self.block_time_ms, 100, 600_000)?;
+        range(
+            "max_block_bytes",
+            self.max_block_bytes,
+            MIN_BLOCK_BYTES,
+            MAX_BLOCK_BYTES,
+        )?;
+        range("time_ms", self.time_ms, 0, 1 << 52)
+    }
+
+    fn rents(&self) -> Result<(), Fault> {
+        range("rent.period", self.rent.period, 1, MAX_BLOCKS)?;
+        range("rent.grace", self.rent.grace, 0, MAX_BLOCKS)?;
+        range("rent.max_periods", u64::from(self.rent.max_periods), 1, 1_000)?;
+        range("rent.by_length", self.rent.by_length.len() as u64, 1, 63)
+            .map_err(|(field, _)| fault(&field, "give 1 to 63 prices".into()))?;
+        let dearest = self.rent.by_length.iter().max().copied().unwrap_or_default();
+        rule(dearest <= self.supply, "rent.by_length", || {
+            format!("a rent of {dearest} is more than the supply of {}", self.supply)
+        })
+    }
+
+    fn claims(&self) -> Result<(), Fault> {
+        range("reveal_delay", self.reveal_delay, 1, MAX_BLOCKS)?;
+        rule(
+            self.commit_ttl > self.reveal_delay && self.commit_ttl <= MAX_BLOCKS,
+            "commit_ttl",
+            || {
+                format!(
+                    "{} is not above reveal_delay {} and at most {MAX_BLOCKS}",
+                    self.commit_ttl, self.reveal_delay
+                )
+            },
+        )
+    }
+
+    fn kinds(&self) -> Result<(), Fault> {
+        rule(
+            self.transactions.is_sorted_by(|a, b| a < b),
+            "transactions",
+            || "list each kind once, in the order of the presets".into(),
+        )?;
+        let needs_commit = [Kind::NameRegister, Kind::AssetAnchor]
+            .iter()
+            .any(|kind| self.allows(*kind));
+        rule(!needs_commit || self.allows(Kind::Commit), "transactions", || {
+            "name_register and asset_anchor need commit".into()
+        })?;
+        rule(
+            self.allows(Kind::Faucet) == self.faucet.is_some(),
+            "transactions",
+            || "'faucet' is listed if and only if there is a faucet".into(),
+        )
+    }
+
+    fn money(&self) -> Result<(), Fault> {
+        rule(!self.supply.is_zero(), "supply", || "there must be coins".into())?;
+        rule(self.fee <= self.supply, "fee", || {
+            format!("{} is more than the supply", self.fee)
+        })?;
+        if let Some(faucet) = &self.faucet {
+            rule(self.preset == Preset::Dev, "faucet", || {
+                "only a chain of the preset 'dev' may have one".into()
+            })?;
+            rule(
+                faucet.amount > self.fee && faucet.amount <= self.supply,
+                "faucet.amount",
+                || {
+                    format!(
+                        "{} is not above the fee of {} and within the supply",
+                        faucet.amount, self.fee
+                    )
+                },
+            )?;
+        }
+        rule(
+            self.balances.is_sorted_by(|a, b| a.address < b.address),
+            "balances",
+            || "list each address once, in the order of their bytes".into(),
+        )?;
+        let sum = self
+            .balances
+            .iter()
+            .try_fold(Amount::ZERO, |sum, balance| sum.checked_add(balance.amount));
+        let sum = sum.ok_or_else(|| fault("balances", "their sum does not fit in 64 bits".into()))?;
+        let fits = if self.faucet.is_some() {
+            sum <= self.supply
+        } else {
+            sum == self.supply
+        };
+        rule(fits, "balances", || {
+            format!("they add up to {sum}, the supply is {}", self.supply)
+        })
+    }
+
+    fn seats(&self) -> Result<(), Fault> {
+        let count = self.delegates.len();
+        rule(count >= 1 && count <= self.seats as usize, "delegates", || {
+            format!(
+                "{count} delegates for {} seats: give at least one and at most one for each",
+                self.seats
+            )
+        })?;
+        let addresses: Vec<Address> = self
+            .delegates
+            .iter()
+            .map(|delegate| delegate.key.address())
+            .collect();
+        rule(addresses.is_sorted_by(|a, b| a < b), "delegates", || {
+            "list each key once, in the order of their addresses' bytes".into()
+        })?;
+        for (place, delegate) in self.delegates.iter().enumerate() {
+            engine_address(&delegate.engine, count)
+                .map_err(|reason| fault(&format!("delegates[{place}].engine"), reason))?;
+        }
+        Ok(())
+    }
+}
+
+fn engine_address(address: &str, delegates: usize) -> Result<(), String> {
+    if address.is_empty() {
+        return if delegates == 1 {
+            Ok(())
+        } else {
+            Err("needed where several delegates vote".into())
+        };
+    }
+    if address.len() > MAX_ENGINE_BYTES {
+        return Err(format!("{} bytes, at most {MAX_ENGINE_BYTES}", address.len()));
+    }
+    let peer = address.rsplit_once("/p2p/").map(|(_, peer)| peer);
+    let plain = address.starts_with('/') && address.bytes().all(|b| b.is_ascii_graphic());
+    if plain && peer.is_some_and(|peer| !peer.is_empty() && !peer.contains('/')) {
+        return Ok(());
+    }
+    Err(format!("'{address}' is not a multiaddr that ends in /p2p/PEER"))
+}
+
+fn range(field: &str, value: u64, least: u64, most: u64) -> Result<(), Fault> {
+    rule((least..=most).contains(&value), field, || {
+        format!("{value} is not within {least} to {most}")
+    })
+}
+
+fn rule(holds: bool, field: &str, reason: impl FnOnce() -> String) -> Result<(), Fault> {
+    if holds {
+        Ok(())
+    } else {
+        Err(fault(field, reason()))
+    }
+}
+
+fn fault(field: &str, reason: String) -> Fault {
+    (field.into(), reason)
+}

@@ -1,0 +1,305 @@
+//! What the state holds, and under which keys.
+//!
+//! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
+
+use std::collections::BTreeMap;
+
+use cid::Cid;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::amount::Amount;
+use crate::codec::decode;
+use crate::error::Error;
+use crate::hash::Hash;
+use crate::keys::Address;
+use crate::name::Label;
+use crate::records::Records;
+use crate::validators::ValidatorSet;
+
+/// The keys of the state.
+pub mod key {
+    use super::*;
+    use crate::tx::v1_bytes;
+
+    /// Prefix of all accounts.
+    pub const ACCOUNTS: &[u8] = b"acct/";
+    /// Prefix of all names.
+    pub const NAMES: &[u8] = b"name/";
+    /// Prefix of all assets.
+    pub const ASSETS: &[u8] = b"asset/";
+    /// Prefix of all pools: amounts that belong to no account.
+    pub const POOLS: &[u8] = b"pool/";
+    /// Prefix of all open commits.
+    pub const COMMITS: &[u8] = b"commit/";
+    /// Prefix of the lists of commits by height, from which old ones are removed.
+    pub const DUE: &[u8] = b"due/";
+
+    /// [`Account`] of an address.
+    pub fn account(address: &Address) -> Vec<u8> {
+        [ACCOUNTS, address.as_bytes()].concat()
+    }
+
+    /// [`NameEntry`] of a label.
+    pub fn name(label: &Label) -> Vec<u8> {
+        [NAMES, label.as_str().as_bytes()].concat()
+    }
+
+    /// [`Asset`] of a CID; versions 0 and 1 of a CID have the same key.
+    pub fn asset(cid: &Cid) -> Vec<u8> {
+        [ASSETS, &v1_bytes(cid)].concat()
+    }
+
+    /// [`CommitEntry`] of a sender's commit. The sender is in the key, so nobody can take up another's hash.
+    pub fn commit(sender: &Address, hash: &Hash) -> Vec<u8> {
+        [COMMITS, sender.as_bytes(), &hash.0].concat()
+    }
+
+    /// The commits that were made at a height: a list of keys.
+    pub fn due(height: u64) -> Vec<u8> {
+        [DUE, &height.to_be_bytes()].concat()
+    }
+
+    /// [`ValidatorSet`] that votes on the next height.
+    pub fn validators() -> Vec<u8> {
+        b"validators".to_vec()
+    }
+
+    /// The whole [`Amount`] that there is; never changes.
+    pub fn supply() -> Vec<u8> {
+        b"supply".to_vec()
+    }
+
+    /// The [`Amount`] that the faucet can still give.
+    pub fn faucet_pool() -> Vec<u8> {
+        [POOLS, b"faucet"].concat()
+    }
+
+    /// The [`Amount`] of rent that was paid.
+    pub fn treasury_pool() -> Vec<u8> {
+        [POOLS, b"treasury"].concat()
+    }
+}
+
+/// The state could not be read, or holds what cannot be there: a fault of the node, not of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("read the state: {0}")]
+pub struct StateError(pub String);
+
+/// Read access to the state at one height.
+pub trait State {
+    /// The value under `key`, `None` if there is none.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError>;
+
+    /// The account of an address; empty if it was never used.
+    fn account(&self, address: &Address) -> Result<Account, StateError> {
+        Ok(read(self, &key::account(address))?.unwrap_or_default())
+    }
+
+    /// The entry of a label, also an expired one.
+    fn name(&self, label: &Label) -> Result<Option<NameEntry>, StateError> {
+        read(self, &key::name(label))
+    }
+
+    /// The asset with a CID, also a withdrawn one.
+    fn asset(&self, cid: &Cid) -> Result<Option<Asset>, StateError> {
+        read(self, &key::asset(cid))
+    }
+
+    /// A sender's open commit.
+    fn commit(&self, sender: &Address, hash: &Hash) -> Result<Option<CommitEntry>, StateError> {
+        read(self, &key::commit(sender, hash))
+    }
+
+    /// The validators of the next height.
+    fn validators(&self) -> Result<ValidatorSet, StateError> {
+        read(self, &key::validators())?.ok_or_else(|| StateError("it has no validators".into()))
+    }
+
+    /// What is in a pool: [`key::faucet_pool`] or [`key::treasury_pool`].
+    fn pool(&self, key: &[u8]) -> Result<Amount, StateError> {
+        Ok(read(self, key)?.unwrap_or_default())
+    }
+}
+
+/// Reads and decodes one value.
+pub(crate) fn read<T, S>(state: &S, key: &[u8]) -> Result<Option<T>, StateError>
+where
+    T: Serialize + DeserializeOwned,
+    S: State + ?Sized,
+{
+    let Some(bytes) = state.get(key)? else {
+        return Ok(None);
+    };
+    decode(&bytes)
+        .map(Some)
+        .map_err(|e| StateError(format!("entry {}: {e}", show_key(key))))
+}
+
+/// A key for people: its text prefix, and the rest as text where it is text, else hex.
+pub(crate) fn show_key(key: &[u8]) -> String {
+    if key.iter().all(|byte| byte.is_ascii_graphic()) {
+        return String::from_utf8_lossy(key).into_owned();
+    }
+    let prefix = key
+        .iter()
+        .position(|byte| *byte == b'/')
+        .map_or(0, |slash| slash + 1);
+    format!("{}{}", key[..prefix].escape_ascii(), hex::encode(&key[prefix..]))
+}
+
+/// A state in memory: what a genesis starts with, and what tests run on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState(pub BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl MemoryState {
+    /// Writes what [`crate::Transition::finish`] returned.
+    pub fn write(&mut self, changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+        for (key, value) in changes {
+            match value {
+                Some(value) => self.0.insert(key, value),
+                None => self.0.remove(&key),
+            };
+        }
+    }
+}
+
+impl State for MemoryState {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
+        Ok(self.0.get(key).cloned())
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// What it holds.
+    pub balance: Amount,
+    /// How many transactions it has sent: the nonce of its next one.
+    pub nonce: u64,
+}
+
+/// A commit that waits for its reveal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitEntry {
+    /// The height of the block that has it.
+    pub height: u64,
+}
+
+/// A registered name. Heights count blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameEntry {
+    /// Who may change it.
+    pub owner: Address,
+    /// The height of its registration.
+    pub registered: u64,
+    /// The height of the commit that it was registered by. Of two claims the older commit wins, as long as its reveal
+    /// comes within its time; so a registration is beyond dispute from `committed + commit_ttl` on.
+    pub committed: u64,
+    /// The first height at which it does not resolve any more, unless it is renewed.
+    pub expires: u64,
+    /// How many times it was changed since its registration.
+    pub seq: u64,
+    /// The height of the last change of owner, records or term.
+    pub changed: u64,
+    /// Records of the name itself (under the empty text) and of the names under it. Empty ones are absent.
+    pub records: BTreeMap<String, Records>,
+}
+
+impl NameEntry {
+    /// Whether it resolves at a height.
+    pub fn is_active(&self, height: u64) -> bool {
+        height < self.expires
+    }
+
+    /// The first height at which anybody may register it again, unless it is renewed.
+    pub fn free_at(&self, grace: u64) -> u64 {
+        self.expires.saturating_add(grace)
+    }
+}
+
+/// What an owner says about an asset; the ledger does not check it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AssetMeta {
+    /// The import profile that makes this CID from the files, at most 32 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// A title, at most 128 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Bytes of all files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// How many files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+}
+
+impl AssetMeta {
+    /// Checks every bound.
+    pub fn check(&self) -> Result<(), Error> {
+        for (field, text, max) in [("profile", &self.profile, 32), ("title", &self.title, 128)] {
+            let bytes = text.as_ref().map_or(0, String::len);
+            if bytes > max {
+                let reason = format!("asset {field}: {bytes} bytes, at most {max} are allowed");
+                return Err(Error::Records { reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who owned an asset from a height on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ownership {
+    /// From this height on.
+    pub height: u64,
+    /// This account.
+    pub owner: Address,
+}
+
+/// An anchored asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asset {
+    /// Who owns it.
+    pub owner: Address,
+    /// The height at which it was anchored.
+    pub anchored: u64,
+    /// The height of the commit that it was anchored by; as in [`NameEntry::committed`].
+    pub committed: u64,
+    /// What its owner said when anchoring it.
+    pub meta: AssetMeta,
+    /// The first owner, then the later ones, oldest first; at most 64.
+    pub history: Vec<Ownership>,
+    /// How many owners were dropped from the history between the first and the second that it lists.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+    /// The height at which its owner withdrew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tombstone: Option<u64>,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Asset {
+    /// The most owners that a history lists.
+    pub const MAX_HISTORY: usize = 64;
+
+    /// Adds an owner; the first one is always kept.
+    pub(crate) fn push_owner(&mut self, height: u64, owner: Address) {
+        if self.history.len() == Self::MAX_HISTORY {
+            self.history.remove(1);
+            self.dropped += 1;
+        }
+        self.history.push(Ownership { height, owner });
+        self.owner = owner;
+    }
+}

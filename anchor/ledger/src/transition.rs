@@ -1,0 +1,163 @@
+//! The state transition: what each transaction does, and when it is refused.
+//!
+//! A [`Transition`] executes the transactions of one block on top of a state that it only reads. It decides by the
+//! genesis, the state, the height and the transaction, and by nothing else.
+//!
+//! Claims (names and assets) are made in two steps. A *commit* shows only a hash; the *reveal* follows some blocks later
+//! and must fit a commit by the same sender. Of two claims to one thing, the older commit wins, even if its reveal
+//! comes second, as long as it comes within its time. So nothing is gained by copying a claim that is on its way, nor by
+//! holding it back for a block and putting one's own first: whoever copies has the younger commit.
+
+mod assets;
+mod claims;
+mod money;
+mod names;
+mod overlay;
+mod refusal;
+
+use std::collections::BTreeMap;
+
+use crate::amount::Amount;
+use crate::genesis::Genesis;
+use crate::keys::Address;
+use crate::state::{State, StateError};
+use crate::tx::{Action, MAX_TX_BYTES, Tx};
+use overlay::Overlay;
+
+pub use refusal::Refusal;
+
+/// The execution of one block.
+pub struct Transition<'a> {
+    genesis: &'a Genesis,
+    overlay: Overlay<'a>,
+    height: u64,
+    proposer: Address,
+    fees: Amount,
+    commits: Vec<Vec<u8>>,
+}
+
+impl<'a> Transition<'a> {
+    /// Starts the block of `height` on the state after the block before it. `proposer` gets the fees.
+    pub fn new(genesis: &'a Genesis, state: &'a dyn State, height: u64, proposer: Address) -> Self {
+        let (fees, commits) = (Amount::ZERO, Vec::new());
+        Self {
+            genesis,
+            overlay: Overlay::new(state),
+            height,
+            proposer,
+            fees,
+            commits,
+        }
+    }
+
+    /// Executes one transaction.
+    ///
+    /// # Errors
+    /// The rule that it breaks; then nothing has changed, and the next transaction can be tried.
+    pub fn apply(&mut self, tx: &Tx) -> Result<(), Refusal> {
+        self.check_form(tx)?;
+        let sender = tx.sender();
+        let commits = self.commits.len();
+        let fees = match self.execute(tx, &sender) {
+            Ok(()) => self.fees.checked_add(tx.body.fee).ok_or_else(money::impossible),
+            Err(refusal) => Err(refusal),
+        };
+        match fees {
+            Ok(fees) => {
+                self.fees = fees;
+                self.overlay.keep();
+                Ok(())
+            }
+            Err(refusal) => {
+                self.commits.truncate(commits);
+                self.overlay.discard();
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Ends the block: pays the proposer, removes old commits. Returns every entry that is now different, `None` for
+    /// those that are gone.
+    pub fn finish(mut self) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StateError> {
+        let proposer = self.proposer;
+        self.credit(&proposer, self.fees)
+            .map_err(Refusal::into_state_error)?;
+        self.sweep_commits()?;
+        self.overlay.keep();
+        self.overlay.into_changes()
+    }
+
+    /// The height of the block that is executed.
+    pub fn height(&self) -> u64 {
+        self.height
+    }
+
+    /// What needs no state.
+    fn check_form(&self, tx: &Tx) -> Result<(), Refusal> {
+        if tx.body.chain != self.genesis.chain_id {
+            let (found, expected) = (tx.body.chain.clone(), self.genesis.chain_id.clone());
+            return Err(Refusal::Chain { found, expected });
+        }
+        let bytes = tx.encode().len();
+        if bytes > MAX_TX_BYTES {
+            return Err(Refusal::TooLarge {
+                bytes,
+                max: MAX_TX_BYTES,
+            });
+        }
+        let kind = tx.body.action.kind();
+        if !self.genesis.allows(kind) {
+            return Err(Refusal::NotAllowed { kind });
+        }
+        if tx.body.fee < self.genesis.fee {
+            return Err(Refusal::Fee {
+                fee: tx.body.fee,
+                least: self.genesis.fee,
+            });
+        }
+        if !tx.verify_signature() {
+            return Err(Refusal::Signature);
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
+        let fee = tx.body.fee;
+        self.take_nonce(sender, tx.body.nonce)?;
+        if tx.body.action == (Action::Faucet {}) {
+            self.draw(sender)?;
+        }
+        self.debit(sender, fee, Amount::ZERO)?;
+        match &tx.body.action {
+            Action::Faucet {} => Ok(()),
+            Action::Transfer { to, amount } => self.transfer(sender, to, *amount, fee),
+            Action::Commit { hash } => self.commit(sender, hash),
+            Action::NameRegister { label, records, .. } => {
+                let committed = self.reveal(sender, &tx.body.action)?;
+                self.register(sender, label, records, committed, fee)
+            }
+            Action::AssetAnchor { cid, meta, .. } => {
+                let committed = self.reveal(sender, &tx.body.action)?;
+                self.anchor(sender, cid, meta, committed)
+            }
+            Action::NameSet {
+                label,
+                under,
+                records,
+            } => self.set_records(sender, label, under, records),
+            Action::NameRenew { label, periods } => self.renew(sender, label, *periods, fee),
+            Action::NameTransfer { label, to } => self.transfer_name(sender, label, to),
+            Action::NameRelease { label } => self.release(sender, label),
+            Action::AssetTransfer { cid, to } => self.transfer_asset(sender, cid, to),
+            Action::AssetTombstone { cid } => self.tombstone(sender, cid),
+        }
+    }
+
+    /// An address as users of this chain see it.
+    fn show(&self, address: &Address) -> String {
+        address.display(&self.genesis.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests;

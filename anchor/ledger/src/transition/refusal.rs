@@ -1,0 +1,187 @@
+//! Why a transaction is refused, in words for the person who sent it.
+
+use crate::amount::Amount;
+use crate::codec::Link;
+use crate::error::Error;
+use crate::state::StateError;
+use crate::tx::Kind;
+
+/// Why a transaction was not executed. The text names the rule, the object, and what to do where that is not plain.
+/// Accounts are in the chain's own address form.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Signed for another chain.
+    #[error("the transaction is for chain '{found}', this is '{expected}'")]
+    #[allow(missing_docs)]
+    Chain { found: String, expected: String },
+    /// Larger than a transaction may be.
+    #[error("the transaction has {bytes} bytes, at most {max} are allowed")]
+    #[allow(missing_docs)]
+    TooLarge { bytes: usize, max: usize },
+    /// The genesis does not allow this kind.
+    #[error("this chain allows no '{kind}' transactions")]
+    #[allow(missing_docs)]
+    NotAllowed { kind: Kind },
+    /// The signature is not the key's over this body.
+    #[error("the transaction's signature does not hold")]
+    Signature,
+    /// Not the sender's turn.
+    #[error("nonce {found} of account {account}: its next one is {expected}")]
+    #[allow(missing_docs)]
+    Nonce {
+        account: String,
+        expected: u64,
+        found: u64,
+    },
+    /// The fee is below the least one.
+    #[error("a fee of {fee} coins is too low: this chain asks for {least}")]
+    #[allow(missing_docs)]
+    Fee { fee: Amount, least: Amount },
+    /// Not enough coins.
+    #[error("not enough coins: it costs {cost} with the fee, account {account} holds {balance}")]
+    #[allow(missing_docs)]
+    Balance {
+        account: String,
+        cost: Amount,
+        balance: Amount,
+    },
+    /// A transfer of nothing.
+    #[error("a transfer needs an amount above zero")]
+    NothingToTransfer,
+    /// The account holds as much as a draw gives.
+    #[error(
+        "account {account} holds {balance} coins: the faucet gives {amount} to accounts that hold less than that"
+    )]
+    #[allow(missing_docs)]
+    FaucetNotNeeded {
+        account: String,
+        balance: Amount,
+        amount: Amount,
+    },
+    /// The faucet's pool is used up.
+    #[error("the faucet is empty: it holds {held} coins, a draw is {amount}")]
+    #[allow(missing_docs)]
+    FaucetEmpty { held: Amount, amount: Amount },
+    /// The same commit is open already.
+    #[error("the same commit was made at height {height} and is still open: reveal it")]
+    #[allow(missing_docs)]
+    CommitOpen { height: u64 },
+    /// A reveal without the sender's commit.
+    #[error(
+        "{kind}: this account has no open commit for it: commit first, from the same account with the same secret"
+    )]
+    #[allow(missing_docs)]
+    NoCommit { kind: Kind },
+    /// A reveal before its time.
+    #[error(
+        "the commit is of height {committed}, so its reveal is valid from height {first} on: send it again then"
+    )]
+    #[allow(missing_docs)]
+    RevealEarly { committed: u64, first: u64 },
+    /// A reveal after its time.
+    #[error("the commit of height {committed} ended at height {last}: commit again")]
+    #[allow(missing_docs)]
+    RevealLate { committed: u64, last: u64 },
+    /// The name belongs to somebody.
+    #[error("name {name} is taken: it belongs to {owner} until height {free_at} at least")]
+    #[allow(missing_docs)]
+    NameTaken {
+        name: String,
+        owner: String,
+        free_at: u64,
+    },
+    /// Nobody has registered the name.
+    #[error("name {name} is not registered")]
+    #[allow(missing_docs)]
+    NameUnknown { name: String },
+    /// The name's term is over.
+    #[error("name {name} expired at height {expires}: renew it before height {free_at}")]
+    #[allow(missing_docs)]
+    NameExpired {
+        name: String,
+        expires: u64,
+        free_at: u64,
+    },
+    /// The name has too many records.
+    #[error(
+        "name {name} would have {names} names in {bytes} bytes, at most {max_names} in {max_bytes} are allowed"
+    )]
+    #[allow(missing_docs)]
+    NameFull {
+        name: String,
+        names: usize,
+        bytes: usize,
+        max_names: usize,
+        max_bytes: usize,
+    },
+    /// The new term is not possible.
+    #[error(
+        "name {name} is paid until height {expires}: {periods} periods of {period} blocks do not end by height \
+         {latest}, the latest that is allowed, or are none"
+    )]
+    #[allow(missing_docs)]
+    Term {
+        name: String,
+        periods: u32,
+        expires: u64,
+        latest: u64,
+        period: u64,
+    },
+    /// Somebody else's name or asset.
+    #[error("{object} belongs to {owner}, not to {sender}")]
+    #[allow(missing_docs)]
+    NotOwner {
+        object: String,
+        owner: String,
+        sender: String,
+    },
+    /// A gift to oneself.
+    #[error("{object} belongs to {owner} already")]
+    #[allow(missing_docs)]
+    OwnAlready { object: String, owner: String },
+    /// The content is anchored.
+    #[error("asset {cid} is anchored already: it belongs to {owner}, since height {height}")]
+    #[allow(missing_docs)]
+    AssetTaken { cid: Link, owner: String, height: u64 },
+    /// The content is not anchored.
+    #[error("asset {cid} is not anchored")]
+    #[allow(missing_docs)]
+    AssetUnknown { cid: Link },
+    /// The owner has withdrawn the content.
+    #[error("asset {cid} was withdrawn by its owner at height {height}")]
+    #[allow(missing_docs)]
+    AssetWithdrawn { cid: Link, height: u64 },
+    /// The content's CID is of a kind that is not anchored.
+    #[error("{reason}")]
+    #[allow(missing_docs)]
+    Content { reason: String },
+    /// Records, description or name break a bound.
+    #[error(transparent)]
+    Form(#[from] Error),
+    /// The state could not be read: not the transaction's fault. The node must stop.
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl Refusal {
+    /// Whether the same transaction may pass in a later block: its turn, its commit or its time has yet to come.
+    pub fn may_pass_later(&self) -> bool {
+        match self {
+            Self::Nonce { expected, found, .. } => found > expected,
+            Self::RevealEarly { .. } | Self::NoCommit { .. } | Self::Balance { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the node's own state failed, and no verdict was reached.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::State(_))
+    }
+
+    pub(super) fn into_state_error(self) -> StateError {
+        match self {
+            Self::State(error) => error,
+            other => StateError(other.to_string()),
+        }
+    }
+}
