@@ -1,0 +1,145 @@
+//! The types that settings have: how each is read from TOML and shown as TOML, and what is said when it does not fit.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use toml::Value;
+
+/// A type of setting.
+pub(super) trait Setting: Sized {
+    /// From TOML; the error says what is right.
+    fn read(value: &Value) -> Result<Self, String>;
+    /// As TOML.
+    fn show(&self) -> Value;
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole<const MIN: u64, const MAX: u64>(u64);
+
+impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
+    /// A number that is known to be in range; out of range does not compile in a constant.
+    pub const fn new(number: u64) -> Self {
+        assert!(MIN <= number && number <= MAX);
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The number as a size; ranges of sizes fit all platforms.
+    pub fn size(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    /// The number as seconds.
+    pub const fn seconds(self) -> Duration {
+        Duration::from_secs(self.0)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
+    fn read(value: &Value) -> Result<Self, String> {
+        let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+        let fits = number.filter(|number| (MIN..=MAX).contains(number));
+        fits.map(Self).ok_or_else(|| format!("give a whole number from {MIN} to {MAX}"))
+    }
+
+    fn show(&self) -> Value {
+        Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+}
+
+impl Setting for bool {
+    fn read(value: &Value) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| "give true or false".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::Boolean(*self)
+    }
+}
+
+impl Setting for SocketAddr {
+    fn read(value: &Value) -> Result<Self, String> {
+        let address = value.as_str().and_then(|text| text.parse().ok());
+        address.ok_or_else(|| {
+            "give an IP address and a port, for example \"127.0.0.1:8080\"; port 0 takes a free one".to_owned()
+        })
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// A listener that only this machine can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loopback(SocketAddr);
+
+impl Loopback {
+    /// The address 127.0.0.1 with a port.
+    pub const fn new(port: u16) -> Self {
+        Self(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port))
+    }
+
+    /// The address.
+    pub const fn get(self) -> SocketAddr {
+        self.0
+    }
+}
+
+impl Setting for Loopback {
+    fn read(value: &Value) -> Result<Self, String> {
+        let address = SocketAddr::read(value)?;
+        if !address.ip().is_loopback() {
+            return Err("this listener is for this machine only: give an address such as \"127.0.0.1:4100\"".into());
+        }
+        Ok(Self(address))
+    }
+
+    fn show(&self) -> Value {
+        self.0.show()
+    }
+}
+
+impl Setting for String {
+    fn read(value: &Value) -> Result<Self, String> {
+        value.as_str().map(str::to_owned).ok_or_else(|| "give a text".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.clone())
+    }
+}
+
+impl Setting for IpAddr {
+    fn read(value: &Value) -> Result<Self, String> {
+        let address = value.as_str().and_then(|text| text.parse().ok());
+        address.ok_or_else(|| "give IP addresses, for example [\"127.0.0.1\"]".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// A list; where only text can be given (`--set`, the environment), its parts are separated by commas.
+impl<T: Setting> Setting for Vec<T> {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Array(parts) => parts.iter().map(T::read).collect(),
+            Value::String(text) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                parts.map(|part| T::read(&Value::String(part.to_owned()))).collect()
+            }
+            _ => Err("give a list, for example [\"a\", \"b\"]".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Value {
+        Value::Array(self.iter().map(T::show).collect())
+    }
+}

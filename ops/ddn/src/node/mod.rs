@@ -1,0 +1,1 @@
+//! A node: the parts of the other crates, joined.
