@@ -1,0 +1,37 @@
+//! Real nodes, real sockets, real files: the story of the product as a user lives it, and what happens when it goes wrong.
+//!
+//! One binary, a module for each chapter. Every test has a node of its own in a temporary folder, so they run side by side.
+
+mod bad_input;
+mod browser;
+mod crash;
+mod docs;
+mod names;
+mod proof;
+mod story;
+mod web;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// The string at `pointer` of a JSON document.
+///
+/// # Errors
+/// When there is none.
+fn text(document: &Value, pointer: &str) -> Result<String> {
+    let found = document.pointer(pointer).and_then(Value::as_str);
+    Ok(found
+        .with_context(|| format!("no text {pointer} in {document}"))?
+        .to_owned())
+}
+
+/// The number at `pointer` of a JSON document.
+///
+/// # Errors
+/// When there is none.
+fn number(document: &Value, pointer: &str) -> Result<u64> {
+    document
+        .pointer(pointer)
+        .and_then(Value::as_u64)
+        .with_context(|| format!("no number {pointer} in {document}"))
+}
