@@ -6,10 +6,13 @@ use std::time::Instant;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::HINFO;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use prometheus_client::registry::Registry;
 
+use super::Config;
 use super::message::{self, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
 use super::zone::{Datum, Zone, Zones};
+use crate::Error;
 use crate::dap::{Names, NamesError};
 
 /// A chain of more CNAMEs than this inside our zones is cut here; the asker may follow the last one itself.
@@ -26,19 +29,21 @@ pub struct Responder {
 }
 
 impl Responder {
-    /// A responder for these zones and names.
-    #[must_use]
-    pub fn new(zones: Zones, names: Arc<dyn Names>, metrics: Metrics) -> Self {
-        Self {
+    /// A responder for the zones of this configuration, without sockets.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a bad host or zone name.
+    pub fn new(config: &Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
+        let zones = Zones::new(config, names.tld())?;
+        Ok(Self {
             zones,
             names,
-            metrics,
-        }
+            metrics: Metrics::register(registry),
+        })
     }
 
     /// The counters of this server.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
+    pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
@@ -100,10 +105,9 @@ impl Responder {
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
         if code.is_none()
-            && self
-                .resolve(&mut reply, &name, kind)
-                .is_err_and(|error| log(&name, &error))
+            && let Err(error) = self.resolve(&mut reply, &name, kind)
         {
+            tracing::warn!(%name, %error, "a DNS question could not be answered");
             reply = Reply::error(reply.metadata, reply.query, edns, ResponseCode::ServFail);
             reply.metadata.authoritative = false;
         }
@@ -178,12 +182,6 @@ impl Responder {
             .authorities
             .push(record(&apex, self.zones.soa(zone, self.names.height())));
     }
-}
-
-/// Reports why a name got SERVFAIL; always true.
-fn log(name: &Name, error: &NamesError) -> bool {
-    tracing::warn!(%name, %error, "a DNS question could not be answered");
-    true
 }
 
 /// Whether the chain has come back to a name whose CNAME is in the answer already.

@@ -1,22 +1,23 @@
 //! An authoritative DNS server over the ledger's names, on UDP and TCP.
 //!
 //! It serves the chain's TLD and any alias zones, and nothing else: it is no resolver, so foreign names are refused.
-//! [`answer`] is the protocol, pure apart from reading names; [`zone`] says what exists; [`message`] reads and writes
-//! packets; [`udp`] and [`tcp`] move them.
+//! [`Responder`] is the protocol, from packet to packet, without sockets; [`DnsServer`] is the sockets around it.
 //!
 //! * No packet stops it: what cannot be read gets FORMERR, or nothing if it has no header or is a reply itself.
 //! * Memory is bounded: one buffer for each UDP worker, a bounded number of TCP connections with one message each; the
 //!   queue in front of them is the system's socket buffer.
 //! * Reading the ledger's state may touch a disk, so replies are made on the blocking threads of the runtime.
 
-pub mod answer;
-pub mod message;
-pub mod metrics;
-pub mod zone;
-
+mod answer;
 mod listen;
+mod message;
+mod metrics;
 mod tcp;
 mod udp;
+mod zone;
+
+pub use answer::Responder;
+pub use metrics::Transport;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -29,9 +30,6 @@ use tokio_util::task::TaskTracker;
 
 use crate::Error;
 use crate::dap::{ABSENT_TTL_SECONDS, Names};
-use answer::Responder;
-use metrics::Metrics;
-use zone::Zones;
 
 /// The settings of the DNS server, section `dns` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,12 +96,11 @@ impl DnsServer {
     /// # Errors
     /// [`Error::Setting`] for a bad host or zone name, [`Error::Listen`] if the address cannot be had.
     pub async fn bind(config: Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
-        let zones = Zones::new(&config, names.tld())?;
+        let responder = Arc::new(Responder::new(&config, names, registry)?);
         let (udp, tcp) = listen::bind(config.listen).await?;
         let address = tcp
             .local_addr()
             .map_err(|source| listen::failed(config.listen, "TCP", source))?;
-        let responder = Arc::new(Responder::new(zones, names, Metrics::register(registry)));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         udp::spawn(&tasks, &stop, udp, &responder);
         tasks.spawn(tcp::serve(

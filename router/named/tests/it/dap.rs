@@ -235,8 +235,9 @@ proptest! {
         let book = Book::new();
         book.hold(&label, [("", site())]);
         let written = format!("{}.DDN{}", label.to_uppercase(), if dot { "." } else { "" });
-        prop_assert!(
-            matches!(resolve(&*book, &written), Ok(Resolution::Found { name, .. }) if name == format!("{label}.ddn"))
-        );
+        let Ok(Resolution::Found { name, .. }) = resolve(&*book, &written) else {
+            return Err(TestCaseError::fail(format!("{written} is not found")));
+        };
+        prop_assert_eq!(name, format!("{label}.ddn"));
     }
 }

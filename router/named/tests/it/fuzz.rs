@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use named::dns::answer::Responder;
-use named::dns::metrics::{Metrics, Transport};
-use named::dns::zone::Zones;
+use named::dns::{Responder, Transport};
 use prometheus_client::registry::Registry;
 
 use crate::book::{Book, config, serve, site};
@@ -82,8 +80,8 @@ fn check(packet: &[u8], reply: &[u8], limit: usize) {
 
 #[test]
 fn every_packet_gets_a_good_reply_or_none() {
-    let zones = Zones::new(&config(), "ddn").expect("the zones of the tests");
-    let responder = Responder::new(zones, held(), Metrics::register(&mut Registry::default()));
+    let responder =
+        Responder::new(&config(), held(), &mut Registry::default()).expect("the zones of the tests");
     let mut dice = Dice(SEED);
     let mut answered = 0;
     for _ in 0..50_000 {
