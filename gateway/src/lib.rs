@@ -1,1 +1,28 @@
-//! .
+//! The HTTP edge: content by path, by name and by host name, for browsers and for IPFS clients.
+//!
+//! A request is decided in three steps. `ask` reads its head: pure, every rule a row in a table of tests. `desk` looks
+//! the content up and makes the answer; it blocks on disks, so it runs on the runtime's blocking threads. `body` sends
+//! what it found, block by block, as fast as the client takes it and no faster.
+//!
+//! What it serves: `/ipfs/CID/…`, `/ipns/NAME/…`, `NAME.ddn`, `NAME.ddn.localhost`, `CID.ipfs.localhost`. Names are
+//! read from the ledger's state at each request and never cached, so a change is seen with the next request. Content
+//! by CID cannot change and may be cached for ever.
+//!
+//! It fetches nothing: a block that its [`Blocks`](storage::Blocks) do not have is a 404.
+
+mod ask;
+mod body;
+mod config;
+mod desk;
+mod escape;
+mod media;
+mod metrics;
+mod pace;
+mod page;
+mod problem;
+mod reply;
+mod server;
+mod trail;
+
+pub use config::{Card, Config, Limits};
+pub use server::{Error, Gateway};

@@ -1,0 +1,98 @@
+//! What an operator can set.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// The settings of a gateway.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen: `gateway.listen`. Port 0 takes a free one. Default `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// The gateway's own host names, without ports. On them content has paths (`/ipfs/…`, `/ipns/…`); below them are
+    /// sites (`alice.ddn.localhost`, `CID.ipfs.localhost`). Default `localhost`, which browsers resolve by themselves
+    /// with everything below it.
+    pub hosts: Vec<String>,
+    /// What the gateway may be made to hold.
+    pub limits: Limits,
+    /// What the node says of itself at `/.well-known/ddn/node`.
+    pub card: Card,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            hosts: vec!["localhost".into()],
+            limits: Limits::default(),
+            card: Card::default(),
+        }
+    }
+}
+
+/// Bounds on what clients can make the gateway hold. Each has its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections. A connection costs about 20 KiB and a file descriptor; more are answered 503 and closed.
+    /// Default 4096.
+    pub connections_max: usize,
+    /// Requests in flight, slow downloads included. Each holds at most three blocks of 1 MiB (2 MiB from foreign
+    /// importers) for a reader that does not keep up; more are answered 503 with `Retry-After`. Default 1024.
+    pub requests_max: usize,
+    /// CAR streams in flight. Each occupies one of the runtime's blocking threads (512 by default) for as long as the
+    /// client reads; more are answered 503. Default 64.
+    pub cars_max: usize,
+    /// Rows of a generated listing. A row takes about 500 bytes of the page, which is made in memory; entries beyond
+    /// are reached by their names. Default 10,000.
+    pub listing_entries_max: usize,
+    /// Bytes of a request's head; a longer one is answered 431. Browsers send at most 16 KiB of cookies and a URL.
+    /// Default 32 KiB, at least 8 KiB.
+    pub head_bytes_max: usize,
+    /// How long a client may take for the head of a request, and how long a connection may lie idle before the next:
+    /// a client that trickles its request cannot keep a place for longer. Default 30 s.
+    pub head_timeout: Duration,
+    /// How long a client may take no byte of an answer before the connection is cut. A slow line is well served with
+    /// this, since every byte that gets through starts the time again. Default 60 s.
+    pub stall_timeout: Duration,
+    /// How long answers in flight may take to end when the gateway shuts down; then they are cut. Default 10 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            requests_max: 1024,
+            cars_max: 64,
+            listing_entries_max: 10_000,
+            head_bytes_max: 32 << 10,
+            head_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a node says of itself to anybody. The chain's top-level name and height are added at each request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Program and version, `ddn/0.1.0`.
+    pub software: String,
+    /// The node's public identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_id: Option<String>,
+    /// The chain that the node follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chain_id: Option<String>,
+}
+
+impl Default for Card {
+    fn default() -> Self {
+        Self {
+            software: concat!("ddn/", env!("CARGO_PKG_VERSION")).into(),
+            node_id: None,
+            chain_id: None,
+        }
+    }
+}

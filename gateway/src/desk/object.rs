@@ -1,0 +1,83 @@
+//! Single blocks: raw, and the objects of codecs that are no UnixFS.
+
+use bytes::Bytes;
+use cid::Cid;
+use http::Response;
+use storage::{Blocks, Node};
+
+use super::{Head, failed, tag};
+use crate::ask::Ask;
+use crate::ask::format::{self, Codec, Format};
+use crate::body::Body;
+use crate::problem::Problem;
+use crate::trail::Trail;
+
+/// The bytes of the last block of the path.
+pub(super) fn raw(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
+    let mut head = Head::new(ask, node, tag(&node.cid, "raw"), format::RAW.into());
+    head.disposition(ask, true, &format!("{}.bin", node.cid));
+    head.send(ask, &block(ask, &node.cid, trail)?)
+}
+
+/// An object as the bytes of its codec, never converted (IPIP-524).
+pub(super) fn object(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
+    let wanted = match ask.format {
+        Format::Object(codec) => Some(codec),
+        _ => None,
+    };
+    let own = codec_of(&node.cid);
+    let Some(given) = own.filter(|own| wanted.is_none_or(|wanted| fits(*own, wanted))) else {
+        let reason = "this gateway converts no codecs: take the block with ?format=raw";
+        return Err(Problem::not_acceptable(format!(
+            "{} has codec {:#x}; {reason}",
+            node.cid,
+            node.cid.codec()
+        )));
+    };
+    let (media, ending) = media(wanted.unwrap_or(given));
+    let form = media.rsplit(['/', '.']).next().unwrap_or(ending);
+    let mut head = Head::new(ask, node, tag(&node.cid, form), media.into());
+    head.disposition(ask, ending == "cbor", &format!("{}.{ending}", node.cid));
+    head.send(ask, &block(ask, &node.cid, trail)?)
+}
+
+fn block(ask: &Ask, cid: &Cid, trail: &Trail<'_>) -> Result<Bytes, Problem> {
+    match trail.block(cid) {
+        Ok(Some(block)) => Ok(block),
+        Ok(None) if cid.hash().code() == IDENTITY => Ok(Bytes::copy_from_slice(cid.hash().digest())),
+        Ok(None) => Err(Problem::not_here(cid, ask.only_if_cached)),
+        Err(error) => Err(failed(ask, error)),
+    }
+}
+
+fn codec_of(cid: &Cid) -> Option<Codec> {
+    match cid.codec() {
+        0x71 => Some(Codec::DagCbor),
+        0x51 => Some(Codec::Cbor),
+        0x0129 => Some(Codec::DagJson),
+        0x0200 => Some(Codec::Json),
+        _ => None,
+    }
+}
+
+/// Whether bytes of one codec are bytes of the other too.
+fn fits(own: Codec, wanted: Codec) -> bool {
+    own == wanted
+        || matches!(
+            (own, wanted),
+            (Codec::DagCbor, Codec::Cbor) | (Codec::DagJson, Codec::Json)
+        )
+}
+
+/// Media type and file ending.
+fn media(codec: Codec) -> (&'static str, &'static str) {
+    match codec {
+        Codec::DagCbor => ("application/vnd.ipld.dag-cbor", "cbor"),
+        Codec::Cbor => ("application/cbor", "cbor"),
+        Codec::DagJson => ("application/vnd.ipld.dag-json", "json"),
+        Codec::Json => ("application/json", "json"),
+    }
+}
+
+/// Multihash code of CIDs that carry their block within themselves.
+const IDENTITY: u64 = 0;

@@ -1,0 +1,157 @@
+//! What the gateway counts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The metrics of one gateway, registered under `gateway_`.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    requests: Family<Class, Counter>,
+    sent_bytes: Counter,
+    head_seconds: Histogram,
+    answer_seconds: Histogram,
+    in_flight: Gauge,
+    connections: Gauge,
+    refused_connections: Counter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Class {
+    /// `2xx` and so on.
+    status: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new(registry: &mut Registry) -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
+        let metrics = Self {
+            requests: Family::default(),
+            sent_bytes: Counter::default(),
+            head_seconds: seconds(),
+            answer_seconds: seconds(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            refused_connections: Counter::default(),
+        };
+        metrics.register(registry.sub_registry_with_prefix("gateway"));
+        metrics
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "requests",
+            "Answered requests by class of status",
+            self.requests.clone(),
+        );
+        registry.register(
+            "sent_bytes",
+            "Bytes of bodies handed to clients",
+            self.sent_bytes.clone(),
+        );
+        registry.register(
+            "head_seconds",
+            "From a request to the head of its answer",
+            self.head_seconds.clone(),
+        );
+        registry.register(
+            "answer_seconds",
+            "From a request to the end of its answer",
+            self.answer_seconds.clone(),
+        );
+        registry.register(
+            "requests_in_flight",
+            "Requests that are being answered",
+            self.in_flight.clone(),
+        );
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "refused_connections",
+            "Connections closed at once since there were too many",
+            self.refused_connections.clone(),
+        );
+    }
+
+    /// Counts a request until the receipt is dropped, which is when its body has ended or its client has gone.
+    pub(crate) fn request(self: &Arc<Self>) -> Receipt {
+        self.in_flight.inc();
+        Receipt {
+            metrics: Arc::clone(self),
+            since: Instant::now(),
+        }
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub(crate) fn connection(self: &Arc<Self>) -> Connected {
+        self.connections.inc();
+        Connected(Arc::clone(self))
+    }
+
+    pub(crate) fn refuse_connection(&self) {
+        self.refused_connections.inc();
+    }
+}
+
+/// One request, from its arrival to the end of its answer.
+#[derive(Debug)]
+pub(crate) struct Receipt {
+    metrics: Arc<Metrics>,
+    since: Instant,
+}
+
+impl Receipt {
+    /// The head of the answer is ready.
+    pub(crate) fn answered(&self, status: StatusCode) {
+        self.metrics
+            .requests
+            .get_or_create(&Class {
+                status: class(status),
+            })
+            .inc();
+        self.metrics.head_seconds.observe(self.elapsed().as_secs_f64());
+    }
+
+    /// A part of the body goes out.
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.metrics.sent_bytes.inc_by(bytes as u64);
+    }
+
+    /// The time since the request came in.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.metrics.in_flight.dec();
+        self.metrics.answer_seconds.observe(self.elapsed().as_secs_f64());
+    }
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(crate) struct Connected(Arc<Metrics>);
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}

@@ -1,0 +1,160 @@
+//! What went wrong, said so that the reader knows what to do: shown as a page to browsers and as one line to others.
+
+use cid::Cid;
+use http::{Method, StatusCode};
+
+/// An answer without content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// What is wrong, in a few words: the heading of the page.
+    pub title: &'static str,
+    /// What is wrong and with what, in one line.
+    pub detail: String,
+    /// What the reader can do, if there is something.
+    pub advice: Option<&'static str>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            title,
+            detail: detail.into(),
+            advice: None,
+        }
+    }
+
+    fn advise(self, advice: &'static str) -> Self {
+        Self {
+            advice: Some(advice),
+            ..self
+        }
+    }
+
+    /// 400: the request makes no sense.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "This request makes no sense", detail)
+    }
+
+    /// 400: what stands for a name cannot be one.
+    pub(crate) fn bad_name(name: &str, reason: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "This is not a name",
+            format!("{name:?} cannot be a name: {reason}"),
+        )
+    }
+
+    /// 404: nobody has the name, or not any more.
+    pub(crate) fn name_unknown(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "This name is not registered",
+            format!("{name} is not registered"),
+        )
+        .advise("Check the spelling. If it is your name, publish something under it.")
+    }
+
+    /// 404: the name is of no chain that this node follows.
+    pub(crate) fn name_foreign(name: &str, tld: &str) -> Self {
+        let detail = format!("{name} does not end with .{tld}, and this node resolves no other names");
+        Self::new(StatusCode::NOT_FOUND, "This name is kept elsewhere", detail)
+    }
+
+    /// 404: the name is registered and has no content record.
+    pub(crate) fn name_empty(name: &str) -> Self {
+        let detail = format!("{name} is registered, but points to no content");
+        Self::new(StatusCode::NOT_FOUND, "This name has no site", detail)
+    }
+
+    /// 404: the content is there, and has nothing at this path.
+    pub(crate) fn path_missing(path: &str, segment: &str) -> Self {
+        let detail = format!("{path}: there is nothing named {segment:?} in it");
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
+            .advise("The site is there, this page is not: try its start page.")
+    }
+
+    /// 404: a path that the gateway itself does not have.
+    pub(crate) fn no_such_page() -> Self {
+        let detail = "content is below /ipfs/CID and /ipns/NAME";
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
+    }
+
+    /// 404, or 412 for `only-if-cached`: a block is not on this node.
+    pub(crate) fn not_here(cid: &Cid, only_if_cached: bool) -> Self {
+        let status = if only_if_cached {
+            StatusCode::PRECONDITION_FAILED
+        } else {
+            StatusCode::NOT_FOUND
+        };
+        Self::new(
+            status,
+            "This content is not on this node",
+            format!("block {cid} is not on this node"),
+        )
+        .advise("The address is well formed. The content may be on another node, or nowhere any more.")
+    }
+
+    /// 405.
+    pub(crate) fn method(method: &Method) -> Self {
+        let detail = format!("{method} is not answered here; GET, HEAD and OPTIONS are");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "This can only be read", detail)
+    }
+
+    /// 406: the content cannot be given in the form that was asked.
+    pub(crate) fn not_acceptable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_ACCEPTABLE, "Not in this form", detail)
+    }
+
+    /// 412: `If-Match` named another version.
+    pub(crate) fn precondition(etag: &str) -> Self {
+        let detail = format!("the current version is {etag}");
+        Self::new(StatusCode::PRECONDITION_FAILED, "This is another version", detail)
+    }
+
+    /// 416: no byte of the file is in the range.
+    pub(crate) fn range(length: u64) -> Self {
+        let detail = format!("no byte of the asked range is in the file, which has {length} bytes");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "The file is shorter", detail)
+    }
+
+    /// 501: a path goes on inside an object.
+    pub(crate) fn not_a_link(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "This path ends inside an object",
+            detail,
+        )
+    }
+
+    /// 422: the blocks are what their CIDs say, and make no sense.
+    pub(crate) fn unreadable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "This content is malformed",
+            detail,
+        )
+        .advise("It was published so: its blocks match their addresses. ?format=raw gives them as they are.")
+    }
+
+    /// 503: more requests than the node takes at once.
+    pub(crate) fn busy() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The node is busy",
+            "too many requests at once; try again soon",
+        )
+    }
+
+    /// 500: the node's own fault. The reason is in its log, not in the answer.
+    pub(crate) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The node has a fault",
+            "the node failed to read this content",
+        )
+        .advise("The reason is in the log of the node.")
+    }
+}

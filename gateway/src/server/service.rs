@@ -1,0 +1,166 @@
+//! From a request to its answer.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Method, Response, StatusCode, header};
+use hyper::Request;
+use hyper::body::Incoming;
+use named::dap::Names;
+use serde::Serialize;
+use storage::Blocks;
+use tokio::sync::Semaphore;
+
+use crate::ask::format::wants_html;
+use crate::ask::host::Hosts;
+use crate::ask::{self, Ask, Decision};
+use crate::body::{Body, Held};
+use crate::config::{Card, Config};
+use crate::desk::Desk;
+use crate::metrics::Metrics;
+use crate::page::landing;
+use crate::problem::Problem;
+use crate::reply;
+
+/// Answers requests; a clone shares everything.
+#[derive(Clone)]
+pub(super) struct Service(Arc<Shared>);
+
+struct Shared {
+    hosts: Hosts,
+    card: Card,
+    desk: Arc<Desk>,
+    places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+}
+
+impl Service {
+    pub(super) fn new(
+        config: &Config,
+        blocks: Arc<dyn Blocks + Send + Sync>,
+        names: Arc<dyn Names>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let limits = &config.limits;
+        let hosts = Hosts {
+            gateways: config
+                .hosts
+                .iter()
+                .map(|host| host.to_ascii_lowercase())
+                .collect(),
+            tld: names.tld().to_owned(),
+        };
+        let desk = Desk {
+            blocks,
+            names,
+            listing_entries_max: limits.listing_entries_max,
+            cars: Arc::new(Semaphore::new(limits.cars_max)),
+        };
+        Self(Arc::new(Shared {
+            hosts,
+            card: config.card.clone(),
+            desk: Arc::new(desk),
+            places: Arc::new(Semaphore::new(limits.requests_max)),
+            metrics,
+        }))
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let shared = Arc::clone(&self.0);
+        Box::pin(async move { Ok(shared.answer(&request).await) })
+    }
+}
+
+impl Shared {
+    /// Answers, and keeps the request's place until the last byte of the answer is handed over.
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        let receipt = self.metrics.request();
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let response = match &place {
+            Ok(_) => self.decide(request).await,
+            Err(_) => refuse(&Problem::busy(), request),
+        };
+        receipt.answered(response.status());
+        let head_only = request.method() == Method::HEAD;
+        response.map(|body| {
+            debug_assert!(!head_only || hyper::body::Body::is_end_stream(&body));
+            body.holding(Held {
+                receipt,
+                _place: place.ok(),
+            })
+        })
+    }
+
+    async fn decide(&self, request: &Request<Incoming>) -> Response<Body> {
+        let (uri, headers) = (request.uri(), request.headers());
+        let head = request.method() == Method::HEAD;
+        match ask::decide(&self.hosts, request.method(), uri, request.version(), headers) {
+            Decision::Content(ask) => self.content(ask).await,
+            Decision::Landing { host } => {
+                let html = landing::render(&host, &self.hosts.tld, &self.card.software);
+                reply::page(StatusCode::OK, html, head)
+            }
+            Decision::Card => self.card(head).await,
+            Decision::Redirect(to) => reply::redirect(&to, reply::REVALIDATE),
+            Decision::Options => reply::options(),
+            Decision::Refuse(problem) => refuse(&problem, request),
+        }
+    }
+
+    async fn content(&self, ask: Box<Ask>) -> Response<Body> {
+        let desk = Arc::clone(&self.desk);
+        let (html, head) = (wants_html(&ask.headers), ask.head);
+        let answered = tokio::task::spawn_blocking(move || desk.answer(&ask)).await;
+        answered.unwrap_or_else(|error| {
+            tracing::error!(%error, "a request made the gateway panic");
+            reply::problem(&Problem::internal(), html, head)
+        })
+    }
+
+    async fn card(&self, head: bool) -> Response<Body> {
+        let names = Arc::clone(&self.desk.names);
+        let height = tokio::task::spawn_blocking(move || names.height())
+            .await
+            .unwrap_or_default();
+        let card = LiveCard {
+            card: &self.card,
+            tld: &self.hosts.tld,
+            height,
+        };
+        match serde_json::to_vec(&card) {
+            Ok(json) => reply::text(StatusCode::OK, "application/json", json.into(), head),
+            Err(_) => reply::problem(&Problem::internal(), false, head),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LiveCard<'a> {
+    #[serde(flatten)]
+    card: &'a Card,
+    tld: &'a str,
+    height: u64,
+}
+
+fn refuse(problem: &Problem, request: &Request<Incoming>) -> Response<Body> {
+    let mut response = reply::problem(
+        problem,
+        wants_html(request.headers()),
+        request.method() == Method::HEAD,
+    );
+    // A body that nobody reads would have to be skipped before the next request: close instead.
+    if !hyper::body::Body::is_end_stream(request.body()) {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,115 @@
+//! A client that shows everything: one request a connection, the answer as it came.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Longer than any answer here takes, on any machine.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    head: Vec<(String, String)>,
+    /// The body, chunks joined.
+    pub body: Vec<u8>,
+    /// Whether the body came to its announced end.
+    pub complete: bool,
+}
+
+impl Answer {
+    /// A header's value; empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        let found = self.head.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map_or("", |(_, value)| value)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("text")
+    }
+
+    fn parse(method: &str, bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8(bytes[..end].to_vec()).expect("a head of text");
+        let mut lines = head.split("\r\n");
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .expect("a status line");
+        let head = lines
+            .filter_map(|line| line.split_once(": "))
+            .map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let mut answer = Self {
+            status: status.parse().expect("a status"),
+            head: head.collect(),
+            body: bytes[end + 4..].to_vec(),
+            complete: true,
+        };
+        if answer.header("transfer-encoding") == "chunked" {
+            let dechunked = dechunk(&answer.body);
+            answer.complete = dechunked.is_some();
+            answer.body = dechunked.unwrap_or_default();
+        } else if method != "HEAD" && answer.status != 304 && !answer.header("content-length").is_empty() {
+            answer.complete = answer.header("content-length") == answer.body.len().to_string();
+        }
+        answer
+    }
+}
+
+/// The joined chunks; None if the last is missing.
+fn dechunk(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|w| w == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?, 16).ok()?;
+        bytes = &bytes[line + 2..];
+        if length == 0 {
+            return Some(body);
+        }
+        body.extend(bytes.get(..length)?);
+        bytes = bytes.get(length + 2..)?;
+    }
+}
+
+/// A request by its parts.
+pub fn request(method: &str, host: &str, target: &str, headers: &[(&str, &str)]) -> String {
+    let mut text = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text + "\r\n"
+}
+
+/// Opens a connection and sends `text`.
+pub async fn open(address: SocketAddr, text: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(text.as_bytes()).await.expect("a request");
+    stream
+}
+
+/// Sends `text` and reads to the end of the connection.
+pub async fn raw(address: SocketAddr, text: &str) -> Answer {
+    let mut stream = open(address, text).await;
+    let mut bytes = Vec::new();
+    // A connection that is cut is an answer too.
+    let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut bytes))
+        .await
+        .expect("an end in time");
+    drop(read);
+    Answer::parse(text.split(' ').next().unwrap_or_default(), &bytes)
+}
+
+/// Asks again until `condition` holds.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let held = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, held)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not in time"));
+}
