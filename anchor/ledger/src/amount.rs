@@ -49,6 +49,11 @@ impl Amount {
         }
     }
 
+    /// The sum, or the most there can be if it does not fit: for texts, never for balances.
+    pub(crate) const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
     /// The difference, or `None` if it would be below zero.
     pub const fn checked_sub(self, other: Self) -> Option<Self> {
         match self.0.checked_sub(other.0) {

@@ -190,6 +190,3 @@ impl Block {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -238,6 +238,3 @@ fn bad(reason: impl Into<String>) -> Error {
         reason: reason.into(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -153,6 +153,3 @@ impl Certificate {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -185,6 +185,3 @@ impl Genesis {
         self.transactions.contains(&kind)
     }
 }
-
-#[cfg(test)]
-mod tests;

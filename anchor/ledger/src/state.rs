@@ -243,9 +243,13 @@ impl AssetMeta {
     /// Checks every bound.
     pub fn check(&self) -> Result<(), Error> {
         for (field, text, max) in [("profile", &self.profile, 32), ("title", &self.title, 128)] {
-            let bytes = text.as_ref().map_or(0, String::len);
-            if bytes > max {
-                let reason = format!("asset {field}: {bytes} bytes, at most {max} are allowed");
+            let Some(text) = text else { continue };
+            if text.len() > max {
+                let reason = format!("asset {field}: {} bytes, at most {max} are allowed", text.len());
+                return Err(Error::Records { reason });
+            }
+            if text.chars().any(char::is_control) {
+                let reason = format!("asset {field}: control characters are not allowed");
                 return Err(Error::Records { reason });
             }
         }

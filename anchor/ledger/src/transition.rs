@@ -22,6 +22,7 @@ use crate::genesis::Genesis;
 use crate::keys::Address;
 use crate::state::{State, StateError};
 use crate::tx::{Action, MAX_TX_BYTES, Tx};
+use money::Bill;
 use overlay::Overlay;
 
 pub use refusal::Refusal;
@@ -122,19 +123,22 @@ impl<'a> Transition<'a> {
     }
 
     fn execute(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
-        let fee = tx.body.fee;
+        let bill = Bill {
+            fee: tx.body.fee,
+            price: self.price(&tx.body.action),
+        };
         self.take_nonce(sender, tx.body.nonce)?;
         if tx.body.action == (Action::Faucet {}) {
             self.draw(sender)?;
         }
-        self.debit(sender, fee, Amount::ZERO)?;
+        self.pay_fee(sender, bill)?;
         match &tx.body.action {
             Action::Faucet {} => Ok(()),
-            Action::Transfer { to, amount } => self.transfer(sender, to, *amount, fee),
+            Action::Transfer { to, .. } => self.transfer(sender, to, bill),
             Action::Commit { hash } => self.commit(sender, hash),
             Action::NameRegister { label, records, .. } => {
                 let committed = self.reveal(sender, &tx.body.action)?;
-                self.register(sender, label, records, committed, fee)
+                self.register(sender, label, records, committed, bill)
             }
             Action::AssetAnchor { cid, meta, .. } => {
                 let committed = self.reveal(sender, &tx.body.action)?;
@@ -145,7 +149,7 @@ impl<'a> Transition<'a> {
                 under,
                 records,
             } => self.set_records(sender, label, under, records),
-            Action::NameRenew { label, periods } => self.renew(sender, label, *periods, fee),
+            Action::NameRenew { label, periods } => self.renew(sender, label, *periods, bill),
             Action::NameTransfer { label, to } => self.transfer_name(sender, label, to),
             Action::NameRelease { label } => self.release(sender, label),
             Action::AssetTransfer { cid, to } => self.transfer_asset(sender, cid, to),
@@ -158,6 +162,3 @@ impl<'a> Transition<'a> {
         address.display(&self.genesis.prefix)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -285,6 +285,3 @@ impl Tx {
         decode_within(bytes, MAX_TX_BYTES)
     }
 }
-
-#[cfg(test)]
-mod tests;

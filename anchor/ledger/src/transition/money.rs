@@ -4,6 +4,22 @@ use super::{Refusal, Transition};
 use crate::amount::Amount;
 use crate::keys::Address;
 use crate::state::{State, StateError, key};
+use crate::tx::{Action, Kind};
+
+/// What a transaction costs its sender.
+#[derive(Clone, Copy)]
+pub(super) struct Bill {
+    /// For the proposer.
+    pub(super) fee: Amount,
+    /// What the action costs.
+    pub(super) price: Amount,
+}
+
+impl Bill {
+    fn total(self) -> Amount {
+        self.fee.saturating_add(self.price)
+    }
+}
 
 /// A sum that cannot come about while coins are conserved.
 pub(super) fn impossible() -> Refusal {
@@ -11,6 +27,19 @@ pub(super) fn impossible() -> Refusal {
 }
 
 impl Transition<'_> {
+    /// What an action costs besides the fee.
+    pub(super) fn price(&self, action: &Action) -> Amount {
+        match action {
+            Action::Transfer { amount, .. } => *amount,
+            Action::NameRegister { label, .. } => self.genesis.rent.of(label),
+            Action::NameRenew { label, periods } => {
+                let rent = self.genesis.rent.of(label).units();
+                Amount::from_units(rent.saturating_mul(u64::from(*periods)))
+            }
+            _ => Amount::ZERO,
+        }
+    }
+
     /// Checks that it is the sender's turn with this nonce, and counts it.
     pub(super) fn take_nonce(&mut self, sender: &Address, found: u64) -> Result<(), Refusal> {
         let mut account = self.overlay.account(sender)?;
@@ -27,19 +56,28 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Takes `amount` from an account. `paid` is what this transaction took from it already, for the refusal's text.
-    pub(super) fn debit(&mut self, from: &Address, amount: Amount, paid: Amount) -> Result<(), Refusal> {
+    /// Takes the fee; the proposer gets it when the block ends.
+    pub(super) fn pay_fee(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
+        self.debit(from, bill.fee, bill, Amount::ZERO)
+    }
+
+    /// Takes the price, after the fee.
+    fn pay_price(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
+        self.debit(from, bill.price, bill, bill.fee)
+    }
+
+    /// Takes coins from an account. The refusal speaks of the whole bill, and of the balance before `paid` was taken.
+    fn debit(&mut self, from: &Address, amount: Amount, bill: Bill, paid: Amount) -> Result<(), Refusal> {
         let mut account = self.overlay.account(from)?;
-        let Some(balance) = account.balance.checked_sub(amount) else {
-            let cost = Amount::from_units(amount.units().saturating_add(paid.units()));
-            let balance = Amount::from_units(account.balance.units().saturating_add(paid.units()));
+        let Some(left) = account.balance.checked_sub(amount) else {
+            let balance = account.balance.saturating_add(paid);
             return Err(Refusal::Balance {
                 account: self.show(from),
-                cost,
+                cost: bill.total(),
                 balance,
             });
         };
-        account.balance = balance;
+        account.balance = left;
         self.overlay.write(key::account(from), &account);
         Ok(())
     }
@@ -55,26 +93,18 @@ impl Transition<'_> {
         Ok(())
     }
 
-    pub(super) fn transfer(
-        &mut self,
-        from: &Address,
-        to: &Address,
-        amount: Amount,
-        fee: Amount,
-    ) -> Result<(), Refusal> {
-        if amount.is_zero() {
+    pub(super) fn transfer(&mut self, from: &Address, to: &Address, bill: Bill) -> Result<(), Refusal> {
+        if bill.price.is_zero() {
             return Err(Refusal::NothingToTransfer);
         }
-        self.debit(from, amount, fee)?;
-        self.credit(to, amount)
+        self.pay_price(from, bill)?;
+        self.credit(to, bill.price)
     }
 
     /// From the faucet's pool to an account that has less than a draw gives.
     pub(super) fn draw(&mut self, to: &Address) -> Result<(), Refusal> {
         let Some(faucet) = &self.genesis.faucet else {
-            return Err(Refusal::NotAllowed {
-                kind: crate::tx::Kind::Faucet,
-            });
+            return Err(Refusal::NotAllowed { kind: Kind::Faucet });
         };
         let (amount, balance) = (faucet.amount, self.overlay.account(to)?.balance);
         if balance >= amount {
@@ -94,13 +124,13 @@ impl Transition<'_> {
     }
 
     /// Rent, from an account to the treasury.
-    pub(super) fn pay_rent(&mut self, from: &Address, rent: Amount, fee: Amount) -> Result<(), Refusal> {
-        self.debit(from, rent, fee)?;
+    pub(super) fn pay_rent(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
+        self.pay_price(from, bill)?;
         let pool = key::treasury_pool();
         let held = self
             .overlay
             .pool(&pool)?
-            .checked_add(rent)
+            .checked_add(bill.price)
             .ok_or_else(impossible)?;
         self.overlay.write(pool, &held);
         Ok(())

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::money::Bill;
 use super::{Refusal, Transition};
-use crate::amount::Amount;
 use crate::codec::encode;
 use crate::keys::Address;
 use crate::name::{Label, NamePath};
@@ -22,13 +22,13 @@ impl Transition<'_> {
         label: &Label,
         records: &Records,
         committed: u64,
-        fee: Amount,
+        bill: Bill,
     ) -> Result<(), Refusal> {
         records.check()?;
         if let Some(entry) = self.overlay.name(label)? {
             self.make_way(sender, label, &entry, committed)?;
         }
-        self.pay_rent(sender, self.genesis.rent.of(label), fee)?;
+        self.pay_rent(sender, bill)?;
         let mut entry = NameEntry {
             owner: *sender,
             registered: self.height,
@@ -107,7 +107,7 @@ impl Transition<'_> {
         sender: &Address,
         label: &Label,
         periods: u32,
-        fee: Amount,
+        bill: Bill,
     ) -> Result<(), Refusal> {
         let rent = &self.genesis.rent;
         let (period, most) = (rent.period, rent.max_periods);
@@ -125,11 +125,7 @@ impl Transition<'_> {
                 period,
             });
         };
-        let cost = rent
-            .of(label)
-            .checked_mul(u64::from(periods))
-            .unwrap_or(Amount::from_units(u64::MAX));
-        self.pay_rent(sender, cost, fee)?;
+        self.pay_rent(sender, bill)?;
         entry.expires = expires;
         self.write_name(label, entry);
         Ok(())

@@ -164,11 +164,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the same transaction may pass in a later block: its turn, its commit or its time has yet to come.
+    /// Whether the same transaction may pass in a later block: its turn or its time has yet to come.
+    /// All other refusals hold until something else happens, so the sender should be told at once.
     pub fn may_pass_later(&self) -> bool {
         match self {
             Self::Nonce { expected, found, .. } => found > expected,
-            Self::RevealEarly { .. } | Self::NoCommit { .. } | Self::Balance { .. } => true,
+            Self::RevealEarly { .. } => true,
             _ => false,
         }
     }

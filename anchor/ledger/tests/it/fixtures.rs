@@ -1,0 +1,209 @@
+//! The bytes of every format that is signed, hashed, stored or sent.
+//!
+//! Each file under `tests/fixtures` holds the hex of one object. A change of any of them is a change of the protocol:
+//! existing chains, bundles and wallets do not survive it. To write the files of a new format: `DDN_BLESS=1 cargo test`.
+
+use std::path::PathBuf;
+
+use ledger::{
+    Action, AssetMeta, Body, Bundle, Genesis, Kind, Records, Tx, VoteKind, decode, encode, key, verify,
+    vote_bytes,
+};
+
+use crate::blocks::{certify, header, set};
+use crate::bundles::{bundle, bundle_after_changes, genesis_of_four};
+use crate::world::*;
+
+/// Compares with the file of this name, in lines of 64 bytes.
+fn check(name: &str, bytes: &[u8]) {
+    let lines: Vec<String> = bytes.chunks(64).map(hex::encode).collect();
+    check_text(name, &(lines.join("\n") + "\n"));
+}
+
+fn check_text(name: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name);
+    if std::env::var_os("DDN_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let pinned = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(text, pinned, "{name}: the format has changed");
+}
+
+/// One action of each kind, with every field in use somewhere.
+fn actions() -> Vec<Action> {
+    let records = Records {
+        content: Some(content("site")),
+        a: vec![[192, 0, 2, 1].into()],
+        aaaa: vec!["2001:db8::1".parse().unwrap()],
+        cname: None,
+        txt: vec!["hello".into()],
+        ttl: Some(60),
+    };
+    let meta = AssetMeta {
+        profile: Some("unixfs-v1-2025".into()),
+        title: Some("A site".into()),
+        bytes: Some(1_000_000),
+        files: Some(12),
+    };
+    let (to, cid, name) = (at(2), content("site"), label("alice"));
+    let register = Action::NameRegister {
+        label: name.clone(),
+        secret: secret(7),
+        records,
+    };
+    vec![
+        Action::Transfer {
+            to,
+            amount: coins("1.5"),
+        },
+        Action::Faucet {},
+        commit(1, &register),
+        register,
+        Action::NameSet {
+            label: name.clone(),
+            under: "docs".into(),
+            records: Records {
+                cname: Some("example.com".into()),
+                ..Records::default()
+            },
+        },
+        Action::NameRenew {
+            label: name.clone(),
+            periods: 2,
+        },
+        Action::NameTransfer {
+            label: name.clone(),
+            to,
+        },
+        Action::NameRelease { label: name },
+        Action::AssetAnchor {
+            cid,
+            secret: secret(8),
+            meta,
+        },
+        Action::AssetTransfer { cid, to },
+        Action::AssetTombstone { cid },
+    ]
+}
+
+#[test]
+fn transactions() {
+    let actions = actions();
+    let kinds: Vec<Kind> = actions.iter().map(Action::kind).collect();
+    assert_eq!(kinds, Kind::ALL);
+    for (nonce, action) in actions.into_iter().enumerate() {
+        let name = action.kind().name();
+        let tx = sign(1, nonce as u64, coins("0.001"), action);
+        check(&format!("tx-{name}.hex"), &tx.encode());
+        assert_eq!(Tx::decode(&tx.encode()).unwrap(), tx);
+        let json = serde_json::to_string_pretty(&tx).unwrap() + "\n";
+        check_text(&format!("tx-{name}.json"), &json);
+        assert_eq!(serde_json::from_str::<Tx>(&json).unwrap(), tx);
+    }
+}
+
+#[test]
+fn header_body_and_certificate() {
+    let (genesis, set) = (genesis(), set(4));
+    let first = header(&genesis, None, &Body::default(), &set);
+    let last_certificate = Some(certify(&first, &set, 3));
+    let body = Body {
+        txs: vec![sign(1, 0, genesis.fee, Action::Faucet {})],
+        last_certificate,
+    };
+    let second = header(&genesis, Some(&first), &body, &set);
+    check("body-empty.hex", &encode(&Body::default()));
+    check("header.hex", &encode(&second));
+    check("body.hex", &encode(&body));
+    check(
+        "certificate.hex",
+        &encode(body.last_certificate.as_ref().unwrap()),
+    );
+    check("validators.hex", &encode(&set));
+    assert_eq!(decode::<Body>(&encode(&body)).unwrap(), body);
+    assert_eq!(decode::<ledger::Header>(&encode(&second)).unwrap(), second);
+    let ids = format!(
+        "header id {}\nheader cid {}\nvalidators {}\n",
+        second.id(),
+        second.cid(),
+        set.hash()
+    );
+    check_text("ids.txt", &ids);
+}
+
+#[test]
+fn votes() {
+    check(
+        "vote-precommit.hex",
+        &vote_bytes(VoteKind::Precommit, CHAIN, 7, 1, Some(secret(9))),
+    );
+    check(
+        "vote-prevote-nil.hex",
+        &vote_bytes(VoteKind::Prevote, CHAIN, 7, 1, None),
+    );
+}
+
+#[test]
+fn genesis_files() {
+    let dev = Genesis::dev("dev", TIME_MS, who(1).public());
+    let engine = |n: u8| format!("/ip4/10.0.0.{n}/tcp/4103/p2p/12D3KooW{n}");
+    let delegate = |n| ledger::GenesisDelegate {
+        key: who(n).public(),
+        engine: engine(n),
+    };
+    let balances = vec![ledger::Balance {
+        address: at(1),
+        amount: coins("100000000"),
+    }];
+    let ddn = Genesis::ddn("ddn-1", TIME_MS, vec![delegate(1), delegate(2)], balances).unwrap();
+    for (name, genesis) in [("dev", dev), ("ddn", ddn)] {
+        check(&format!("genesis-{name}.hex"), &encode(&genesis));
+        check_text(
+            &format!("genesis-{name}.json"),
+            std::str::from_utf8(&genesis.to_json()).unwrap(),
+        );
+        check_text(&format!("genesis-{name}.cid"), &format!("{}\n", genesis.cid()));
+    }
+}
+
+#[test]
+fn bundles() {
+    let cases = [
+        ("bundle-present.hex", bundle(key::name(&label("alice")))),
+        ("bundle-absent.hex", bundle(key::name(&label("carol")))),
+        (
+            "bundle-set-changes.hex",
+            bundle_after_changes(key::name(&label("alice"))),
+        ),
+    ];
+    for (name, bundle) in cases {
+        check(name, &bundle.encode());
+        assert_eq!(Bundle::decode(&bundle.encode()).unwrap(), bundle);
+        verify(&bundle, &genesis_of_four()).unwrap();
+    }
+}
+
+/// Keys and values of the state, one entry a line: what the state root depends on.
+#[test]
+fn state() {
+    let mut world = World::new();
+    world.claim(1, register("alice", 1));
+    world.claim(2, anchor("site", 1));
+    world.pass(
+        2,
+        Action::AssetTransfer {
+            cid: content("site"),
+            to: at(3),
+        },
+    );
+    world.pass(3, Action::AssetTombstone { cid: content("site") });
+    world.pass(1, commit(1, &register("bob", 1)));
+    let line = |(key, value): (&Vec<u8>, &Vec<u8>)| format!("{} {}\n", hex::encode(key), hex::encode(value));
+    check_text("state.txt", &world.state.0.iter().map(line).collect::<String>());
+    check_text(
+        "state-root.txt",
+        &format!("{}\n", crate::tree::Tree::of(&world.state).root),
+    );
+}

@@ -1,0 +1,250 @@
+//! Presets, the genesis file, and every way to get it wrong.
+
+use ledger::{Balance, Genesis, GenesisDelegate, Kind, MAX_BLOCK_BYTES};
+
+use crate::world::*;
+
+fn delegate(n: u8) -> GenesisDelegate {
+    GenesisDelegate {
+        key: who(n).public(),
+        engine: format!("/ip4/10.0.0.{n}/tcp/4103/p2p/12D3KooW{n}"),
+    }
+}
+
+fn ddn() -> Genesis {
+    let balances = vec![
+        Balance {
+            address: at(1),
+            amount: coins("60000000"),
+        },
+        Balance {
+            address: at(2),
+            amount: coins("40000000"),
+        },
+    ];
+    Genesis::ddn("ddn-1", TIME_MS, (1..=4).map(delegate).collect(), balances).unwrap()
+}
+
+#[test]
+fn the_ddn_preset_has_the_white_papers_numbers() {
+    let genesis = ddn();
+    assert_eq!((genesis.seats, genesis.block_time_ms), (101, 10_000));
+    assert_eq!(genesis.supply, coins("100000000"));
+    let round_ms = u64::from(genesis.seats) * genesis.block_time_ms;
+    assert_eq!(round_ms / 60_000, 16, "a round takes about 16 minutes");
+    assert_eq!((genesis.reveal_delay, genesis.commit_ttl), (2, 360));
+    assert_eq!(genesis.rent.period, 3_153_600);
+    assert_eq!(
+        (genesis.faucet.is_none(), genesis.faucet_pool()),
+        (true, coins("0"))
+    );
+    assert!(!genesis.allows(Kind::Faucet));
+    assert_eq!((genesis.tld.as_str(), genesis.prefix.as_str()), ("ddn", "ddn"));
+}
+
+#[test]
+fn the_dev_preset_is_one_seat_with_a_faucet() {
+    let genesis = Genesis::dev("dev", TIME_MS, who(1).public());
+    genesis.validate().unwrap();
+    assert_eq!(
+        (genesis.seats, genesis.block_time_ms, genesis.reveal_delay),
+        (1, 1_000, 1)
+    );
+    assert_eq!(genesis.faucet_pool(), genesis.supply);
+    assert_eq!(genesis.validators().unwrap().quorum(), 1);
+    assert!(Kind::ALL.iter().all(|kind| genesis.allows(*kind)));
+}
+
+#[test]
+fn rent_goes_by_length() {
+    let rent = ddn().rent;
+    let check = |name: &str, price: &str| assert_eq!(rent.of(&label(name)), coins(price), "{name}");
+    check("a", "500");
+    check("ab", "200");
+    check("abc", "100");
+    check("abcd", "20");
+    check("alice", "5");
+    check("a-rather-long-name", "5");
+}
+
+#[test]
+fn the_file_gives_the_same_genesis_back() {
+    for genesis in [ddn(), Genesis::dev("dev", TIME_MS, who(1).public())] {
+        let json = genesis.to_json();
+        let back = Genesis::parse(&json).unwrap();
+        assert_eq!(back, genesis);
+        assert_eq!(back.cid(), genesis.cid());
+    }
+    let text = String::from_utf8(ddn().to_json()).unwrap();
+    assert!(
+        text.contains(&format!("\"address\": \"{}\"", at(1).display("ddn"))),
+        "{text}"
+    );
+    assert!(text.contains("\"supply\": \"10000000000000000\""), "{text}");
+}
+
+#[test]
+fn any_other_number_is_another_chain() {
+    let base = ddn();
+    let mut other = base.clone();
+    other.commit_ttl += 1;
+    assert_ne!(base.cid(), other.cid());
+    assert_eq!(base.cid(), base.id().cid());
+}
+
+#[test]
+fn the_first_state_holds_the_whole_supply() {
+    for genesis in [ddn(), Genesis::dev("dev", TIME_MS, who(1).public())] {
+        let entries = genesis.initial_state().unwrap();
+        assert!(ledger::audit(entries, &genesis).unwrap().holds());
+    }
+}
+
+#[test]
+fn what_breaks_a_rule_is_named() {
+    let check = |change: fn(&mut Genesis), words: &str| {
+        let mut genesis = ddn();
+        change(&mut genesis);
+        let error = genesis.validate().expect_err(words).to_string();
+        assert_eq!(error, format!("genesis: {words}"));
+        // A file that says the same is refused in the same words.
+        if let Err(error) = Genesis::parse(&genesis.to_json()) {
+            assert!(error.to_string().starts_with("genesis: "), "{error}");
+        } else {
+            panic!("{words}: the file was accepted");
+        }
+    };
+    check(
+        |g| g.chain_id = "A".into(),
+        "chain_id: 'A' is not 1 to 32 characters of a-z, 0-9 and '-'",
+    );
+    check(
+        |g| g.chain_id.clear(),
+        "chain_id: '' is not 1 to 32 characters of a-z, 0-9 and '-'",
+    );
+    check(
+        |g| g.tld = "d.n".into(),
+        "tld: name 'd.n': a label consists of a-z, 0-9 and '-'",
+    );
+    check(
+        |g| g.prefix = "d1".into(),
+        "prefix: 'd1' is not 1 to 16 characters of a-z",
+    );
+    check(|g| g.seats = 0, "seats: 0 is not within 1 to 1024");
+    check(
+        |g| g.seats = 3,
+        "delegates: 4 delegates for 3 seats: give at least one and at most one for each",
+    );
+    check(
+        |g| g.block_time_ms = 50,
+        "block_time_ms: 50 is not within 100 to 600000",
+    );
+    check(
+        |g| g.max_block_bytes = MAX_BLOCK_BYTES + 1,
+        "max_block_bytes: 2097153 is not within 262144 to 2097152",
+    );
+    check(
+        |g| g.time_ms = u64::MAX,
+        "time_ms: 18446744073709551615 is not within 0 to 4503599627370496",
+    );
+    check(
+        |g| g.rent.period = 0,
+        "rent.period: 0 is not within 1 to 1000000000",
+    );
+    check(
+        |g| g.rent.by_length.clear(),
+        "rent.by_length: give 1 to 63 prices",
+    );
+    check(
+        |g| g.rent.by_length = vec![coins("100000001")],
+        "rent.by_length: a rent of 100000001 is more than the supply of 100000000",
+    );
+    check(
+        |g| g.reveal_delay = 0,
+        "reveal_delay: 0 is not within 1 to 1000000000",
+    );
+    check(
+        |g| g.commit_ttl = 2,
+        "commit_ttl: 2 is not above reveal_delay 2 and at most 1000000000",
+    );
+    check(
+        |g| g.transactions.reverse(),
+        "transactions: list each kind once, in the order of the presets",
+    );
+    check(
+        |g| g.transactions.retain(|kind| *kind != Kind::Commit),
+        "transactions: name_register and asset_anchor need commit",
+    );
+    check(
+        |g| g.transactions.insert(1, Kind::Faucet),
+        "transactions: 'faucet' is listed if and only if there is a faucet",
+    );
+    check(
+        |g| {
+            g.transactions.insert(1, Kind::Faucet);
+            g.faucet = Some(ledger::Faucet { amount: coins("1") });
+        },
+        "faucet: only a chain of the preset 'dev' may have one",
+    );
+    check(
+        |g| g.balances[0].amount = coins("1"),
+        "balances: they add up to 40000001, the supply is 100000000",
+    );
+    check(
+        |g| g.balances.reverse(),
+        "balances: list each address once, in the order of their bytes",
+    );
+    check(
+        |g| g.delegates.swap(0, 1),
+        "delegates: list each key once, in the order of their addresses' bytes",
+    );
+    check(
+        |g| g.delegates.clear(),
+        "delegates: 0 delegates for 101 seats: give at least one and at most one for each",
+    );
+    check(
+        |g| g.delegates[2].engine.clear(),
+        "delegates[2].engine: needed where several delegates vote",
+    );
+    check(
+        |g| g.delegates[0].engine = "10.0.0.1:4103".into(),
+        "delegates[0].engine: '10.0.0.1:4103' is not a multiaddr that ends in /p2p/PEER",
+    );
+}
+
+#[test]
+fn broken_files_are_refused() {
+    let check = |change: fn(&mut serde_json::Value), words: &str| {
+        let mut file: serde_json::Value = serde_json::from_slice(&ddn().to_json()).unwrap();
+        change(&mut file);
+        let error = Genesis::parse(file.to_string().as_bytes())
+            .expect_err(words)
+            .to_string();
+        assert!(error.contains(words), "{error:?} does not say {words:?}");
+    };
+    check(|f| f["extra"] = 1.into(), "genesis: file: unknown field `extra`");
+    check(|f| f["seats"] = "x".into(), "genesis: file: invalid type");
+    check(
+        |f| f["supply"] = "1.5".into(),
+        "'1.5' is not a decimal number of base units",
+    );
+    check(
+        |f| f["balances"][1]["address"] = "dev1x".into(),
+        "genesis: balances[1].address: address 'dev1x'",
+    );
+    check(
+        |f| f["delegates"][0]["key"] = "00".into(),
+        "is not 32 bytes in hex",
+    );
+    check(|f| f["prefix"] = "mmt".into(), "start with 'ddn', not 'mmt'");
+    check(|f| f["transactions"][0] = "mint".into(), "unknown variant `mint`");
+    check(|f| *f = 1.into(), "genesis: file: ");
+    let error = Genesis::parse(b"{").unwrap_err().to_string();
+    assert!(error.starts_with("genesis: file: EOF"), "{error}");
+    assert!(
+        Genesis::parse(&vec![b' '; 9 * 1024 * 1024])
+            .unwrap_err()
+            .to_string()
+            .contains("at most")
+    );
+}
