@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::{Node, Running, tree};
 
-use crate::docs;
+use crate::{docs, publish};
 
 /// Chromium starts, loads and draws a page in a few seconds on one busy core.
 const PAGE_DEADLINE: Duration = Duration::from_secs(90);
@@ -154,8 +154,7 @@ fn a_browser_renders_a_published_site() -> Result<()> {
     let node = Node::dev()?;
     let folder = tempfile::tempdir()?;
     tree::site(folder.path())?;
-    node.ddn()
-        .ok(&["publish", &folder.path().to_string_lossy(), "--name", "alice.ddn"])?;
+    publish(&node, folder.path(), "alice.ddn")?;
 
     let site = format!("http://alice.ddn.localhost:{}/", node.listener("gateway")?.port());
     let visit = Visit::to(&chromium, &site)?;
@@ -183,8 +182,7 @@ fn a_browser_renders_a_documentation() -> Result<()> {
     };
     let node = Node::dev()?;
     let manual = docs::Documentation::find()?;
-    node.ddn()
-        .ok(&["publish", &manual.path().to_string_lossy(), "--name", "pydoc.ddn"])?;
+    publish(&node, manual.path(), "pydoc.ddn")?;
 
     let site = format!("http://pydoc.ddn.localhost:{}/", node.listener("gateway")?.port());
     let visit = Visit::to(&chromium, &site)?;

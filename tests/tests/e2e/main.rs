@@ -11,8 +11,20 @@ mod proof;
 mod story;
 mod web;
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
+use testkit::Node;
+
+/// Publishes a folder under a name, and returns what the command said.
+///
+/// # Errors
+/// When that fails.
+fn publish(node: &Node, folder: &Path, name: &str) -> Result<Value> {
+    node.ddn()
+        .json(&["publish", &folder.to_string_lossy(), "--name", name])
+}
 
 /// The string at `pointer` of a JSON document.
 ///

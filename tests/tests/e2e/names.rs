@@ -8,7 +8,7 @@ use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 use testkit::{Dns, Node, Transport, run_all, tree};
 
-use crate::text;
+use crate::{publish, text};
 
 const BOTH: [Transport; 2] = [Transport::Udp, Transport::Tcp];
 
@@ -30,9 +30,7 @@ fn the_dns_server_answers_for_names() -> Result<()> {
     let node = Node::dev()?;
     let folder = tempfile::tempdir()?;
     tree::site(folder.path())?;
-    let published = node
-        .ddn()
-        .json(&["publish", &folder.path().to_string_lossy(), "--name", "alice.ddn"])?;
+    let published = publish(&node, folder.path(), "alice.ddn")?;
     let stage = Stage {
         dns: node.dns()?,
         node,

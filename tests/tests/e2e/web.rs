@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use tempfile::TempDir;
 use testkit::{Http, Node, Reply, run_all, tree};
 
-use crate::text;
+use crate::{publish, text};
 
 /// Absence is known without asking anybody, so it is said at once.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -28,9 +28,7 @@ impl Stage {
         let node = Node::dev()?;
         let folder = tempfile::tempdir()?;
         tree::site(folder.path())?;
-        let published =
-            node.ddn()
-                .json(&["publish", &folder.path().to_string_lossy(), "--name", "alice.ddn"])?;
+        let published = publish(&node, folder.path(), "alice.ddn")?;
         let (http, cid) = (node.gateway()?, text(&published, "/cid")?);
         Ok(Self {
             node,
