@@ -48,7 +48,10 @@ impl NamesError {
 
 /// What the named router says of a name.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "one for each question, never kept in numbers")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each question, never kept in numbers"
+)]
 pub enum Resolution {
     /// Its owner's record set.
     Found {

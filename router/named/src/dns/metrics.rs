@@ -22,7 +22,7 @@ pub struct Metrics {
     pub answer_seconds: Histogram,
     /// Open TCP connections.
     pub tcp_connections: Gauge,
-    /// TCP connections closed at once because of `dns.tcp_connections` or `dns.tcp_connections_per_source`.
+    /// TCP connections closed at once because of the bounds in the configuration.
     pub tcp_refused: Counter,
 }
 

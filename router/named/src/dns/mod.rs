@@ -43,7 +43,8 @@ pub struct Config {
     /// Domains of the public DNS under which the chain's names are served too: with `ddn.example`,
     /// `alice.ddn.example` is `alice.ddn`.
     pub alias_zones: Vec<String>,
-    /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds.
+    /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds, at most a
+    /// day.
     pub ttl: u32,
     /// The most TCP connections open at once. Each holds at most two messages of 64 KiB.
     pub tcp_connections: usize,

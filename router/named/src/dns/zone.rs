@@ -90,7 +90,7 @@ impl Zones {
             zones,
             hosts: hosts(config)?,
             edges: config.edges.clone(),
-            ttl: config.ttl,
+            ttl: config.ttl.min(*TTL_SECONDS.end()),
             tld,
         })
     }
