@@ -1,1 +1,35 @@
-//! .
+//! What a node keeps, and how it gets in and out: content-addressed blocks, UnixFS, pins.
+//!
+//! * [`Store`] owns one folder of blocks (RocksDB): it imports, pins, collects garbage and verifies.
+//! * [`Blocks`] is all that reading needs: [`resolve`], [`list`], [`FileReader`], [`export`] and [`contains`] work on
+//!   anything that can answer for a CID. A block that is not here is [`Error::Missing`]: fetch it, then call again.
+//! * [`pack_tar`] and [`hash_path`] need no store: the first is what a client streams to a node, the second tells the
+//!   CID that a node would answer.
+//! * [`car`] moves DAGs between stores.
+//!
+//! Everything here is synchronous and blocks on disk; asynchronous callers use a blocking thread. Every block that
+//! comes in is checked against its CID, everything that is decoded is treated as hostile: depths, counts and sizes
+//! are bounded, and nothing panics.
+
+mod block;
+pub mod car;
+mod dag;
+mod error;
+mod import;
+mod read;
+mod store;
+
+pub use block::{BLOCK_BYTES_MAX, Blocks, codec, verify};
+pub use dag::profile::{ParseProfileError, Profile};
+pub use error::Error;
+pub use import::pack::pack_tar;
+pub use import::{Imported, Progress, hash_path};
+pub use read::contains::contains;
+pub use read::export::export;
+pub use read::file::FileReader;
+pub use read::list::{Entry, Listing, list};
+pub use read::resolve::{Kind, Node, resolve};
+pub use read::walk::Walk;
+pub use store::pins::Pin;
+pub use store::verify::{Bad, Report};
+pub use store::{Checked, Freed, Metrics, Stat, Store};

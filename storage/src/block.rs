@@ -1,0 +1,115 @@
+//! A block: bytes and the CID that they hash to.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cid::Cid;
+use multihash_codetable::{Code, MultihashDigest};
+
+use crate::Error;
+
+/// The largest block that is accepted or written, in bytes: what every IPFS implementation transfers.
+pub const BLOCK_BYTES_MAX: usize = 2 << 20;
+
+/// Multicodec codes of the objects that this crate understands.
+pub mod codec {
+    /// Plain bytes.
+    pub const RAW: u64 = 0x55;
+    /// MerkleDAG protobuf: UnixFS files, folders, symlinks.
+    pub const DAG_PB: u64 = 0x70;
+    /// Deterministic CBOR with links.
+    pub const DAG_CBOR: u64 = 0x71;
+}
+
+/// Anything that can answer for a CID. All reading goes through it.
+pub trait Blocks {
+    /// The bytes of a block, already verified; `None` when it is not here.
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error>;
+}
+
+impl<B: Blocks + ?Sized> Blocks for &B {
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        (**self).block(cid)
+    }
+}
+
+impl<B: Blocks + ?Sized> Blocks for Arc<B> {
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        (**self).block(cid)
+    }
+}
+
+/// Checks that `bytes` are the block that `cid` names: hash and length.
+pub fn verify(cid: &Cid, bytes: &[u8]) -> Result<(), Error> {
+    if bytes.len() > BLOCK_BYTES_MAX {
+        return Err(Error::TooLarge {
+            cid: *cid,
+            bytes: bytes.len(),
+        });
+    }
+    let code = cid.hash().code();
+    let matches = match code {
+        IDENTITY => cid.hash().digest() == bytes,
+        SHA2_256 => Code::Sha2_256.digest(bytes) == *cid.hash(),
+        SHA2_512 => Code::Sha2_512.digest(bytes) == *cid.hash(),
+        _ => return Err(Error::UnsupportedHash { cid: *cid, code }),
+    };
+    if matches {
+        Ok(())
+    } else {
+        Err(Error::Mismatch(*cid))
+    }
+}
+
+/// The block of `cid`, inline ones included; absence is an error here.
+pub(crate) fn require(blocks: &dyn Blocks, cid: &Cid) -> Result<Bytes, Error> {
+    if let Some(bytes) = inline(cid) {
+        return Ok(bytes);
+    }
+    blocks.block(cid)?.ok_or(Error::Missing(*cid))
+}
+
+/// The bytes of a CID that carries its block within itself.
+pub(crate) fn inline(cid: &Cid) -> Option<Bytes> {
+    (cid.hash().code() == IDENTITY).then(|| Bytes::copy_from_slice(cid.hash().digest()))
+}
+
+const IDENTITY: u64 = 0x00;
+const SHA2_256: u64 = 0x12;
+const SHA2_512: u64 = 0x13;
+
+#[cfg(test)]
+mod tests {
+    use multihash::Multihash;
+
+    use super::*;
+
+    #[test]
+    fn verifies_by_the_hash_of_the_cid() {
+        for hash in [
+            Code::Sha2_256.digest(b"x"),
+            Code::Sha2_512.digest(b"x"),
+            identity(b"x"),
+        ] {
+            let cid = Cid::new_v1(codec::RAW, hash);
+            verify(&cid, b"x").unwrap();
+            assert!(matches!(verify(&cid, b"y"), Err(Error::Mismatch(_))));
+        }
+    }
+
+    #[test]
+    fn refuses_hashes_it_cannot_compute_and_blocks_too_large() {
+        let md5 = Cid::new_v1(codec::RAW, Multihash::wrap(0xd5, &[0; 16]).unwrap());
+        assert!(matches!(
+            verify(&md5, b"x"),
+            Err(Error::UnsupportedHash { code: 0xd5, .. })
+        ));
+        let large = vec![0; BLOCK_BYTES_MAX + 1];
+        let cid = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(&large));
+        assert!(matches!(verify(&cid, &large), Err(Error::TooLarge { .. })));
+    }
+
+    fn identity(bytes: &[u8]) -> Multihash<64> {
+        Multihash::wrap(IDENTITY, bytes).unwrap()
+    }
+}

@@ -1,0 +1,388 @@
+//! RocksDB as this store uses it: column families, options, and errors in our words.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use cid::Cid;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
+    Direction, ErrorKind, IteratorMode, Options, SingleThreaded, WriteBatch, WriteOptions,
+};
+
+use super::key;
+use crate::Error;
+
+/// The column families.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Column {
+    /// Multihash to bytes of the block.
+    Blocks,
+    /// Multihash to [`BlockEntry`].
+    Index,
+    /// CIDv1 of a root to its [`Pin`](super::pins::Pin).
+    Pins,
+    /// Format, epoch, marks of imports in flight.
+    Meta,
+}
+
+/// What the index knows of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlockEntry {
+    /// Its length.
+    pub bytes: u32,
+    /// The epoch in which it was last put.
+    pub touched: u64,
+    /// The last gc or verification that found it below a pin.
+    pub marked: u64,
+    /// As what it was found then; see [`Reading`](super::gc::Reading).
+    pub readings: u8,
+}
+
+/// An open database.
+pub(super) struct Database {
+    db: DBWithThreadMode<SingleThreaded>,
+    folder: PathBuf,
+    /// Why writing ended.
+    broken: OnceLock<String>,
+}
+
+impl Database {
+    pub fn open(folder: &Path) -> Result<Database, Error> {
+        fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
+        let db = DBWithThreadMode::open_cf_descriptors(&options(), folder, columns());
+        let db = db.map_err(|error| open_error(folder, &error))?;
+        let database = Database {
+            db,
+            folder: folder.to_owned(),
+            broken: OnceLock::new(),
+        };
+        database.check_format()?;
+        Ok(database)
+    }
+
+    pub fn get(&self, column: Column, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.db
+            .get_cf(self.column(column), key)
+            .map_err(|error| self.read_error(&error))
+    }
+
+    pub fn get_block(&self, cid: &Cid) -> Result<Option<Vec<u8>>, Error> {
+        self.db
+            .get_cf(self.column(Column::Blocks), key(cid))
+            .map_err(|error| match error.kind() {
+                ErrorKind::Corruption => Error::Corrupt {
+                    cid: *cid,
+                    reason: error.into_string(),
+                },
+                _ => self.read_error(&error),
+            })
+    }
+
+    pub fn entry(&self, key: &[u8]) -> Result<Option<BlockEntry>, Error> {
+        self.get(Column::Index, key)?
+            .map(|value| self.decode_entry(&value))
+            .transpose()
+    }
+
+    pub fn put_entry(&self, key: &[u8], entry: &BlockEntry) -> Result<(), Error> {
+        let mut batch = self.batch();
+        batch.put(Column::Index, key, &entry.encode());
+        batch.write()
+    }
+
+    /// Writes a block and its entry, both or neither.
+    pub fn put_block(&self, key: &[u8], bytes: &[u8], touched: u64) -> Result<(), Error> {
+        let entry = BlockEntry {
+            bytes: bytes.len() as u32,
+            touched,
+            marked: 0,
+            readings: 0,
+        };
+        let mut batch = self.batch();
+        batch.put(Column::Blocks, key, bytes);
+        batch.put(Column::Index, key, &entry.encode());
+        batch.write()
+    }
+
+    pub fn delete_block(&self, key: &[u8]) -> Result<(), Error> {
+        let mut batch = self.batch();
+        batch.delete(Column::Blocks, key);
+        batch.delete(Column::Index, key);
+        batch.write()
+    }
+
+    /// Several writes that happen together.
+    pub fn batch(&self) -> Batch<'_> {
+        Batch {
+            database: self,
+            batch: WriteBatch::default(),
+        }
+    }
+
+    /// Makes everything written so far durable.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.refuse_if_broken()?;
+        self.db.flush_wal(true).map_err(|error| self.write_error(&error))
+    }
+
+    /// Calls `visit` for each key that starts with `prefix`, in order, as of now.
+    pub fn each(
+        &self,
+        column: Column,
+        prefix: &[u8],
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let start = IteratorMode::From(prefix, Direction::Forward);
+        for item in self.db.iterator_cf(self.column(column), start) {
+            let (key, value) = item.map_err(|error| self.read_error(&error))?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            visit(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `visit` for each block, without reading it.
+    pub fn each_entry(
+        &self,
+        visit: &mut dyn FnMut(&[u8], BlockEntry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.each(Column::Index, b"", &mut |key, value| {
+            visit(key, self.decode_entry(value)?)
+        })
+    }
+
+    /// Rewrites what deletions left, so that the disk gets its space back.
+    pub fn compact(&self) {
+        for column in [Column::Blocks, Column::Index] {
+            self.db
+                .compact_range_cf(self.column(column), None::<&[u8]>, None::<&[u8]>);
+        }
+    }
+
+    /// Bytes of all files in the folder.
+    pub fn disk_bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        files
+            .filter_map(|file| file.metadata().ok())
+            .map(|metadata| metadata.blocks() * 512)
+            .sum()
+    }
+
+    fn check_format(&self) -> Result<(), Error> {
+        match self.get(Column::Meta, FORMAT_KEY)? {
+            Some(format) if format == FORMAT => Ok(()),
+            Some(_) => Err(Error::Open {
+                folder: self.folder.clone(),
+                reason: "it was written by another version of this program".to_owned(),
+            }),
+            None => {
+                let mut batch = self.batch();
+                batch.put(Column::Meta, FORMAT_KEY, FORMAT);
+                batch.write_durably()
+            }
+        }
+    }
+
+    fn decode_entry(&self, value: &[u8]) -> Result<BlockEntry, Error> {
+        BlockEntry::decode(value).ok_or_else(|| Error::Read {
+            folder: self.folder.clone(),
+            reason: "the index holds a malformed entry".to_owned(),
+        })
+    }
+
+    fn column(&self, column: Column) -> &ColumnFamily {
+        self.db
+            .cf_handle(column.name())
+            .expect("every column family is opened with the database")
+    }
+
+    fn refuse_if_broken(&self) -> Result<(), Error> {
+        match self.broken.get() {
+            None => Ok(()),
+            Some(reason) => Err(Error::Unusable {
+                folder: self.folder.clone(),
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    fn write_error(&self, error: &rocksdb::Error) -> Error {
+        let _ = self.broken.set(error.to_string());
+        let folder = self.folder.clone();
+        match is_disk_full(error) {
+            true => Error::DiskFull { folder },
+            false => Error::Write {
+                folder,
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    fn read_error(&self, error: &rocksdb::Error) -> Error {
+        Error::Read {
+            folder: self.folder.clone(),
+            reason: error.to_string(),
+        }
+    }
+}
+
+/// Writes that happen together or not at all.
+pub(super) struct Batch<'a> {
+    database: &'a Database,
+    batch: WriteBatch,
+}
+
+impl Batch<'_> {
+    pub fn put(&mut self, column: Column, key: &[u8], value: &[u8]) {
+        self.batch.put_cf(self.database.column(column), key, value);
+    }
+
+    pub fn delete(&mut self, column: Column, key: &[u8]) {
+        self.batch.delete_cf(self.database.column(column), key);
+    }
+
+    /// Writes; a crash of the machine may lose it, a crash of the process does not.
+    pub fn write(self) -> Result<(), Error> {
+        self.write_with(false)
+    }
+
+    /// Writes, and returns when it and everything before it is on disk.
+    pub fn write_durably(self) -> Result<(), Error> {
+        self.write_with(true)
+    }
+
+    fn write_with(self, sync: bool) -> Result<(), Error> {
+        self.database.refuse_if_broken()?;
+        let mut options = WriteOptions::default();
+        options.set_sync(sync);
+        let written = self.database.db.write_opt(self.batch, &options);
+        written.map_err(|error| self.database.write_error(&error))
+    }
+}
+
+impl BlockEntry {
+    fn encode(&self) -> [u8; ENTRY_BYTES] {
+        let mut out = [0; ENTRY_BYTES];
+        out[..4].copy_from_slice(&self.bytes.to_be_bytes());
+        out[4..12].copy_from_slice(&self.touched.to_be_bytes());
+        out[12..20].copy_from_slice(&self.marked.to_be_bytes());
+        out[20] = self.readings;
+        out
+    }
+
+    fn decode(value: &[u8]) -> Option<BlockEntry> {
+        let value: &[u8; ENTRY_BYTES] = value.try_into().ok()?;
+        Some(BlockEntry {
+            bytes: u32::from_be_bytes(value[..4].try_into().ok()?),
+            touched: u64::from_be_bytes(value[4..12].try_into().ok()?),
+            marked: u64::from_be_bytes(value[12..20].try_into().ok()?),
+            readings: value[20],
+        })
+    }
+}
+
+impl Column {
+    const ALL: [Column; 4] = [Column::Blocks, Column::Index, Column::Pins, Column::Meta];
+
+    fn name(self) -> &'static str {
+        match self {
+            Column::Blocks => "blocks",
+            Column::Index => "index",
+            Column::Pins => "pins",
+            Column::Meta => "meta",
+        }
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_wal_bytes_per_sync(1 << 20);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(1 << 20);
+    options
+}
+
+fn columns() -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(CACHE_BYTES);
+    let columns = Column::ALL.into_iter();
+    columns
+        .map(|column| ColumnFamilyDescriptor::new(column.name(), column_options(column, &cache)))
+        .collect()
+}
+
+fn column_options(column: Column, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_bloom_filter(10.0, false);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::None);
+    if let Column::Blocks = column {
+        options.set_write_buffer_size(64 << 20);
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES_MIN);
+        options.set_blob_file_size(256 << 20);
+        options.set_blob_compression_type(DBCompressionType::None);
+        options.set_enable_blob_gc(true);
+        options.set_blob_gc_age_cutoff(0.25);
+        options.set_blob_gc_force_threshold(0.5);
+    }
+    options
+}
+
+fn open_error(folder: &Path, error: &rocksdb::Error) -> Error {
+    let reason = error.to_string();
+    let folder = folder.to_owned();
+    if reason.contains("lock file") || reason.contains("lock hold by current process") {
+        return Error::InUse { folder };
+    }
+    if is_disk_full(error) {
+        Error::DiskFull { folder }
+    } else {
+        Error::Open { folder, reason }
+    }
+}
+
+fn is_disk_full(error: &rocksdb::Error) -> bool {
+    error.as_ref().contains("No space left on device") || error.as_ref().contains("Disk quota exceeded")
+}
+
+const FORMAT_KEY: &[u8] = b"format";
+const FORMAT: &[u8] = b"1";
+const ENTRY_BYTES: usize = 21;
+/// Smaller blocks, which are mostly inner nodes, stay where a walk finds them close together.
+const BLOB_BYTES_MIN: u64 = 4 << 10;
+/// Below the usual limit of 1024 descriptors a process, which sockets need as well.
+const OPEN_FILES_MAX: i32 = 256;
+/// What a restart replays at most, in bytes.
+const WAL_BYTES_MAX: u64 = 256 << 20;
+const CACHE_BYTES: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_entries_have_this_form() {
+        let entry = BlockEntry {
+            bytes: 1,
+            touched: 2,
+            marked: 3,
+            readings: 4,
+        };
+        let encoded = [0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 4];
+        assert_eq!(entry.encode(), encoded);
+        assert_eq!(BlockEntry::decode(&encoded), Some(entry));
+        assert_eq!(BlockEntry::decode(&encoded[1..]), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Which blocks a garbage collection must leave alone: those of imports that have not pinned theirs yet.
+//!
+//! The epoch is a number that grows with each import and each gc. A block carries the epoch in which it was last put;
+//! an import that finds a block here already puts it again, which renews the epoch. A gc leaves alone what is at least
+//! as new as the gc itself or the oldest import in flight. So neither has to wait for the other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::database::{Column, Database};
+use crate::Error;
+
+/// A point in the order of imports and gcs of one store.
+pub(super) type Epoch = u64;
+
+/// The current epoch, and the imports that it knows of.
+#[derive(Debug)]
+pub(super) struct Epochs {
+    current: Epoch,
+    in_flight: BTreeSet<Epoch>,
+    /// Imports that failed and whose blocks are not swept yet: when they began and when they ended.
+    failed: BTreeMap<Epoch, Epoch>,
+}
+
+/// Blocks that a collection may remove: unpinned and put within these epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reach {
+    /// The collection's own epoch.
+    pub epoch: Epoch,
+    pub since: Epoch,
+    pub before: Epoch,
+}
+
+impl Epochs {
+    /// Reads what the last process left: its imports in flight have failed.
+    pub fn load(database: &Database) -> Result<Epochs, Error> {
+        let stored = database.get(Column::Meta, EPOCH_KEY)?;
+        let current = stored
+            .and_then(|value| value.try_into().ok())
+            .map_or(0, u64::from_be_bytes);
+        let mut failed = BTreeMap::new();
+        database.each(Column::Meta, MARK_PREFIX, &mut |key, _| {
+            if let Ok(began) = key[MARK_PREFIX.len()..].try_into() {
+                failed.insert(u64::from_be_bytes(began), current);
+            }
+            Ok(())
+        })?;
+        Ok(Epochs {
+            current,
+            in_flight: BTreeSet::new(),
+            failed,
+        })
+    }
+
+    pub fn current(&self) -> Epoch {
+        self.current
+    }
+
+    /// Begins an import: from here on, whatever is put is safe until it ends. Leaves a durable mark.
+    pub fn begin(&mut self, database: &Database) -> Result<Epoch, Error> {
+        let began = self.current + 1;
+        let mut batch = database.batch();
+        batch.put(Column::Meta, EPOCH_KEY, &began.to_be_bytes());
+        batch.put(Column::Meta, &mark(began), b"");
+        batch.write_durably()?;
+        self.current = began;
+        self.in_flight.insert(began);
+        Ok(began)
+    }
+
+    /// Ends an import whose blocks are pinned, or that put none.
+    pub fn end(&mut self, began: Epoch) {
+        self.in_flight.remove(&began);
+    }
+
+    /// Ends an import whose blocks are garbage.
+    pub fn fail(&mut self, began: Epoch) {
+        self.in_flight.remove(&began);
+        self.failed.insert(began, self.current);
+    }
+
+    /// Begins a collection of everything that is unpinned.
+    pub fn collect_all(&mut self, database: &Database) -> Result<Reach, Error> {
+        self.collect(database, 0)
+    }
+
+    /// Begins a collection of what failed imports left, if there is something that no import in flight may share.
+    pub fn collect_failed(&mut self, database: &Database) -> Result<Option<Reach>, Error> {
+        let oldest = self.in_flight.first().copied().unwrap_or(Epoch::MAX);
+        let since = self
+            .failed
+            .iter()
+            .filter(|&(_, &ended)| ended < oldest)
+            .map(|(&began, _)| began)
+            .min();
+        since.map(|since| self.collect(database, since)).transpose()
+    }
+
+    /// Ends a collection: the marks of the imports that it swept go.
+    pub fn collected(&mut self, database: &Database, reach: Reach) -> Result<(), Error> {
+        let swept = |began: Epoch, ended: Epoch| began >= reach.since && ended < reach.before;
+        let mut batch = database.batch();
+        for (&began, _) in self.failed.iter().filter(|&(&began, &ended)| swept(began, ended)) {
+            batch.delete(Column::Meta, &mark(began));
+        }
+        batch.write()?;
+        self.failed.retain(|&began, &mut ended| !swept(began, ended));
+        Ok(())
+    }
+
+    fn collect(&mut self, database: &Database, since: Epoch) -> Result<Reach, Error> {
+        let epoch = self.current + 1;
+        let mut batch = database.batch();
+        batch.put(Column::Meta, EPOCH_KEY, &epoch.to_be_bytes());
+        batch.write()?;
+        self.current = epoch;
+        let before = self.in_flight.first().copied().unwrap_or(epoch);
+        Ok(Reach { epoch, since, before })
+    }
+}
+
+/// The key of the mark of an import in flight.
+pub(super) fn mark(began: Epoch) -> Vec<u8> {
+    [MARK_PREFIX, &began.to_be_bytes()].concat()
+}
+
+const EPOCH_KEY: &[u8] = b"epoch";
+const MARK_PREFIX: &[u8] = b"import/";
