@@ -43,7 +43,7 @@ fn other_encodings_of_the_same_value_are_refused() {
         }),
         b"\xa1an\x01"
     );
-    refused(b"\xa1an\x18\x01", "minimal");
+    refused(b"\xa1an\x18\x01", "NonMinimal");
     refused(b"\xa2an\x01an\x01", "");
     refused(b"\xa2an\x01ax\x01", "canonical");
     refused(b"\xa2an\x01dlink\xf6", "canonical");

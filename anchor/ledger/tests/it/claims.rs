@@ -55,7 +55,7 @@ fn a_late_reveal_is_refused_and_the_commit_can_be_made_anew() {
         let mut world = World::new();
         world.pass(ALICE, commit(ALICE, &claim));
         world.skip_to(2 + TTL);
-        let refusal = world.block(vec![(ALICE, claim.clone())]).remove(0).unwrap_err();
+        let refusal = world.refused(ALICE, claim.clone());
         assert_eq!(
             refusal.to_string(),
             "the commit of height 2 ended at height 12: commit again"
@@ -268,7 +268,7 @@ fn an_older_commit_wins_only_within_its_time() {
         world.pass(THIEF, commit(THIEF, &same_with_secret(&claim, 9)));
         world.claim(ALICE, claim.clone());
         world.skip_to(2 + TTL);
-        let late = world.refused_at_sweep(THIEF, same_with_secret(&claim, 9));
+        let late = world.refused(THIEF, same_with_secret(&claim, 9));
         assert!(matches!(late, Refusal::RevealLate { .. }), "{late}");
         assert_eq!(owner(&world, &claim), at(ALICE));
     }
@@ -299,11 +299,4 @@ fn a_commit_of_another_chain_is_another_hash() {
     );
     assert_ne!(claim.commitment("test", &at(1)), claim.commitment("test", &at(2)));
     assert_eq!(Action::Faucet {}.commitment("test", &at(1)), None);
-}
-
-impl World {
-    /// As [`World::refused`], in a block that also removes old commits.
-    fn refused_at_sweep(&mut self, by: u8, action: Action) -> Refusal {
-        self.block(vec![(by, action)]).remove(0).unwrap_err()
-    }
 }

@@ -1,13 +1,16 @@
 //! Properties over random transactions and random bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Action, Amount, AssetMeta, Body, Bundle, Certificate, Genesis, Header, MemoryState, Records, State,
+    Action, Amount, AssetMeta, Body, Bundle, Certificate, Genesis, Header, Kind, MemoryState, Records, State,
     Transition, Tx, TxBody, audit, decode, encode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 
 use crate::world::*;
 
@@ -38,7 +41,7 @@ fn records() -> impl Strategy<Value = Records> {
         vec(any::<[u8; 16]>(), 0..3),
         proptest::option::weighted(0.1, "[a-z.]{0,20}"),
         vec("[a-z\\PC]{0,260}", 0..3),
-        proptest::option::of(any::<u32>()),
+        prop_oneof![3 => Just(None), 3 => (1..600_000u32).prop_map(Some), 1 => any::<u32>().prop_map(Some)],
     );
     parts.prop_map(|(content, a, aaaa, cname, txt, ttl)| Records {
         content,
@@ -103,106 +106,157 @@ enum Step {
         skew: u64,
         fee: Amount,
     },
-    /// The commit of what follows, by the same account.
+    /// The commit of a claim.
     Commit { by: u8, reveal: Action },
+    /// The claim of one of the commits so far, by whoever made it, or by a thief.
+    Reveal { which: Index, thief: Option<u8> },
     /// The block ends, and so many empty ones follow.
     Block { empty: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
     let skew = prop_oneof![9 => Just(0u64), 1 => 1..3u64];
-    let fee = prop_oneof![
-        9 => Just(Amount::from_units(100_000)),
-        1 => amounts(),
-    ];
-    let action = prop_oneof![2 => reveals(), 3 => other_actions()];
+    let fee = prop_oneof![9 => Just(Amount::from_units(100_000)), 1 => amounts()];
+    let action = prop_oneof![1 => reveals(), 5 => other_actions()];
+    let empty = prop_oneof![8 => Just(0u64), 1 => 1..30u64, 1 => 80..130u64];
     prop_oneof![
-        5 => (people(), action, skew, fee).prop_map(|(by, action, skew, fee)| Step::Send { by, action, skew, fee }),
-        3 => (people(), reveals()).prop_map(|(by, reveal)| Step::Commit { by, reveal }),
-        3 => prop_oneof![8 => Just(0u64), 1 => 1..30u64, 1 => 80..130u64].prop_map(|empty| Step::Block { empty }),
+        6 => (people(), action, skew, fee)
+            .prop_map(|(by, action, skew, fee)| Step::Send { by, action, skew, fee }),
+        2 => (people(), reveals()).prop_map(|(by, reveal)| Step::Commit { by, reveal }),
+        3 => (any::<Index>(), proptest::option::weighted(0.2, people()))
+            .prop_map(|(which, thief)| Step::Reveal { which, thief }),
+        4 => empty.prop_map(|empty| Step::Block { empty }),
     ]
 }
 
-fn to_tx(step: &Step, nonces: &BTreeMap<u8, u64>) -> Option<Tx> {
-    let (by, action, skew, fee) = match step {
+/// A chain on which random things are tried.
+struct Trial {
+    genesis: Genesis,
+    state: MemoryState,
+    height: u64,
+    commits: Vec<(u8, Action)>,
+    passed: BTreeSet<Kind>,
+}
+
+impl Trial {
+    fn run(steps: &[Step]) -> Result<BTreeSet<Kind>, TestCaseError> {
+        let genesis = genesis();
+        let state = MemoryState(genesis.initial_state().unwrap().into_iter().collect());
+        let mut trial = Self {
+            genesis,
+            state,
+            height: 0,
+            commits: vec![],
+            passed: BTreeSet::new(),
+        };
+        let fee = trial.genesis.fee;
+        let draw = |by| Step::Send {
+            by,
+            action: Action::Faucet {},
+            skew: 0,
+            fee,
+        };
+        trial.block(&(1..5).map(draw).collect::<Vec<_>>())?;
+        for block in steps.split_inclusive(|step| matches!(step, Step::Block { .. })) {
+            trial.block(block)?;
+            if let Some(Step::Block { empty }) = block.last() {
+                (0..*empty).try_for_each(|_| trial.block(&[]))?;
+            }
+        }
+        let due = trial
+            .state
+            .0
+            .keys()
+            .filter(|key| key.starts_with(ledger::key::DUE))
+            .count();
+        prop_assert!(due as u64 <= trial.genesis.commit_ttl + 1, "old commits are kept");
+        Ok(trial.passed)
+    }
+
+    /// One block with everything that is tried, and the same with what passed only: both must come to the same.
+    fn block(&mut self, steps: &[Step]) -> Result<(), TestCaseError> {
+        self.height += 1;
+        let Self {
+            genesis,
+            state,
+            height,
+            commits,
+            passed,
+        } = self;
+        let nonce = |n: u8| state.account(&at(n)).unwrap().nonce;
+        let mut nonces: BTreeMap<u8, u64> = (1..5).map(|n| (n, nonce(n))).collect();
+        let mut all = Transition::new(genesis, state, *height, at(DELEGATE));
+        let mut good = Transition::new(genesis, state, *height, at(DELEGATE));
+        for step in steps {
+            let Some((by, action, skew, fee)) = attempt(step, commits) else {
+                continue;
+            };
+            let kind = action.kind();
+            let tx = sign(by, nonces[&by] + skew, fee, action);
+            match all.apply(&tx) {
+                Ok(()) => {
+                    good.apply(&tx).unwrap();
+                    nonces.entry(by).and_modify(|nonce| *nonce += 1);
+                    passed.insert(kind);
+                }
+                Err(refusal) => prop_assert!(!refusal.is_fatal(), "{refusal}"),
+            }
+        }
+        let changes = all.finish().unwrap();
+        prop_assert_eq!(
+            &changes,
+            &good.finish().unwrap(),
+            "a refused transaction left something behind"
+        );
+        if !changes.is_empty() {
+            state.write(changes);
+            let audit = audit(state.0.clone(), genesis).unwrap();
+            prop_assert!(audit.holds(), "{:?} at height {}", audit, height);
+        }
+        Ok(())
+    }
+}
+
+fn attempt(step: &Step, commits: &mut Vec<(u8, Action)>) -> Option<(u8, Action, u64, Amount)> {
+    let usual = Amount::from_units(100_000);
+    match step {
         Step::Send {
             by,
             action,
             skew,
             fee,
-        } => (*by, action.clone(), *skew, *fee),
-        Step::Commit { by, reveal } => (*by, commit(*by, reveal), 0, Amount::from_units(100_000)),
-        Step::Block { .. } => return None,
-    };
-    let nonce = nonces.get(&by).copied().unwrap_or_default() + skew;
-    Some(sign(by, nonce, fee, action))
+        } => Some((*by, action.clone(), *skew, *fee)),
+        Step::Commit { by, reveal } => {
+            commits.push((*by, reveal.clone()));
+            Some((*by, commit(*by, reveal), 0, usual))
+        }
+        Step::Reveal { which, thief } => {
+            let (by, reveal) = (!commits.is_empty()).then(|| which.get(commits))?;
+            Some((thief.unwrap_or(*by), reveal.clone(), 0, usual))
+        }
+        Step::Block { .. } => None,
+    }
 }
 
-/// Runs one block with everything that is tried, and once more with what passed only: both must come to the same.
-fn run_block(
-    genesis: &Genesis,
-    state: &mut MemoryState,
-    height: u64,
-    steps: &[Step],
-) -> Result<(), TestCaseError> {
-    let before = state.clone();
-    let mut nonces: BTreeMap<u8, u64> = (1..5)
-        .map(|n| (n, before.account(&at(n)).unwrap().nonce))
-        .collect();
-    let mut all = Transition::new(genesis, &before, height, at(DELEGATE));
-    let mut passed = Transition::new(genesis, &before, height, at(DELEGATE));
-    for step in steps {
-        let Some(tx) = to_tx(step, &nonces) else { continue };
-        match all.apply(&tx) {
-            Ok(()) => {
-                passed.apply(&tx).unwrap();
-                let by = nonces
-                    .iter()
-                    .find(|(n, _)| at(**n) == tx.sender())
-                    .map(|(n, _)| *n)
-                    .unwrap();
-                *nonces.get_mut(&by).unwrap() += 1;
-            }
-            Err(refusal) => prop_assert!(!refusal.is_fatal(), "{refusal}"),
-        }
+/// Whether the random chains are worth anything: each kind of transaction passes on some of them.
+#[test]
+fn random_chains_reach_every_kind() {
+    let mut runner = TestRunner::deterministic();
+    let chains = vec(steps(), 100..200);
+    let mut passed = BTreeSet::new();
+    for _ in 0..24 {
+        let chain = chains.new_tree(&mut runner).unwrap().current();
+        passed.append(&mut Trial::run(&chain).unwrap());
     }
-    let changes = all.finish().unwrap();
-    prop_assert_eq!(
-        &changes,
-        &passed.finish().unwrap(),
-        "a refused transaction left something behind"
-    );
-    state.write(changes);
-    let audit = audit(state.0.clone(), genesis).unwrap();
-    prop_assert!(audit.holds(), "{:?} at height {}", audit, height);
-    Ok(())
+    assert_eq!(passed.into_iter().collect::<Vec<_>>(), Kind::ALL);
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(160))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
     fn coins_are_conserved_and_refusals_leave_nothing(steps in vec(steps(), 1..120)) {
-        let genesis = genesis();
-        let mut state = MemoryState(genesis.initial_state().unwrap().into_iter().collect());
-        let mut height = 1;
-        let faucet: Vec<Step> = (1..5)
-            .map(|by| Step::Send { by, action: Action::Faucet {}, skew: 0, fee: genesis.fee })
-            .collect();
-        run_block(&genesis, &mut state, height, &faucet)?;
-        for block in steps.split_inclusive(|step| matches!(step, Step::Block { .. })) {
-            height += 1;
-            run_block(&genesis, &mut state, height, block)?;
-            if let Some(Step::Block { empty }) = block.last() {
-                for _ in 0..*empty {
-                    height += 1;
-                    run_block(&genesis, &mut state, height, &[])?;
-                }
-            }
-        }
-        // Nothing but open commits waits to be removed.
-        let due = state.0.keys().filter(|key| key.starts_with(ledger::key::DUE)).count();
-        prop_assert!(due as u64 <= genesis.commit_ttl + 1);
+        Trial::run(&steps)?;
     }
 
     #[test]
@@ -223,7 +277,7 @@ proptest! {
     fn a_changed_transaction_is_another_one_or_none(
         by in people(),
         action in prop_oneof![reveals(), other_actions()],
-        place: proptest::sample::Index,
+        place: Index,
         mask in 1..=255u8,
     ) {
         let bytes = sign(by, 0, Amount::from_units(100_000), action).encode();

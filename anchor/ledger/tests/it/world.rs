@@ -133,11 +133,20 @@ impl World {
         self.block(vec![(by, action)]).remove(0).unwrap();
     }
 
-    /// A block of one transaction, which must be refused; nothing but the height changes.
+    /// A block of one transaction, which must be refused; it changes no more than an empty block would.
     pub fn refused(&mut self, by: u8, action: Action) -> Refusal {
-        let before = self.state.clone();
+        let (genesis, state) = (self.genesis.clone(), self.state.clone());
+        let mut without = Self {
+            genesis,
+            state,
+            height: self.height,
+        };
+        without.block(vec![]);
         let refusal = self.block(vec![(by, action)]).remove(0).unwrap_err();
-        assert_eq!(self.state, before);
+        assert!(
+            self.state == without.state,
+            "a refused transaction left something behind"
+        );
         refusal
     }
 
