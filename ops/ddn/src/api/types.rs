@@ -78,8 +78,6 @@ pub struct NodeStatus {
     pub height: u64,
     /// Time of the newest block.
     pub time_ms: u64,
-    /// Transactions that wait for a block.
-    pub pending_txs: u64,
     /// Publishes under way.
     pub jobs: u64,
     /// Address of the default wallet.
@@ -632,8 +630,6 @@ pub struct ChainStatus {
     pub seats: u32,
     /// Addresses of the delegates that vote now.
     pub delegates: Vec<String>,
-    /// Transactions that wait for a block.
-    pub pending_txs: u64,
     /// What a transaction costs at least.
     #[schema(value_type = String)]
     pub fee: Amount,

@@ -1,1 +1,200 @@
-//! A node: the parts of the other crates, joined.
+//! A node: the parts of the other crates, joined, from start to stop.
+//!
+//! [`run`] takes the data folder, opens chain and store, starts the listeners, says when it is ready, and takes all down
+//! again in order. What requests need of the node is in [`Node`]; it holds no logic of other crates, only their handles.
+
+pub mod claims;
+pub mod error;
+pub mod folder;
+pub mod joins;
+pub mod origin;
+pub mod publish;
+pub mod secrets;
+pub mod sender;
+mod start;
+pub mod upload;
+pub mod wallets;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use chain::Chain;
+use prometheus_client::registry::Registry;
+use storage::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::Server;
+use crate::api::types::NodeFile;
+use crate::config::Config;
+use claims::Claims;
+pub use error::Error;
+use folder::Folder;
+use joins::{ChainNames, NodeBlocks};
+pub use origin::Origin;
+use sender::Sender;
+use start::{Listeners, Started};
+use wallets::Wallets;
+
+/// A running node, as those who answer requests see it.
+pub struct Node {
+    /// The settings and their origins.
+    pub config: Config,
+    /// The data folder.
+    pub folder: Folder,
+    /// The ledger.
+    pub chain: Chain,
+    /// The blocks of content.
+    pub store: Store,
+    /// Those and the objects of the ledger.
+    pub blocks: NodeBlocks,
+    /// The names of the chain.
+    pub names: Arc<ChainNames>,
+    /// The accounts whose keys are here.
+    pub wallets: Wallets,
+    /// From where transactions leave.
+    pub sender: Arc<Sender>,
+    /// Publishes and registrations under way.
+    pub claims: Claims,
+    /// A place for each publish.
+    pub places: Arc<Semaphore>,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    /// Opens the admin API.
+    pub token: String,
+    /// Where the node listens; set before it is ready.
+    pub card: OnceLock<NodeFile>,
+    /// Begins when the node stops: whoever reads an upload gives up.
+    pub stop: CancellationToken,
+    /// Publishes whose upload is in hand.
+    pub tasks: TaskTracker,
+    started: Instant,
+    phase: AtomicU8,
+}
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Parts are there, but it may not have seen a block yet.
+    Starting,
+    /// It does its work.
+    Ready,
+    /// It takes nothing new.
+    Stopping,
+}
+
+impl Node {
+    /// Where it is in its life.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Ready,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Why it does not do its work; nothing if it does.
+    pub fn problem(&self) -> Option<String> {
+        match self.phase() {
+            Phase::Starting => return Some("the node is starting".to_owned()),
+            Phase::Stopping => return Some("the node is stopping".to_owned()),
+            Phase::Ready => {}
+        }
+        let health = self.chain.health();
+        match &health.failure {
+            Some(failure) => Some(failure.to_string()),
+            None if !health.is_good() => Some(format!(
+                "{} of {} other delegates are in reach, which is too few for a block",
+                health.peers, health.peers_wanted
+            )),
+            None => None,
+        }
+    }
+
+    /// Time since it was put together.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+}
+
+/// Runs a node on a data folder until `stop` resolves. `ready` is called once, when it does its work.
+///
+/// # Errors
+/// If it cannot start, or one of its parts ends by itself. The text is one line for the operator.
+pub async fn run(
+    data: &Path,
+    origin: &Origin,
+    config: Config,
+    ready: impl FnOnce(&NodeFile),
+    stop: impl Future<Output = ()>,
+) -> Result<(), Error> {
+    let Started { node, listeners, server } = start::start(data, origin, config).await?;
+    let driver = {
+        let (claims, stop) = (node.claims.clone(), node.stop.child_token());
+        tokio::spawn(async move { claims.drive(stop).await })
+    };
+    let ended = work(&node, &listeners, ready, stop, driver).await;
+    take_down(&node, listeners, server).await;
+    ended
+}
+
+/// From put together to the reason for the end.
+async fn work(
+    node: &Arc<Node>,
+    listeners: &Listeners,
+    ready: impl FnOnce(&NodeFile),
+    stop: impl Future<Output = ()>,
+    driver: tokio::task::JoinHandle<Result<(), Error>>,
+) -> Result<(), Error> {
+    let living = async {
+        start::first_block(node).await;
+        start::draw_from_faucet(node).await;
+        start::announce(node, listeners)?;
+        node.enter(Phase::Ready);
+        if let Some(card) = node.card.get() {
+            ready(card);
+        }
+        std::future::pending::<Result<(), Error>>().await
+    };
+    tokio::select! {
+        () = stop => {
+            tracing::info!("the node stops");
+            Ok(())
+        }
+        ended = living => ended,
+        failed = node.chain.failed() => Err(Error::Chain(failed)),
+        ended = driver => match ended {
+            Ok(ended) => ended,
+            Err(error) => Err(Error::Broken { part: "the publisher", reason: error.to_string() }),
+        },
+    }
+}
+
+/// Everything takes nothing new at once; what is in hand has the configured time.
+async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
+    node.enter(Phase::Stopping);
+    if let Err(error) = folder::remove(&node.folder.node_file()) {
+        tracing::error!(%error, "the node's address file stays behind");
+    }
+    let bound = node.config.settings.node.stop_after_s.seconds();
+    node.stop.cancel();
+    node.tasks.close();
+    let drained = async {
+        tokio::join!(listeners.gateway.shutdown(), listeners.dns.shutdown(), server.shutdown(bound), node.tasks.wait())
+    };
+    // The gateway cuts by itself after the bound; a little more lets it say so.
+    if tokio::time::timeout(bound + Duration::from_secs(2), drained).await.is_err() {
+        tracing::warn!("some requests did not end in time and were cut");
+    }
+    node.chain.shutdown().await;
+    tracing::info!("the node has stopped");
+}

@@ -1,0 +1,314 @@
+//! Names: resolve, list, show, history, and every change.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use ledger::{Action, Label, NamePath, Records};
+use named::dap::{self, NameError, Resolution};
+use nearest::Edge;
+
+use super::extract::{Body, Params, Segments, blocking};
+use super::failure::Failed;
+use super::types::{
+    ByWallet, ErrorBody, NameChange, NameHistory, NameList, NameRecords, NameRenew, NameView, OwnerQuery, RecordSet,
+    Resolved, ResolvedStatus, Sent, TransferTo,
+};
+use super::wallet::{Owners, send_action};
+use super::{Answer, Shared, paths, view};
+use crate::node::Node;
+use crate::node::claims::Told;
+use crate::node::claims::job::{Naming, Wish};
+use crate::node::claims::step::Failure;
+use crate::node::publish::{check_coins, holder, name_path, wallet_key};
+use crate::node::secrets;
+
+/// What the named router says about a name, and why. Absence is an answer, not an error.
+#[utoipa::path(
+    get, path = paths::RESOLVE, params(("name" = String, Path, description = "As a person writes it")),
+    responses((status = 200, body = Resolved), (status = "default", body = ErrorBody))
+)]
+pub async fn resolve(State(node): Shared, Segments(name): Segments<String>) -> Answer<Resolved> {
+    blocking(move || resolve_now(&node, &name)).await.map(Json)
+}
+
+fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
+    let tip = node.chain.tip();
+    let explained = dap::explain(&*node.names, name, &[this_edge(node)]).map_err(name_failed)?;
+    let edge = explained.edges.as_ref().and_then(|choice| choice.chosen());
+    let edge = edge.and_then(|_| node.card.get().map(|card| card.gateway.clone()));
+    let blank = Resolved {
+        name: name.to_owned(),
+        status: ResolvedStatus::Foreign,
+        height: tip.height,
+        time_ms: tip.time_ms,
+        ttl: 0,
+        content: None,
+        records: None,
+        owner: None,
+        changed: None,
+        expires: None,
+        edge,
+        why: explained.steps,
+    };
+    Ok(match explained.resolution {
+        Resolution::Foreign => blank,
+        Resolution::Absent { name, ttl } => Resolved { name, status: ResolvedStatus::Absent, ttl, ..blank },
+        Resolution::Found { name, records, owner, height, changed, expires, .. } => Resolved {
+            name,
+            status: ResolvedStatus::Found,
+            height,
+            ttl: records.ttl.unwrap_or(dap::ABSENT_TTL_SECONDS),
+            content: records.content.map(|link| link.to_string()),
+            records: Some(RecordSet::from(&records)),
+            owner: Some(view::address(node, &owner)),
+            changed: Some(changed),
+            expires: Some(expires),
+            ..blank
+        },
+    })
+}
+
+/// The one edge that a node without a mesh knows: itself.
+fn this_edge(node: &Node) -> Edge {
+    let id = node.card.get().and_then(|card| hex::decode(&card.node_id).ok()).and_then(|id| id.try_into().ok());
+    let capacity = u32::try_from(node.config.settings.gateway.requests_max.get()).unwrap_or(u32::MAX);
+    Edge { id: id.unwrap_or_default(), rtt_us: 0, capacity, inflight: 0, alive: true }
+}
+
+fn name_failed(error: NameError) -> Failed {
+    match error {
+        NameError::State(_) => Failed::new("internal", error.to_string()),
+        _ => Failed::new("bad_name", error.to_string()),
+    }
+}
+
+/// Names of this node's wallets, of an address, or all.
+#[utoipa::path(get, path = paths::NAMES, params(OwnerQuery), responses((status = 200, body = NameList), (status = "default", body = ErrorBody)))]
+pub async fn list(State(node): Shared, Params(query): Params<OwnerQuery>) -> Answer<NameList> {
+    blocking(move || list_now(&node, &query)).await.map(Json)
+}
+
+fn list_now(node: &Node, query: &OwnerQuery) -> Result<NameList, Failed> {
+    let owners = Owners::of(node, query.owner.as_deref())?;
+    let state = node.chain.state();
+    let height = state.tip().height;
+    let mut names = Vec::new();
+    for row in state.scan(ledger::key::NAMES)? {
+        let (key, value) = row?;
+        let entry: ledger::NameEntry = ledger::decode(&value).map_err(|error| unreadable(&error.to_string()))?;
+        if !owners.include(&entry.owner) {
+            continue;
+        }
+        let label = std::str::from_utf8(&key[ledger::key::NAMES.len()..]).unwrap_or_default();
+        let label = Label::parse(label).map_err(|error| unreadable(&error.to_string()))?;
+        names.push(view::name(node, &label, &entry, height));
+    }
+    Ok(NameList { names })
+}
+
+fn unreadable(reason: &str) -> Failed {
+    Failed::new("internal", format!("the state of the chain cannot be read: {reason}"))
+}
+
+/// A registered name with all its records.
+#[utoipa::path(get, path = paths::NAME, params(("name" = String, Path)), responses((status = 200, body = NameView), (status = "default", body = ErrorBody)))]
+pub async fn show(State(node): Shared, Segments(name): Segments<String>) -> Answer<NameView> {
+    blocking(move || {
+        let path = name_path(&node, &name)?;
+        let state = node.chain.state();
+        match state.name(&path.label)? {
+            Some(entry) => Ok(view::name(&node, &path.label, &entry, state.tip().height)),
+            None => Err(nobody_holds(&node, &path.label)),
+        }
+    })
+    .await
+    .map(Json)
+}
+
+fn nobody_holds(node: &Node, label: &Label) -> Failed {
+    let tld = &node.chain.genesis().tld;
+    Failed::not_found(format!("the name {label}.{tld} is not registered: `ddn name register {label}.{tld}` takes it"))
+}
+
+/// Every change of a name, read from the transactions of the chain.
+#[utoipa::path(get, path = paths::NAME_HISTORY, params(("name" = String, Path)), responses((status = 200, body = NameHistory), (status = "default", body = ErrorBody)))]
+pub async fn history(State(node): Shared, Segments(name): Segments<String>) -> Answer<NameHistory> {
+    blocking(move || {
+        let path = name_path(&node, &name)?;
+        let mut changes = Vec::new();
+        for height in 1..=node.chain.tip().height {
+            if node.stop.is_cancelled() {
+                return Err(Failed::new("stopping", "the node is stopping"));
+            }
+            let Some((block, _)) = node.chain.block(height)? else { continue };
+            changes.extend(block.body.txs.iter().filter_map(|tx| change(&node, &path.label, tx, &block.header)));
+        }
+        let name = format!("{}.{}", path.label, node.chain.genesis().tld);
+        Ok(NameHistory { name, changes })
+    })
+    .await
+    .map(Json)
+}
+
+fn change(node: &Node, wanted: &Label, tx: &ledger::Tx, header: &ledger::Header) -> Option<NameChange> {
+    let (label, under, records, to, periods) = match &tx.body.action {
+        Action::NameRegister { label, records, .. } => (label, None, Some(records), None, None),
+        Action::NameSet { label, under, records } => (label, Some(under.clone()), Some(records), None, None),
+        Action::NameRenew { label, periods } => (label, None, None, None, Some(*periods)),
+        Action::NameTransfer { label, to } => (label, None, None, Some(view::address(node, to)), None),
+        Action::NameRelease { label } => (label, None, None, None, None),
+        _ => return None,
+    };
+    (label == wanted).then(|| NameChange {
+        height: header.height,
+        time_ms: header.time_ms,
+        tx: tx.cid().to_string(),
+        sender: view::address(node, &tx.sender()),
+        kind: tx.body.action.kind().to_string(),
+        under,
+        records: records.map(RecordSet::from),
+        to,
+        periods,
+    })
+}
+
+/// Takes a free name, with its first records: a commit, then the claim.
+#[utoipa::path(
+    post, path = paths::NAME_REGISTER, params(("name" = String, Path)), request_body = NameRecords,
+    responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
+)]
+pub async fn register(
+    State(node): Shared,
+    Segments(name): Segments<String>,
+    Body(ask): Body<NameRecords>,
+) -> Answer<Sent> {
+    let wait = ask.wait.unwrap_or(true);
+    let stop = node.stop.clone();
+    let mut told = blocking(move || begin_register(&node, &name, ask)).await?;
+    if !wait {
+        return Ok(Json(Sent { tx: None, height: None, commit_tx: None }));
+    }
+    let stopping = || Failure::new("stopping", "the node is stopping: the registration goes on when it is started again");
+    loop {
+        let told = tokio::select! {
+            told = told.recv() => told.ok_or_else(stopping)?,
+            () = stop.cancelled() => return Err(stopping().into()),
+        };
+        if let Told::Ended(ended) = told {
+            let outcome = ended?;
+            let (tx, commit_tx) = (outcome.name_tx, outcome.name_commit);
+            return Ok(Json(Sent { tx, height: Some(outcome.height), commit_tx }));
+        }
+    }
+}
+
+fn begin_register(
+    node: &Arc<Node>,
+    name: &str,
+    ask: NameRecords,
+) -> Result<tokio::sync::mpsc::Receiver<Told>, Failed> {
+    let path = name_path(node, name)?;
+    let genesis = node.chain.genesis();
+    let full = path.display(&genesis.tld);
+    if !path.under.is_empty() {
+        let text = format!("{full} is an undername: names such as {}.{} are registered", path.label, genesis.tld);
+        return Err(Failed::new("bad_name", text));
+    }
+    let records = Records::try_from(ask.records)?;
+    let (wallet, key) = wallet_key(node, ask.wallet.as_deref())?;
+    if let Some(entry) = holder(node, &path)? {
+        let owner = match entry.owner == key.address() {
+            true => "you, set its records instead".to_owned(),
+            false => format!("{}, choose another one", view::address(node, &entry.owner)),
+        };
+        return Err(Failed::new("name_taken", format!("the name {full} is taken: it belongs to {owner}")));
+    }
+    let fees = genesis.fee.units().saturating_mul(2);
+    let cost = ledger::Amount::from_units(fees.saturating_add(genesis.rent.of(&path.label).units()));
+    check_coins(node, &wallet, &key.address(), cost)?;
+    let naming = Naming::new(path, &genesis.tld, Wish::New(records), secrets::claim_secret()?);
+    let id = node.claims.begin(&wallet, &key, Some(&full))?;
+    Ok(node.claims.claim(&id, None, Some(naming))?)
+}
+
+/// Replaces the records of a name or undername; an empty set removes them.
+#[utoipa::path(
+    post, path = paths::NAME_SET, params(("name" = String, Path)), request_body = NameRecords,
+    responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
+)]
+pub async fn set(
+    State(node): Shared,
+    Segments(name): Segments<String>,
+    Body(ask): Body<NameRecords>,
+) -> Answer<Sent> {
+    let records = Records::try_from(ask.records)?;
+    let action = |path: NamePath| Ok(Action::NameSet { label: path.label, under: path.under, records });
+    change_name(node, name, ask.wallet, ask.wait, action).await
+}
+
+/// Pays rent for more periods.
+#[utoipa::path(
+    post, path = paths::NAME_RENEW, params(("name" = String, Path)), request_body = NameRenew,
+    responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
+)]
+pub async fn renew(State(node): Shared, Segments(name): Segments<String>, Body(ask): Body<NameRenew>) -> Answer<Sent> {
+    let action = move |path: NamePath| Ok(Action::NameRenew { label: path.label, periods: ask.periods });
+    change_name(node, name, ask.wallet, ask.wait, action).await
+}
+
+/// Gives a name to another account, records and all.
+#[utoipa::path(
+    post, path = paths::NAME_TRANSFER, params(("name" = String, Path)), request_body = TransferTo,
+    responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
+)]
+pub async fn transfer(
+    State(node): Shared,
+    Segments(name): Segments<String>,
+    Body(ask): Body<TransferTo>,
+) -> Answer<Sent> {
+    let (shared, to) = (Arc::clone(&node), ask.to);
+    let action = move |path: NamePath| {
+        let to = view::parse_address(&shared, &to)?;
+        Ok(Action::NameTransfer { label: path.label, to })
+    };
+    change_name(node, name, ask.wallet, ask.wait, action).await
+}
+
+/// Gives a name up.
+#[utoipa::path(
+    post, path = paths::NAME_RELEASE, params(("name" = String, Path)), request_body = ByWallet,
+    responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
+)]
+pub async fn release(
+    State(node): Shared,
+    Segments(name): Segments<String>,
+    Body(ask): Body<ByWallet>,
+) -> Answer<Sent> {
+    let action = |path: NamePath| Ok(Action::NameRelease { label: path.label });
+    change_name(node, name, ask.wallet, ask.wait, action).await
+}
+
+/// A change of a registered name. Only a set of records may be of an undername.
+async fn change_name(
+    node: Arc<Node>,
+    name: String,
+    wallet: Option<String>,
+    wait: Option<bool>,
+    action: impl FnOnce(NamePath) -> Result<Action, Failed> + Send + 'static,
+) -> Answer<Sent> {
+    let shared = Arc::clone(&node);
+    let action = move || {
+        let path = name_path(&shared, &name)?;
+        if shared.chain.state().name(&path.label)?.is_none() {
+            return Err(nobody_holds(&shared, &path.label));
+        }
+        let (whole, under) = (path.label.clone(), path.under.clone());
+        let action = action(path)?;
+        match (&action, under.is_empty()) {
+            (Action::NameSet { .. }, _) | (_, true) => Ok(action),
+            _ => Err(Failed::new("bad_name", format!("`{name}` is an undername: do this to its name `{whole}` instead"))),
+        }
+    };
+    send_action(node, wallet, wait, action).await.map(Json)
+}

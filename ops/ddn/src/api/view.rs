@@ -1,0 +1,104 @@
+//! The ledger's objects as the API shows them, and back.
+
+use cid::Cid;
+use ledger::{Address, Asset, Label, Link, NameEntry, Records, Tx};
+
+use super::failure::Failed;
+use super::types::{AssetOwner, AssetView, NameView, RecordSet, TxStatus, TxView};
+use crate::node::Node;
+
+/// An address as users of the node's chain see it.
+pub fn address(node: &Node, address: &Address) -> String {
+    address.display(&node.chain.genesis().prefix)
+}
+
+/// An address of the node's chain, or that of one of its wallets.
+pub fn parse_address(node: &Node, text: &str) -> Result<Address, Failed> {
+    if let Some(key) = node.wallets.key(text)? {
+        return Ok(key.address());
+    }
+    Address::parse(&node.chain.genesis().prefix, text).map_err(|error| Failed::bad_request(error.to_string()))
+}
+
+/// The time of a block; 0 for the genesis' own height.
+pub fn time_of(node: &Node, height: u64) -> Result<u64, Failed> {
+    let block = node.chain.block(height)?;
+    Ok(block.map_or(node.chain.genesis().time_ms, |(block, _)| block.header.time_ms))
+}
+
+/// A registered name.
+pub fn name(node: &Node, label: &Label, entry: &NameEntry, height: u64) -> NameView {
+    NameView {
+        name: format!("{label}.{}", node.chain.genesis().tld),
+        owner: address(node, &entry.owner),
+        registered: entry.registered,
+        expires: entry.expires,
+        expired: !entry.is_active(height),
+        changed: entry.changed,
+        seq: entry.seq,
+        records: entry.records.iter().map(|(under, records)| (under.clone(), records.into())).collect(),
+        height,
+    }
+}
+
+/// The ownership of content.
+pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetView, Failed> {
+    let owner = |held: &ledger::Ownership| {
+        let owner = address(node, &held.owner);
+        Ok(AssetOwner { height: held.height, time_ms: time_of(node, held.height)?, owner })
+    };
+    Ok(AssetView {
+        cid: cid.to_string(),
+        owner: address(node, &asset.owner),
+        anchored: asset.anchored,
+        anchored_ms: time_of(node, asset.anchored)?,
+        history: asset.history.iter().map(owner).collect::<Result<_, Failed>>()?,
+        title: asset.meta.title,
+        profile: asset.meta.profile,
+        bytes: asset.meta.bytes,
+        files: asset.meta.files,
+        tombstone: asset.tombstone,
+        held: node.store.has(cid)?,
+        height,
+    })
+}
+
+/// A transaction in a block.
+pub fn tx(node: &Node, tx: &Tx, height: u64) -> TxView {
+    TxView {
+        cid: tx.cid().to_string(),
+        status: TxStatus::Included,
+        height: Some(height),
+        reason: None,
+        sender: Some(address(node, &tx.sender())),
+        nonce: Some(tx.body.nonce),
+        fee: Some(tx.body.fee),
+        kind: Some(tx.body.action.kind().to_string()),
+        action: serde_json::to_value(&tx.body.action).ok(),
+    }
+}
+
+impl From<&Records> for RecordSet {
+    fn from(records: &Records) -> Self {
+        Self {
+            content: records.content.map(|link| link.to_string()),
+            a: records.a.clone(),
+            aaaa: records.aaaa.clone(),
+            cname: records.cname.clone(),
+            txt: records.txt.clone(),
+            ttl: records.ttl,
+        }
+    }
+}
+
+impl TryFrom<RecordSet> for Records {
+    type Error = Failed;
+
+    fn try_from(set: RecordSet) -> Result<Self, Failed> {
+        let content = set.content.as_deref().map(super::extract::cid).transpose()?.map(Link);
+        let RecordSet { a, aaaa, cname, txt, ttl, .. } = set;
+        let records = Self { content, a, aaaa, cname, txt, ttl };
+        records.check().map_err(|error| Failed::bad_request(error.to_string()))?;
+        Ok(records)
+    }
+}
