@@ -211,12 +211,13 @@ impl Node {
         let mut words = self.launch.wrapper.clone();
         words.push(ddn_binary()?.to_string_lossy().into_owned());
         words.push("up".to_owned());
+        for section in LISTENERS {
+            words.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:0")]);
+        }
+        // After the free ports, so that a setting of the caller wins.
         match self.launch.args.is_empty() {
             true => words.push("--dev".to_owned()),
             false => words.extend(self.launch.args.iter().cloned()),
-        }
-        for section in LISTENERS {
-            words.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:0")]);
         }
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&words[0]);

@@ -1,11 +1,12 @@
 //! Imports go one way, and stay light where they must: checked against `cargo metadata`, so that a line in a
 //! `Cargo.toml` cannot bend the architecture unnoticed. The rules are those of ARCHITECTURE.md.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::process::Command;
 
-use anyhow::{Context, Result};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use anyhow::{Context, Result, ensure};
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Our crates, each with those of ours that it may use. What is not here does not exist.
 const MAY_USE: [(&str, &[&str]); 8] = [
@@ -49,15 +50,6 @@ fn metadata() -> Result<Metadata> {
         .context("cargo metadata")
 }
 
-/// Package names by id, to print and to compare.
-fn names(metadata: &Metadata) -> HashMap<PackageId, String> {
-    metadata
-        .packages
-        .iter()
-        .map(|package| (package.id.clone(), package.name.to_string()))
-        .collect()
-}
-
 /// What each crate of the workspace names in its `Cargo.toml`, by kind of dependency.
 fn direct(metadata: &Metadata, kinds: &[DependencyKind]) -> BTreeMap<String, BTreeSet<String>> {
     let ours = metadata.workspace_packages();
@@ -73,38 +65,35 @@ fn direct(metadata: &Metadata, kinds: &[DependencyKind]) -> BTreeMap<String, BTr
         .collect()
 }
 
-/// Everything that `root` reaches through normal dependencies, with the path to it.
-///
-/// Features are those of the whole workspace built together, so this is never less than what the crate links alone.
-fn reached(metadata: &Metadata, root: &str) -> Result<BTreeMap<String, String>> {
-    let names = names(metadata);
-    let resolve = metadata
-        .resolve
-        .as_ref()
-        .context("cargo metadata resolves dependencies")?;
-    let nodes: HashMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
-    let start = metadata
-        .workspace_members
-        .iter()
-        .find(|id| names[*id] == root)
-        .context("a crate of ours")?;
-    let mut found = BTreeMap::new();
-    let mut open = vec![(start, root.to_owned())];
-    while let Some((id, path)) = open.pop() {
-        for dependency in &nodes[id].deps {
-            let normal = dependency
-                .dep_kinds
-                .iter()
-                .any(|kind| kind.kind == DependencyKind::Normal);
-            let name = &names[&dependency.pkg];
-            if normal && !found.contains_key(name) {
-                let path = format!("{path} → {name}");
-                found.insert(name.clone(), path.clone());
-                open.push((&dependency.pkg, path));
-            }
-        }
-    }
-    Ok(found)
+/// Everything that `package` links, with the features that it asks for itself: built together with the rest, some of its
+/// dependencies get more of them, which is not its doing (`cargo metadata` knows only that view).
+fn linked(package: &str) -> Result<BTreeSet<String>> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args([
+        "tree",
+        "--locked",
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--package",
+        package,
+    ]);
+    // A developer's own cargo settings may unify features over the workspace.
+    tree.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected")
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    let tree = tree.output().context("cargo tree")?;
+    ensure!(
+        tree.status.success(),
+        "cargo tree: {}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
+    let lines = String::from_utf8(tree.stdout)?;
+    Ok(lines
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect())
 }
 
 #[test]
@@ -144,12 +133,12 @@ fn the_kit_uses_nothing_of_the_product() -> Result<()> {
 
 #[test]
 fn pure_crates_reach_no_runtime_no_database_and_no_engine() -> Result<()> {
-    let metadata = metadata()?;
     for pure in ["ledger", "nearest"] {
-        for (name, path) in reached(&metadata, pure)? {
+        for name in linked(pure)? {
+            let impure = IMPURE.contains(&name.as_str()) || name.starts_with(ENGINE);
             assert!(
-                !IMPURE.contains(&name.as_str()) && !name.starts_with(ENGINE),
-                "{pure} is pure, but: {path}"
+                !impure,
+                "{pure} is pure, but links {name}: see `cargo tree -e normal -p {pure} -i {name}`"
             );
         }
     }
@@ -176,10 +165,11 @@ fn only_chain_names_the_engine() -> Result<()> {
 
 #[test]
 fn the_program_has_at_most_one_tls_provider() -> Result<()> {
-    for (name, path) in reached(&metadata()?, "ddn")? {
+    for name in linked("ddn")? {
+        let other = OTHER_TLS.contains(&name.as_str());
         assert!(
-            !OTHER_TLS.contains(&name.as_str()),
-            "ring is our only TLS provider, but: {path}"
+            !other,
+            "ring is our only TLS provider: see `cargo tree -e normal -p ddn -i {name}`"
         );
     }
     Ok(())

@@ -5,6 +5,7 @@
 mod bad_input;
 mod browser;
 mod crash;
+mod delegates;
 mod docs;
 mod names;
 mod proof;

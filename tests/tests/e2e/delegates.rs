@@ -1,0 +1,152 @@
+//! A chain of four delegates on one machine: the same engine as with one seat, other numbers in the genesis.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use hickory_proto::rr::RecordType;
+use serde_json::Value;
+use testkit::{Ddn, Launch, Node, Transport, tree, wait_until};
+
+use crate::{number, publish, text};
+
+/// Seats of the chain: one may be missing.
+const SEATS: usize = 4;
+
+/// A block takes a second; after a loss the next proposer's turn takes some more.
+const BLOCK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The genesis of a chain of `SEATS` delegates with their data folders below `home`, and how to start each.
+fn lay_out(home: &Path) -> Result<Vec<Launch>> {
+    // All are held until all are known, so that no port comes twice.
+    let held: Vec<TcpListener> = (0..SEATS)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+        .collect::<Result<_, _>>()?;
+    let places: Vec<_> = held
+        .iter()
+        .map(TcpListener::local_addr)
+        .collect::<Result<_, _>>()?;
+    let genesis = home.join("genesis.json").to_string_lossy().into_owned();
+    let mut init: Vec<String> = ["chain", "init", "four", "--preset", "dev", "-o", &genesis]
+        .map(String::from)
+        .to_vec();
+    let mut launches = Vec::new();
+    for (number, place) in places.iter().enumerate() {
+        let data = home.join(format!("delegate{number}"));
+        init.extend(["--delegate".to_owned(), format!("{}@{place}", data.display())]);
+        let args = ["--genesis", &genesis, "--set", &format!("engine.listen={place}")]
+            .map(String::from)
+            .to_vec();
+        launches.push(Launch {
+            data: Some(data),
+            args,
+            ..Launch::default()
+        });
+    }
+    Ddn::new(&home.join("nowhere")).ok(&init)?;
+    Ok(launches)
+}
+
+/// Starts all at once: none is ready before a quorum is there.
+fn start_all(launches: Vec<Launch>) -> Result<Vec<Node>> {
+    let threads: Vec<_> = launches
+        .into_iter()
+        .map(|launch| thread::spawn(|| Node::launch(launch)))
+        .collect();
+    let started = threads
+        .into_iter()
+        .map(|thread| thread.join().map_err(|_| anyhow!("a node's thread broke"))?);
+    started.collect()
+}
+
+fn height(node: &Node) -> Result<u64> {
+    number(&node.ddn().json(&["chain", "status"])?, "/height")
+}
+
+fn block(node: &Node, height: u64) -> Result<Value> {
+    node.ddn().json(&["chain", "block", &height.to_string()])
+}
+
+/// Waits until the node has `blocks` more than now.
+fn goes_on(node: &Node, blocks: u64) -> Result<()> {
+    let now = height(node)?;
+    wait_until(
+        "more blocks",
+        BLOCK_DEADLINE,
+        || Ok(height(node)? >= now + blocks),
+    )
+}
+
+/// Waits until DNS at the node tells the content of the name.
+fn knows(node: &Node, name: &str, cid: &str) -> Result<()> {
+    wait_until("the name is known elsewhere", BLOCK_DEADLINE, || {
+        let answer = node.dns()?.ask(Transport::Udp, name, RecordType::TXT)?;
+        Ok(answer.to_string().contains(cid))
+    })
+}
+
+#[test]
+fn four_delegates_agree_and_one_may_fail() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut nodes = start_all(lay_out(home.path())?)?;
+    let status = nodes[0].ddn().json(&["chain", "status"])?;
+    ensure!(
+        status["delegates"]
+            .as_array()
+            .is_some_and(|delegates| delegates.len() == SEATS),
+        "{status}"
+    );
+
+    let site = tempfile::tempdir()?;
+    tree::site(site.path())?;
+    let cid = text(&publish(&nodes[0], site.path(), "alice.ddn")?, "/cid")?;
+    for node in &nodes {
+        knows(node, "alice.ddn", &cid)?;
+    }
+
+    // One is gone, the others go on; it comes back and catches up.
+    nodes[3].kill9()?;
+    goes_on(&nodes[0], 4).context("three of four go on")?;
+    publish(&nodes[1], site.path(), "bob.ddn").context("three of four take a name")?;
+    let reached = height(&nodes[1])?;
+    nodes[3].start()?;
+    wait_until("the lost one catches up", BLOCK_DEADLINE, || {
+        Ok(height(&nodes[3])? >= reached)
+    })?;
+    knows(&nodes[3], "bob.ddn", &cid)?;
+
+    let common = reached;
+    let first = block(&nodes[0], common)?;
+    for node in &nodes[1..] {
+        let other = block(node, common)?;
+        ensure!(
+            first["header"] == other["header"] && first["state_root"] == other["state_root"],
+            "{first}\n{other}"
+        );
+    }
+    // Any quorum's certificate proves an entry to whoever has the genesis.
+    let proof = home.path().join("proof");
+    nodes[2]
+        .ddn()
+        .ok(&["chain", "proof", "alice.ddn", "-o", &proof.to_string_lossy()])?;
+    let genesis = home.path().join("genesis.json");
+    let elsewhere = Ddn::new(&home.path().join("nowhere"));
+    let args = [
+        "chain",
+        "verify",
+        &proof.to_string_lossy(),
+        "--genesis",
+        &genesis.to_string_lossy(),
+    ];
+    let proven = elsewhere.json(&args)?;
+    ensure!(
+        proven["exists"] == true && proven.to_string().contains(&cid),
+        "{proven}"
+    );
+    for node in &mut nodes {
+        node.stop()?;
+    }
+    Ok(())
+}
