@@ -244,6 +244,8 @@ fn gateway_config(settings: &Settings, node_id: &str, chain: &Chain) -> gateway:
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
             requests_max: set.requests_max.size(),
+            cars_max: set.cars_max.size(),
+            listing_entries_max: set.listing_entries_max.size(),
             head_bytes_max: set.head_bytes_max.size(),
             head_timeout: set.head_timeout_s.seconds(),
             stall_timeout: set.stall_timeout_s.seconds(),
