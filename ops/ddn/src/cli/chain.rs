@@ -1,0 +1,320 @@
+//! `ddn chain`: the ledger itself, its proofs, and the genesis of a new one.
+
+use std::{
+    io::{self, IsTerminal as _, Read as _, Write},
+    path::{Path, PathBuf},
+};
+
+use cid::Cid;
+use ledger::{Bundle, Genesis, MAX_BUNDLE_BYTES};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    Context,
+    client::{Call, Node},
+    failure::{Failure, Outcome},
+    genesis, init,
+    screen::{self, Table},
+    state_key,
+};
+use crate::api::{
+    paths,
+    types::{BlockView, ChainStatus, TxStatus, TxView},
+};
+
+/// `ddn chain …`
+#[derive(Debug, clap::Subcommand)]
+#[command(after_help = "\
+Examples:
+  ddn chain status
+  ddn chain block latest
+  ddn chain proof alice.ddn -o alice.proof
+  ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node")]
+pub enum Command {
+    /// Height, delegates, coins, health
+    Status,
+    /// A block and its transactions
+    Block {
+        /// Its height, or `latest`
+        #[arg(default_value = "latest", value_parser = height)]
+        height: String,
+    },
+    /// A transaction, and what became of it
+    Tx {
+        /// Its CID
+        cid: Cid,
+    },
+    /// Prove an entry of the ledger, or that there is none, to anybody who has the genesis
+    Proof {
+        /// A name, a CID, an address, or `name/…`, `asset/…`, `account/…`, `0x…`
+        key: String,
+        /// Write the proof into this file [default: standard output, unless that is a terminal]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Check a proof without a node: what it says, and at which height
+    Verify {
+        /// The proof; `-` is standard input
+        file: PathBuf,
+        /// The genesis that is trusted [default: that of the data folder]
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+    },
+    /// Write the genesis file of a new chain
+    Init(init::Args),
+}
+
+/// Runs it.
+pub async fn run(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Status => status(context).await,
+        Command::Block { height } => {
+            let node = Node::on(&context.data).await?;
+            let block: BlockView = node.call(Call::get(paths::CHAIN_BLOCK, &[&height])).await?;
+            context.screen.show(&block, tell_block)
+        }
+        Command::Tx { cid } => {
+            let node = Node::on(&context.data).await?;
+            let tx: TxView = node.call(Call::get(paths::CHAIN_TX, &[&cid.to_string()])).await?;
+            context.screen.show(&tx, tell_tx)
+        }
+        Command::Proof { key, output } => proof(context, &key, output.as_deref()).await,
+        Command::Verify { file, genesis } => verify(context, &file, genesis.as_deref()),
+        Command::Init(args) => init::run(context, args),
+    }
+}
+
+async fn status(context: &Context) -> Outcome {
+    let node = Node::on(&context.data).await?;
+    let status: ChainStatus = node.call(Call::get(paths::CHAIN_STATUS, &[])).await?;
+    context.screen.show(&status, |out, status| {
+        let coins = match (status.supply, status.accounted) {
+            (Some(supply), Some(counted)) if supply == counted => format!("{supply}, all accounted for"),
+            (Some(supply), Some(counted)) => {
+                format!("{supply}, but {counted} counted: the ledger is damaged")
+            }
+            (supply, _) => supply.map(|supply| supply.to_string()).unwrap_or_default(),
+        };
+        let health = status
+            .problem
+            .clone()
+            .unwrap_or_else(|| "blocks go on".to_owned());
+        screen::facts(
+            out,
+            &[
+                ("chain", format!("{} (preset {})", status.chain_id, status.preset)),
+                ("genesis", status.genesis.clone()),
+                ("height", status.height.to_string()),
+                ("time", screen::utc(status.time_ms)),
+                ("block", status.cid.clone()),
+                ("state root", status.state_root.clone()),
+                (
+                    "block time",
+                    screen::span(std::time::Duration::from_millis(status.block_time_ms)),
+                ),
+                (
+                    "delegates",
+                    format!(
+                        "{} of {}",
+                        status.delegates.len(),
+                        screen::count(status.seats.into(), "seat")
+                    ),
+                ),
+                ("fee", format!("{} coins a transaction", status.fee)),
+                ("coins", coins),
+                ("names", format!("end with .{}", status.tld)),
+                ("health", health),
+            ],
+        )
+    })
+}
+
+fn tell_block(out: &mut dyn Write, block: &BlockView) -> io::Result<()> {
+    let signed = format!(
+        "{} in round {}",
+        screen::count(block.signatures, "delegate"),
+        block.round
+    );
+    screen::facts(
+        out,
+        &[
+            ("height", block.height.to_string()),
+            ("block", block.cid.clone()),
+            ("time", screen::utc(block.time_ms)),
+            ("parent", block.parent.clone()),
+            ("body", block.body.clone()),
+            ("state root", block.state_root.clone()),
+            ("proposer", block.proposer.clone()),
+            ("signed by", signed),
+        ],
+    )?;
+    if block.txs.is_empty() {
+        return writeln!(out, "no transactions");
+    }
+    let mut table = Table::new(&["what", "by", "transaction"]);
+    for tx in &block.txs {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        table.row([known(&tx.kind), known(&tx.sender), tx.cid.clone()]);
+    }
+    writeln!(out)?;
+    table.write(out, "")
+}
+
+fn tell_tx(out: &mut dyn Write, tx: &TxView) -> io::Result<()> {
+    let status = match (tx.status, tx.height) {
+        (TxStatus::Included, Some(height)) => format!("final at height {height}"),
+        (TxStatus::Included, None) => "final".to_owned(),
+        (TxStatus::Pending, _) => "waits for a block".to_owned(),
+        (TxStatus::Refused, _) => format!(
+            "refused: {}",
+            tx.reason.as_deref().unwrap_or("no reason is known")
+        ),
+    };
+    screen::facts(
+        out,
+        &[
+            ("transaction", tx.cid.clone()),
+            ("status", status),
+            ("what", tx.kind.clone().unwrap_or_default()),
+            ("by", tx.sender.clone().unwrap_or_default()),
+            (
+                "nonce",
+                tx.nonce.map(|nonce| nonce.to_string()).unwrap_or_default(),
+            ),
+            (
+                "fee",
+                tx.fee.map(|fee| format!("{fee} coins")).unwrap_or_default(),
+            ),
+            (
+                "details",
+                tx.action.as_ref().map(Value::to_string).unwrap_or_default(),
+            ),
+        ],
+    )
+}
+
+/// What a proof says.
+#[derive(Debug, Serialize)]
+struct Proven {
+    key: String,
+    exists: bool,
+    value: Option<Value>,
+    chain_id: String,
+    height: u64,
+    time_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<PathBuf>,
+}
+
+async fn proof(context: &Context, key: &str, output: Option<&Path>) -> Outcome {
+    if output.is_none() && !context.screen.json && io::stdout().is_terminal() {
+        return Err(Failure::new(
+            "binary",
+            "a proof is binary: write it to a file with -o FILE",
+        ));
+    }
+    let node = Node::on(&context.data).await?;
+    let genesis = genesis::of_data(&context.data)?;
+    let (bytes, bundle) = fetch_proof(&node, key, &genesis).await?;
+    let Some(path) = output else {
+        return match context.screen.json {
+            true => context.screen.show(&bundle, |_, _| Ok(())),
+            false => Ok(io::stdout().lock().write_all(&bytes)?),
+        };
+    };
+    std::fs::write(path, &bytes).map_err(|error| Failure::file("write", path, &error))?;
+    let proven = Proven {
+        output: Some(path.to_owned()),
+        ..check(&bundle, &genesis)?
+    };
+    context.screen.show(&proven, |out, proven| {
+        writeln!(
+            out,
+            "{}  {}, height {}",
+            path.display(),
+            proven.key,
+            proven.height
+        )
+    })
+}
+
+/// Fetches a proof and checks it: a node that sends a wrong one is caught here, not by whoever gets the file.
+pub async fn fetch_proof(node: &Node, key: &str, genesis: &Genesis) -> Outcome<(bytes::Bytes, Bundle)> {
+    let key = state_key::for_api(key, genesis)?;
+    let bytes = node
+        .bytes(Call::get(paths::CHAIN_PROOF, &[]).query("key", Some(&key)))
+        .await?;
+    let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&key, &error))?;
+    ledger::verify(&bundle, genesis).map_err(|error| bad_proof(&key, &error))?;
+    Ok((bytes, bundle))
+}
+
+fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
+    let genesis = match trusted {
+        Some(path) => genesis::read(path)?,
+        None => genesis::of_data(&context.data)?,
+    };
+    let bytes = read_proof(file)?;
+    let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
+    let proven = check(&bundle, &genesis).map_err(|failure| match failure {
+        Failure::Said { code, message } => Failure::new(code, format!("{}: {message}", file.display())),
+        closed => closed,
+    })?;
+    context.screen.show(&proven, |out, proven| {
+        let value = proven
+            .value
+            .as_ref()
+            .map_or("there is no such entry".to_owned(), Value::to_string);
+        screen::facts(
+            out,
+            &[
+                ("key", proven.key.clone()),
+                ("value", value),
+                ("chain", proven.chain_id.clone()),
+                ("height", proven.height.to_string()),
+                ("time", screen::utc(proven.time_ms)),
+                ("verdict", "proven, from this genesis on".to_owned()),
+            ],
+        )
+    })
+}
+
+fn check(bundle: &Bundle, genesis: &Genesis) -> Outcome<Proven> {
+    let verified = ledger::verify(bundle, genesis).map_err(|error| Failure::new("bad_proof", error))?;
+    Ok(Proven {
+        key: state_key::show(&verified.key, genesis),
+        exists: verified.value.is_some(),
+        value: verified
+            .value
+            .as_ref()
+            .map(|value| state_key::value(&verified.key, value, genesis)),
+        chain_id: genesis.chain_id.clone(),
+        height: verified.height,
+        time_ms: verified.time_ms,
+        output: None,
+    })
+}
+
+fn bad_proof(what: &str, error: &ledger::Error) -> Failure {
+    Failure::new("bad_proof", format!("{what}: {error}"))
+}
+
+/// A proof file, or stdin for `-`; what is larger than any proof is refused without being read to its end.
+fn read_proof(file: &Path) -> Outcome<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let most = MAX_BUNDLE_BYTES as u64 + 1;
+    let read = match file.as_os_str() == "-" {
+        true => io::stdin().take(most).read_to_end(&mut bytes),
+        false => std::fs::File::open(file).and_then(|open| open.take(most).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| Failure::file("read", file, &error))?;
+    Ok(bytes)
+}
+
+fn height(text: &str) -> Result<String, String> {
+    match text == "latest" || text.parse::<u64>().is_ok() {
+        true => Ok(text.to_owned()),
+        false => Err("give a height or `latest`".to_owned()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Content on its way: local files to the node as a tar stream, blocks from the node as a CAR stream.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Read, Write},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use cid::Cid;
+use futures::TryStreamExt as _;
+use tokio::sync::mpsc;
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::failure::{self, Failure, Outcome};
+
+/// Bytes per piece of an upload: large enough that the channel costs nothing.
+const PIECE_BYTES: usize = 256 << 10;
+/// Pieces between the thread that reads files and the connection: 2 MiB hide the disk's pauses.
+const PIECES_AHEAD: usize = 8;
+
+/// How long an upload that nobody takes any more may need to notice.
+const READER_ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// How reading the files of an upload goes.
+pub struct Reading(tokio::task::JoinHandle<Outcome>);
+
+/// What a body does when what it is made of cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It ends early. For a tar stream: without its end mark, which the node refuses, and it answers when all that it
+    /// had stored is gone again.
+    Ends,
+    /// It breaks off. For a CAR stream, which has no end mark.
+    BreaksOff,
+}
+
+/// The body of a request: what `write` writes, from a thread of its own. When `write` fails, [`Reading`] knows why.
+pub fn upload(
+    broken: Broken,
+    write: impl FnOnce(&mut dyn Write) -> Outcome + Send + 'static,
+) -> (reqwest::Body, Reading) {
+    let (pieces, body) = mpsc::channel::<io::Result<Bytes>>(PIECES_AHEAD);
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut out = Pieces {
+            filling: BytesMut::with_capacity(PIECE_BYTES),
+            pieces,
+        };
+        let outcome = write(&mut out).and_then(|()| Ok(out.flush()?));
+        if outcome.is_err() && broken == Broken::BreaksOff {
+            // The receiver may be gone; then there is nothing left to break off.
+            let _ = out
+                .pieces
+                .blocking_send(Err(io::Error::other("the upload was given up")));
+        }
+        outcome
+    });
+    (
+        reqwest::Body::wrap_stream(tokio_stream::wrappers::ReceiverStream::new(body)),
+        Reading(reader),
+    )
+}
+
+impl Reading {
+    /// The failure that explains a broken upload: that of the files if there is one, else that of the answer.
+    pub async fn blame(self, answer: Failure) -> Failure {
+        if !self.0.is_finished() && !matches!(answer.code(), "node_lost" | "upload_broken") {
+            return answer;
+        }
+        match tokio::time::timeout(READER_ENDS_WITHIN, self.0).await {
+            Ok(Ok(Err(own @ Failure::Said { .. }))) => own,
+            _ => answer,
+        }
+    }
+}
+
+struct Pieces {
+    filling: BytesMut,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        let room = PIECE_BYTES - self.filling.len();
+        let taken = data.len().min(room);
+        self.filling.extend_from_slice(&data[..taken]);
+        if self.filling.len() == PIECE_BYTES {
+            self.flush()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.filling.is_empty() {
+            return Ok(());
+        }
+        let piece = std::mem::replace(&mut self.filling, BytesMut::with_capacity(PIECE_BYTES)).freeze();
+        self.pieces
+            .blocking_send(Ok(piece))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Runs blocking work on its own thread; a panic there is reported, not passed on.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Send + 'static) -> Outcome<T> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|error| Failure::new("internal", format!("a worker broke down: {error}")))?
+}
+
+/// The body of an answer as a blocking reader, for [`blocking`] work.
+pub fn body_reader(response: reqwest::Response) -> impl Read + Send + 'static {
+    SyncIoBridge::new(StreamReader::new(Box::pin(
+        response.bytes_stream().map_err(io::Error::other),
+    )))
+}
+
+/// Verified blocks of one fetch, in an unnamed temporary file that goes with the process.
+pub struct Spool {
+    file: File,
+    end: u64,
+    places: HashMap<Cid, (u64, usize)>,
+}
+
+impl Spool {
+    /// An empty spool on the file system of `dir`.
+    pub fn beside(dir: &Path) -> Outcome<Self> {
+        let file = tempfile::tempfile_in(dir).map_err(|error| Failure::file("write to", dir, &error))?;
+        Ok(Self {
+            file,
+            end: 0,
+            places: HashMap::new(),
+        })
+    }
+
+    /// Takes in a CAR stream. Its reader checks each block against its CID.
+    pub fn fill(&mut self, car: impl Read, mut seen: impl FnMut(u64, u64)) -> Outcome {
+        let reader = storage::car::Reader::new(car).map_err(|error| broken(&error))?;
+        for next in reader {
+            let (cid, block) = next.map_err(|error| broken(&error))?;
+            self.file.write_all_at(&block, self.end)?;
+            self.places.insert(cid, (self.end, block.len()));
+            self.end += block.len() as u64;
+            seen(self.places.len() as u64, self.end);
+        }
+        Ok(())
+    }
+}
+
+impl Spool {
+    /// Blocks in it, and their bytes.
+    pub fn amounts(&self) -> (u64, u64) {
+        (self.places.len() as u64, self.end)
+    }
+}
+
+fn broken(error: &storage::Error) -> Failure {
+    Failure::new(
+        "fetch",
+        format!(
+            "the blocks from the node cannot be used: {}",
+            failure::chain(error)
+        ),
+    )
+}
+
+impl storage::Blocks for Spool {
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, storage::Error> {
+        let Some((start, length)) = self.places.get(cid) else {
+            return Ok(None);
+        };
+        let mut block = BytesMut::zeroed(*length);
+        let read = self.file.read_exact_at(&mut block, *start);
+        read.map_err(|source| storage::Error::Stream {
+            operation: "read",
+            source,
+        })?;
+        Ok(Some(block.freeze()))
+    }
+}

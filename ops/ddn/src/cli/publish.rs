@@ -1,0 +1,249 @@
+//! `ddn publish`: local files to the node, which stores them, anchors them and points the name.
+
+use std::{io, path::PathBuf};
+
+use serde::Serialize;
+use storage::{Imported, Profile, hash_path, pack_tar};
+
+use super::{
+    Context,
+    client::{Call, Node},
+    content::{Broken, blocking, upload},
+    cost::{Cost, Publish},
+    failure::{self, Failure, Outcome},
+    genesis,
+    progress::Line,
+    screen,
+};
+use crate::api::{
+    paths,
+    types::{PublishEvent, PublishStage, Published},
+};
+
+const HELP: &str = "\
+Examples:
+  ddn publish ./site --name alice.ddn    store, anchor, and point the name to it
+  ddn publish photo.jpg                  store and anchor, no name
+  ddn publish ./site --only-hash         the CID, nothing else; needs no node
+
+Hidden files (.name) below PATH are left out. The name is registered if nobody has it. A publish that was cut off
+after the upload is taken up again by the node.";
+
+/// Arguments of `ddn publish`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The file or folder
+    path: PathBuf,
+    /// The name that points to it then, as in alice.ddn or docs.alice.ddn
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A title, told with the ownership
+    #[arg(long)]
+    title: Option<String>,
+    /// The wallet that pays and owns [default: `default`]
+    #[arg(long)]
+    wallet: Option<String>,
+    /// How files are cut: unixfs-v1-2025, or unixfs-v0-2015 for the CIDs of older IPFS nodes
+    #[arg(long, value_name = "PROFILE", default_value_t)]
+    profile: Profile,
+    /// Say what would be published and what it would cost, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Return when the content is stored and served; the ledger follows by itself
+    #[arg(long)]
+    no_wait: bool,
+    /// Print the CID only; nothing is stored
+    #[arg(long, conflicts_with_all = ["name", "title", "wallet", "dry_run", "no_wait"])]
+    only_hash: bool,
+}
+
+/// Publishes.
+pub async fn run(context: &Context, args: Args) -> Outcome {
+    std::fs::symlink_metadata(&args.path).map_err(|error| Failure::file("read", &args.path, &error))?;
+    match (args.only_hash, args.dry_run) {
+        (true, _) => only_hash(context, args).await,
+        (_, true) => dry_run(context, args).await,
+        _ => publish(context, args).await,
+    }
+}
+
+async fn publish(context: &Context, args: Args) -> Outcome {
+    let node = Node::on(&context.data).await?;
+    let line = Line::start(context.screen, &format!("publishing {}", args.path.display()));
+    let query = Call::post(paths::PUBLISH, &[])
+        .query("name", args.name.as_ref())
+        .query("profile", Some(args.profile))
+        .query("title", args.title.as_ref())
+        .query("wallet", args.wallet.as_ref())
+        .query("wait", Some(!args.no_wait));
+    let path = args.path;
+    let (body, reading) = upload(Broken::Ends, move |out| {
+        pack_tar(&path, out, &mut |_| {}).map_err(|error| failure::storage(&error))
+    });
+    let published = match send(&node, query, body, &line).await {
+        Ok(published) => published,
+        Err(answer) => return Err(reading.blame(answer).await),
+    };
+    line.end();
+    context.screen.show(&published, |out, published| {
+        tell(out, published, &node.file.gateway)
+    })
+}
+
+async fn send(node: &Node, query: Call<'_>, body: reqwest::Body, line: &Line) -> Outcome<Published> {
+    let response = node.stream(query, Some(("application/x-tar", body))).await?;
+    let mut done = None;
+    node.events(response, |event| match event {
+        PublishEvent::Progress(progress) => {
+            line.moved(words(progress.stage), progress.files, progress.bytes);
+            Ok(())
+        }
+        PublishEvent::Done(published) => {
+            done = Some(published);
+            Ok(())
+        }
+        PublishEvent::Error(error) => Err(Failure::new(error.code, error.message)),
+    })
+    .await?;
+    done.ok_or_else(|| {
+        let text = "the node stopped in the middle of the publish: start it again, and if `ddn node status` tells of no \
+                    publish under way, publish again";
+        Failure::new("node_lost", text)
+    })
+}
+
+fn words(stage: PublishStage) -> &'static str {
+    match stage {
+        PublishStage::Storing => "storing",
+        PublishStage::Committing => "stored and served; announcing to the ledger",
+        PublishStage::Claiming => "stored and served; claiming on the ledger",
+    }
+}
+
+fn tell(out: &mut dyn io::Write, published: &Published, gateway: &str) -> io::Result<()> {
+    let port = gateway.rsplit_once(':').map_or("8080", |(_, port)| port);
+    let Published {
+        cid,
+        name,
+        bytes,
+        files,
+        height,
+        note,
+        job,
+        ..
+    } = published;
+    let mut facts = vec![("CID", cid.clone())];
+    facts.push((
+        "size",
+        format!("{}, {}", screen::count(*files, "file"), screen::bytes(*bytes)),
+    ));
+    if let Some(name) = name {
+        facts.push(("name", name.clone()));
+        facts.push(("URL", format!("http://{name}.localhost:{port}/")));
+    }
+    facts.push((
+        if name.is_some() { "" } else { "URL" },
+        format!("http://localhost:{port}/ipfs/{cid}/"),
+    ));
+    match (height, job) {
+        (Some(height), _) => facts.push(("ledger", format!("final at height {height}"))),
+        (None, _) => facts.push(("ledger", "on its way: see `ddn node status`".to_owned())),
+    }
+    facts.push(("note", note.clone().unwrap_or_default()));
+    screen::facts(out, &facts)
+}
+
+async fn hashed(context: &Context, path: PathBuf, profile: Profile) -> Outcome<Imported> {
+    let line = Line::start(context.screen, "hashing");
+    let shown = line.clone_handle();
+    let hashed = blocking(move || {
+        let hashed = hash_path(&path, profile, &mut |now| {
+            shown.moved("hashing", now.files, now.bytes)
+        });
+        hashed.map_err(|error| failure::storage(&error))
+    })
+    .await;
+    line.end();
+    hashed
+}
+
+async fn only_hash(context: &Context, args: Args) -> Outcome {
+    let Imported {
+        root, bytes, files, ..
+    } = hashed(context, args.path, args.profile).await?;
+    let (cid, name) = (root.to_string(), None);
+    let nothing_sent = Published {
+        cid,
+        name,
+        bytes,
+        files,
+        asset_tx: None,
+        name_tx: None,
+        height: None,
+        note: None,
+        job: None,
+    };
+    context
+        .screen
+        .show(&nothing_sent, |out, published| writeln!(out, "{}", published.cid))
+}
+
+/// What `--dry-run` found.
+#[derive(Debug, Serialize)]
+struct Plan {
+    cid: String,
+    name: Option<String>,
+    bytes: u64,
+    files: u64,
+    /// None if no node runs that could tell.
+    cost: Option<Cost>,
+}
+
+async fn dry_run(context: &Context, args: Args) -> Outcome {
+    let Imported {
+        root, bytes, files, ..
+    } = hashed(context, args.path, args.profile).await?;
+    let cid = root.to_string();
+    let cost = match Node::if_running(&context.data).await? {
+        Some(node) => {
+            let genesis = genesis::of_data(&context.data)?;
+            let publish = Publish {
+                cid: &cid,
+                name: args.name.as_deref(),
+                wallet: args.wallet.as_deref(),
+            };
+            Some(Cost::of(&publish, &node, &genesis).await?)
+        }
+        None => None,
+    };
+    let plan = Plan {
+        cid,
+        name: args.name,
+        bytes,
+        files,
+        cost,
+    };
+    context.screen.show(&plan, |out, plan| {
+        let size = format!(
+            "{}, {}",
+            screen::count(plan.files, "file"),
+            screen::bytes(plan.bytes)
+        );
+        let name = plan.name.clone().unwrap_or_default();
+        let cost = plan
+            .cost
+            .as_ref()
+            .map_or("no node runs that could tell".to_owned(), Cost::to_string);
+        screen::facts(
+            out,
+            &[
+                ("CID", plan.cid.clone()),
+                ("size", size),
+                ("name", name),
+                ("cost", cost),
+            ],
+        )?;
+        writeln!(out, "Nothing was stored or sent.")
+    })
+}

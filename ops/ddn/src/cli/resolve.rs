@@ -1,0 +1,87 @@
+//! `ddn resolve`: what the named router says about a name, and which edge should serve it.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    Context, chain,
+    client::{Call, Node},
+    failure::{Failure, Outcome},
+    genesis,
+    name::record_lines,
+    screen,
+};
+use crate::api::{
+    paths,
+    types::{Resolved, ResolvedStatus},
+};
+
+/// Arguments of `ddn resolve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  ddn resolve alice.ddn
+  ddn resolve alice.ddn --proof alice.proof    and the proof for others: see `ddn chain verify`
+
+That nobody holds a name is an answer, not an error.")]
+pub struct Args {
+    /// The name, as in alice.ddn or docs.alice.ddn
+    name: String,
+    /// Write a proof of the answer, or of the name's absence, into this file
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
+}
+
+/// Resolves.
+pub async fn run(context: &Context, args: Args) -> Outcome {
+    let node = Node::on(&context.data).await?;
+    let found: Resolved = node.call(Call::get(paths::RESOLVE, &[&args.name])).await?;
+    if let Some(path) = &args.proof {
+        let genesis = genesis::of_data(&context.data)?;
+        let (proof, _) = chain::fetch_proof(&node, &found.name, &genesis).await?;
+        std::fs::write(path, proof).map_err(|error| Failure::file("write", path, &error))?;
+    }
+    context.screen.show(&found, tell)
+}
+
+fn tell(out: &mut dyn Write, found: &Resolved) -> io::Result<()> {
+    let status = match found.status {
+        ResolvedStatus::Found => "found",
+        ResolvedStatus::Absent => "absent: nobody holds it, or its owner says nothing there",
+        ResolvedStatus::Foreign => "foreign: no name of this chain",
+    };
+    let mut facts = vec![("name", found.name.clone()), ("status", status.to_owned())];
+    facts.extend(
+        found
+            .records
+            .iter()
+            .flat_map(record_lines)
+            .filter(|(kind, _)| *kind != "TTL"),
+    );
+    facts.push(("owner", found.owner.clone().unwrap_or_default()));
+    facts.push((
+        "changed",
+        found
+            .changed
+            .map(|height| format!("height {height}"))
+            .unwrap_or_default(),
+    ));
+    facts.push((
+        "expires",
+        found
+            .expires
+            .map(|height| format!("height {height}"))
+            .unwrap_or_default(),
+    ));
+    facts.push(("valid for", screen::span(Duration::from_secs(found.ttl.into()))));
+    facts.push((
+        "at height",
+        format!("{}, {}", found.height, screen::utc(found.time_ms)),
+    ));
+    facts.push(("edge", found.edge.clone().unwrap_or_default()));
+    facts.extend(found.why.iter().map(|line| ("why", line.clone())));
+    screen::facts(out, &facts)
+}

@@ -1,0 +1,164 @@
+//! Entries of the ledger's state, as people write and read them: `alice.ddn`, a CID, an address.
+
+use cid::Cid;
+use ledger::{Account, Address, Amount, Asset, Genesis, NameEntry, NamePath, ValidatorSet, key};
+use serde_json::{Value, json};
+
+use super::failure::{Failure, Outcome};
+
+/// The form that the admin API takes, from any that a user may write: `alice.ddn`, `docs.alice.ddn`, a CID, an
+/// address, or already `name/…`, `asset/…`, `account/…`, `0x…`.
+pub fn for_api(text: &str, genesis: &Genesis) -> Outcome<String> {
+    if text.contains('/') || text.starts_with("0x") {
+        return Ok(text.to_owned());
+    }
+    if Cid::try_from(text).is_ok() {
+        return Ok(format!("asset/{text}"));
+    }
+    if Address::parse(&genesis.prefix, text).is_ok() {
+        return Ok(format!("account/{text}"));
+    }
+    match NamePath::parse(text.trim_end_matches('.'), &genesis.tld) {
+        Ok(path) => Ok(format!("name/{}", path.label)),
+        Err(_) => {
+            let forms = format!(
+                "a name (alice.{}), a CID, an address ({}1…) or 0x and a key in hex",
+                genesis.tld, genesis.prefix
+            );
+            Err(Failure::argument(
+                text,
+                format!("no key of the state: give {forms}"),
+            ))
+        }
+    }
+}
+
+/// A key as a user would write it.
+pub fn show(bytes: &[u8], genesis: &Genesis) -> String {
+    if let Some(label) = bytes
+        .strip_prefix(key::NAMES)
+        .and_then(|label| std::str::from_utf8(label).ok())
+    {
+        return format!("name/{label}");
+    }
+    if let Some(Ok(cid)) = bytes.strip_prefix(key::ASSETS).map(Cid::try_from) {
+        return format!("asset/{cid}");
+    }
+    if let Some(address) = bytes
+        .strip_prefix(key::ACCOUNTS)
+        .and_then(|bytes| bytes.try_into().ok())
+    {
+        return format!(
+            "account/{}",
+            Address::from_bytes(address).display(&genesis.prefix)
+        );
+    }
+    match bytes.iter().all(u8::is_ascii_graphic) {
+        true => String::from_utf8_lossy(bytes).into_owned(),
+        false => format!("0x{}", hex::encode(bytes)),
+    }
+}
+
+/// A value as JSON, decoded by the kind of its key; hex if it is of no kind that this program knows.
+pub fn value(key_bytes: &[u8], value: &[u8], genesis: &Genesis) -> Value {
+    let raw = || json!({ "hex": hex::encode(value) });
+    let decoded = match key_bytes {
+        bytes if bytes.starts_with(key::NAMES) => json_of::<NameEntry>(value),
+        bytes if bytes.starts_with(key::ASSETS) => json_of::<Asset>(value),
+        bytes if bytes.starts_with(key::ACCOUNTS) => json_of::<Account>(value),
+        bytes if bytes.starts_with(key::POOLS) || bytes == key::supply() => json_of::<Amount>(value),
+        bytes if bytes == key::validators() => json_of::<ValidatorSet>(value),
+        _ => None,
+    };
+    let mut decoded = decoded.unwrap_or_else(raw);
+    show_owners(&mut decoded, genesis);
+    decoded
+}
+
+fn json_of<T: serde::Serialize + serde::de::DeserializeOwned>(value: &[u8]) -> Option<Value> {
+    serde_json::to_value(ledger::decode::<T>(value).ok()?).ok()
+}
+
+/// The ledger writes addresses as hex; users know them as bech32m.
+fn show_owners(value: &mut Value, genesis: &Genesis) {
+    match value {
+        Value::Object(fields) => {
+            fields
+                .iter_mut()
+                .for_each(|(name, field)| match (name.as_str(), &mut *field) {
+                    ("owner", Value::String(text)) => {
+                        let bytes = hex::decode(&*text).ok().and_then(|bytes| bytes.try_into().ok());
+                        if let Some(bytes) = bytes {
+                            *text = Address::from_bytes(bytes).display(&genesis.prefix);
+                        }
+                    }
+                    _ => show_owners(field, genesis),
+                })
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| show_owners(item, genesis)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ledger::{Label, SecretKey};
+
+    const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+    fn genesis() -> Genesis {
+        Genesis::dev("test", 1, SecretKey::from_seed([1; 32]).public())
+    }
+
+    #[test]
+    fn forms_of_a_key() {
+        let genesis = genesis();
+        let address = SecretKey::from_seed([2; 32]).address().display(&genesis.prefix);
+        for (input, expected) in [
+            ("alice.ddn", "name/alice".to_owned()),
+            ("docs.alice.ddn.", "name/alice".to_owned()),
+            ("name/alice", "name/alice".to_owned()),
+            (CID, format!("asset/{CID}")),
+            (&address, format!("account/{address}")),
+            ("0x61", "0x61".to_owned()),
+        ] {
+            assert_eq!(for_api(input, &genesis).expect(input), expected);
+        }
+        assert!(for_api("alice", &genesis).is_err());
+    }
+
+    #[test]
+    fn keys_are_shown_as_they_are_written() {
+        let genesis = genesis();
+        let address = SecretKey::from_seed([2; 32]).address();
+        let cid = Cid::try_from(CID).expect("a CID");
+        assert_eq!(
+            show(&key::name(&Label::parse("alice").expect("a label")), &genesis),
+            "name/alice"
+        );
+        assert_eq!(show(&key::asset(&cid), &genesis), format!("asset/{CID}"));
+        assert_eq!(
+            show(&key::account(&address), &genesis),
+            format!("account/{}", address.display("dev"))
+        );
+        assert_eq!(show(&key::supply(), &genesis), "supply");
+        assert_eq!(show(&[0, 255], &genesis), "0x00ff");
+    }
+
+    #[test]
+    fn values_are_decoded_by_their_key() {
+        let genesis = genesis();
+        let owner = SecretKey::from_seed([2; 32]).address();
+        let account = Account {
+            balance: Amount::from_units(5),
+            nonce: 2,
+        };
+        let shown = value(&key::account(&owner), &ledger::encode(&account), &genesis);
+        assert_eq!(shown, json!({ "balance": "5", "nonce": 2 }));
+        let mut owners = json!([{ "owner": hex::encode(owner.as_bytes()) }]);
+        show_owners(&mut owners, &genesis);
+        assert_eq!(owners, json!([{ "owner": owner.display("dev") }]));
+        assert_eq!(value(b"other", &[1], &genesis), json!({ "hex": "01" }));
+    }
+}
