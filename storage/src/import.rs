@@ -4,6 +4,8 @@
 //! Memory is bounded: chunks in flight by the window of the [`hashing`] threads, folders by those that are open on
 //! the way to the current entry.
 
+#[cfg(test)]
+mod golden;
 mod hashing;
 pub(crate) mod pack;
 pub(crate) mod source;

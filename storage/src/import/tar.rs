@@ -26,6 +26,8 @@ pub(crate) fn import(
         while let Some(entry) = entries.next()? {
             entry.add_to(&mut tree, &mut top, entries.stream)?;
         }
+        // Writers pad the end; they should not find the reader gone.
+        skip(&mut entries.stream.take(END_BYTES_MAX), "")?;
         if tree.is_empty() {
             return Err(refused("", "it holds no entry to import"));
         }
@@ -254,5 +256,7 @@ fn broken(entry: &str, error: std::io::Error) -> Error {
 const BLOCK: usize = 512;
 /// GNU and pax headers that may precede an entry.
 const EXTENSIONS_MAX: usize = 16;
+/// More than the padding of any writer.
+const END_BYTES_MAX: u64 = 1 << 20;
 /// Names and targets are at most a few KiB; the rest of a pax header is attributes that we do not keep.
 const EXTENSION_BYTES_MAX: u64 = 1 << 20;

@@ -4,8 +4,8 @@
 //! Within it each file and folder is created anew or not at all, so nothing is written through a symlink that the tree
 //! itself brought along.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use cid::Cid;
@@ -36,36 +36,40 @@ pub fn export(
     let partial = beside.path().join("content");
     let mut export = Export {
         blocks,
+        out,
+        partial,
         done: Progress::default(),
         progress,
     };
-    export.object(root, &partial, 0)?;
+    export.object(root, Path::new(""), 0)?;
     refuse_existing(out)?;
-    fs::rename(&partial, out).map_err(Error::io("create", out))?;
+    fs::rename(&export.partial, out).map_err(Error::io("create", out))?;
     Ok(export.done)
 }
 
 struct Export<'a> {
     blocks: &'a dyn Blocks,
+    out: &'a Path,
+    /// Where it is written for now; errors speak of `out`.
+    partial: PathBuf,
     done: Progress,
     progress: &'a mut dyn FnMut(Progress),
 }
 
 impl Export<'_> {
-    fn object(&mut self, cid: &Cid, path: &Path, depth: usize) -> Result<(), Error> {
+    /// Writes an object at `below` the root.
+    fn object(&mut self, cid: &Cid, below: &Path, depth: usize) -> Result<(), Error> {
         let block = require(self.blocks, cid)?;
         match kind(cid, &block)? {
-            Kind::Directory if depth < DEPTH_MAX => return self.folder(cid, path, depth),
-            Kind::Directory => return Err(refused(path, "folders are nested too deep")),
-            Kind::File { .. } | Kind::Raw { .. } => self.file(cid, path)?,
+            Kind::Directory if depth < DEPTH_MAX => return self.folder(cid, below, depth),
+            Kind::Directory => return Err(self.refused(below, "folders are nested too deep")),
+            Kind::File { .. } | Kind::Raw { .. } => self.file(cid, below)?,
             Kind::Symlink { target } => {
-                std::os::unix::fs::symlink(&target, path).map_err(Error::io("create the symlink", path))?;
+                let made = std::os::unix::fs::symlink(&target, join(&self.partial, below));
+                made.map_err(self.io("create the symlink", below))?;
             }
             Kind::DagCbor | Kind::Other { .. } => {
-                return Err(refused(
-                    path,
-                    &format!("{cid} is neither a file, a folder nor a symlink"),
-                ));
+                return Err(self.refused(below, &format!("{cid} is neither a file, a folder nor a symlink")));
             }
         }
         self.done.files += 1;
@@ -73,35 +77,49 @@ impl Export<'_> {
         Ok(())
     }
 
-    fn folder(&mut self, cid: &Cid, path: &Path, depth: usize) -> Result<(), Error> {
-        fs::create_dir(path).map_err(Error::io("create the folder", path))?;
+    fn folder(&mut self, cid: &Cid, below: &Path, depth: usize) -> Result<(), Error> {
+        fs::create_dir(join(&self.partial, below)).map_err(self.io("create the folder", below))?;
         for entry in list(self.blocks, cid) {
             let entry = entry?;
-            let below = entry_path(path, &entry.name)?;
-            self.object(&entry.cid, &below, depth + 1)?;
+            if matches!(entry.name.as_str(), "" | "." | "..") || entry.name.contains(['/', '\0']) {
+                return Err(self.refused(below, &format!("it holds an entry named {:?}", entry.name)));
+            }
+            self.object(&entry.cid, &below.join(entry.name), depth + 1)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, cid: &Cid, path: &Path) -> Result<(), Error> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path);
-        let mut file: File = file.map_err(Error::io("create", path))?;
+    fn file(&mut self, cid: &Cid, below: &Path) -> Result<(), Error> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(join(&self.partial, below));
+        let mut file = file.map_err(self.io("create", below))?;
         for piece in FileReader::new(self.blocks, cid, 0..u64::MAX)? {
             let piece = piece?;
-            file.write_all(&piece).map_err(Error::io("write", path))?;
+            file.write_all(&piece).map_err(self.io("write", below))?;
             self.done.bytes += piece.len() as u64;
             (self.progress)(self.done);
         }
         Ok(())
     }
+
+    fn io(&self, operation: &'static str, below: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+        Error::io(operation, &join(self.out, below))
+    }
+
+    fn refused(&self, below: &Path, reason: &str) -> Error {
+        refused(&join(self.out, below), reason)
+    }
 }
 
-/// The path of an entry, whose name comes from outside.
-fn entry_path(folder: &Path, name: &str) -> Result<PathBuf, Error> {
-    if matches!(name, "" | "." | "..") || name.contains(['/', '\0']) {
-        return Err(refused(folder, &format!("it holds an entry named {name:?}")));
+/// As `Path::join`, but joining nothing adds no slash.
+fn join(root: &Path, below: &Path) -> PathBuf {
+    if below == Path::new("") {
+        root.to_owned()
+    } else {
+        root.join(below)
     }
-    Ok(folder.join(name))
 }
 
 fn refuse_existing(out: &Path) -> Result<(), Error> {
