@@ -7,7 +7,7 @@ use crate::amount::Amount;
 use crate::codec::decode;
 use crate::error::Error;
 use crate::genesis::Genesis;
-use crate::state::{Account, key, show_key};
+use crate::state::{Account, Entry, key, show_key};
 
 /// What an audit of the whole state found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,10 +31,7 @@ impl Audit {
 ///
 /// # Errors
 /// If an entry does not decode, the sum does not fit in 64 bits, or the state's own supply is not the genesis' one.
-pub fn audit(
-    entries: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>,
-    genesis: &Genesis,
-) -> Result<Audit, Error> {
+pub fn audit(entries: impl IntoIterator<Item = Entry>, genesis: &Genesis) -> Result<Audit, Error> {
     let mut found = Audit {
         supply: genesis.supply,
         accounted: Amount::ZERO,

@@ -83,7 +83,7 @@ pub struct Bundle {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Sealed {
+struct SealedBundle {
     bundle: Bundle,
     seal: Hash,
 }
@@ -91,7 +91,7 @@ struct Sealed {
 impl Bundle {
     /// The sealed DAG-CBOR encoding.
     pub fn encode(&self) -> Vec<u8> {
-        encode(&Sealed {
+        encode(&SealedBundle {
             bundle: self.clone(),
             seal: self.seal(),
         })
@@ -99,7 +99,8 @@ impl Bundle {
 
     /// Decodes at most [`MAX_BUNDLE_BYTES`] and checks the seal. What the bundle says is not verified yet.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let Sealed { bundle, seal } = decode_within(bytes, MAX_BUNDLE_BYTES)?;
+        let SealedBundle { bundle, seal } = decode_within(bytes, MAX_BUNDLE_BYTES)
+            .map_err(|e| bad(format!("it is damaged, or no bundle at all: {e}")))?;
         if seal != bundle.seal() {
             return Err(bad("it is damaged: its seal does not fit what it holds"));
         }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::name::Label;
-use crate::state::key;
+use crate::state::{Entry, key};
 use crate::tx::Kind;
 use crate::validators::{Validator, ValidatorSet};
 
@@ -162,7 +162,7 @@ impl Genesis {
     ///
     /// # Errors
     /// As [`Self::validators`].
-    pub fn initial_state(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+    pub fn initial_state(&self) -> Result<Vec<Entry>, Error> {
         let mut entries = vec![
             (key::supply(), encode(&self.supply)),
             (key::treasury_pool(), encode(&Amount::ZERO)),

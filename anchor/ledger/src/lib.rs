@@ -42,7 +42,7 @@ pub use name::{Label, NamePath};
 pub use proposer::proposer;
 pub use records::Records;
 pub use state::{
-    Account, Asset, AssetMeta, CommitEntry, MemoryState, NameEntry, Ownership, State, StateError, key,
+    Account, Asset, AssetMeta, CommitEntry, Entry, MemoryState, NameEntry, Ownership, State, StateError, key,
 };
 pub use transition::{Refusal, Transition};
 pub use tx::{Action, Kind, MAX_TX_BYTES, Tx, TxBody};

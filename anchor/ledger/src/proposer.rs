@@ -129,9 +129,10 @@ mod tests {
     #[test]
     fn the_order_is_pinned() {
         let set = set(7);
-        let places: Vec<usize> = (1..=14)
-            .map(|height| set.find(&who(&set, height, 0)).unwrap().0)
-            .collect();
-        assert_eq!(places, [3, 1, 5, 6, 2, 0, 4, 6, 0, 5, 4, 3, 2, 1]);
+        let place = |height, round| set.find(&who(&set, height, round)).unwrap().0;
+        let first: Vec<usize> = (1..=14).map(|height| place(height, 0)).collect();
+        assert_eq!(first, [3, 1, 5, 6, 2, 0, 4, 6, 0, 5, 4, 3, 2, 1]);
+        let backups: Vec<usize> = (0..8).map(|round| place(5, round)).collect();
+        assert_eq!(backups, [2, 5, 4, 0, 1, 6, 3, 2]);
     }
 }

@@ -86,6 +86,9 @@ pub mod key {
 #[error("read the state: {0}")]
 pub struct StateError(pub String);
 
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
 /// Read access to the state at one height.
 pub trait State {
     /// The value under `key`, `None` if there is none.

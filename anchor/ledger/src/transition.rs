@@ -6,7 +6,9 @@
 //! Claims (names and assets) are made in two steps. A *commit* shows only a hash; the *reveal* follows some blocks later
 //! and must fit a commit by the same sender. Of two claims to one thing, the older commit wins, even if its reveal
 //! comes second, as long as it comes within its time. So nothing is gained by copying a claim that is on its way, nor by
-//! holding it back for a block and putting one's own first: whoever copies has the younger commit.
+//! holding it back for a block and putting one's own first: whoever copies has the younger commit. Whoever commits
+//! blindly to a name, to take it from the next person who registers it, pays a fee for every `commit_ttl` blocks; the
+//! presets make that dearer than the rent.
 
 mod assets;
 mod claims;

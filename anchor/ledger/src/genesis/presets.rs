@@ -12,6 +12,10 @@ const fn coins(coins: u64) -> Amount {
     }
 }
 
+/// How long a commit waits for its reveal. An older commit wins a dispute, so it must not pay to keep blind commits open:
+/// on `ddn`, one kept open for a year costs more in fees than the dearest name does in rent.
+const COMMIT_MS: u64 = 10 * MINUTE_MS;
+
 /// Coins a year for labels of 1, 2, 3, 4 and more characters: short ones are scarce, long ones cost a gesture.
 const RENT_BY_YEAR: [Amount; 5] = [coins(500), coins(200), coins(100), coins(20), coins(5)];
 
@@ -32,7 +36,7 @@ impl Genesis {
             fee: Amount::from_units(100_000),
             rent: rent(block_time_ms),
             reveal_delay: 1,
-            commit_ttl: 60 * MINUTE_MS / block_time_ms,
+            commit_ttl: COMMIT_MS / block_time_ms,
             faucet: Some(Faucet { amount: coins(1_000) }),
             balances: vec![],
             delegates: vec![GenesisDelegate {
@@ -70,7 +74,7 @@ impl Genesis {
             fee: Amount::from_units(1_000_000),
             rent: rent(block_time_ms),
             reveal_delay: 2,
-            commit_ttl: 60 * MINUTE_MS / block_time_ms,
+            commit_ttl: COMMIT_MS / block_time_ms,
             faucet: None,
             balances,
             delegates,

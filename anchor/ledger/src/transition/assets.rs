@@ -23,7 +23,7 @@ impl Transition<'_> {
         {
             let (owner, height) = (self.show(&asset.owner), asset.anchored);
             return Err(Refusal::AssetTaken {
-                cid: *cid,
+                cid: cid.to_string(),
                 owner,
                 height,
             });
@@ -74,7 +74,7 @@ impl Transition<'_> {
         let asset = self
             .overlay
             .asset(&cid.0)?
-            .ok_or(Refusal::AssetUnknown { cid: *cid })?;
+            .ok_or_else(|| Refusal::AssetUnknown { cid: cid.to_string() })?;
         if asset.owner != *sender {
             let (object, owner) = (cid.to_string(), self.show(&asset.owner));
             return Err(Refusal::NotOwner {
@@ -84,7 +84,10 @@ impl Transition<'_> {
             });
         }
         if let Some(height) = asset.tombstone {
-            return Err(Refusal::AssetWithdrawn { cid: *cid, height });
+            return Err(Refusal::AssetWithdrawn {
+                cid: cid.to_string(),
+                height,
+            });
         }
         Ok(asset)
     }

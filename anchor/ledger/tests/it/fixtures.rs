@@ -134,6 +134,21 @@ fn header_body_and_certificate() {
 }
 
 #[test]
+fn commitments() {
+    let line = |action: &Action| {
+        Some(format!(
+            "{} {}\n",
+            action.kind(),
+            action.commitment(CHAIN, &at(1))?
+        ))
+    };
+    check_text(
+        "commitments.txt",
+        &actions().iter().filter_map(line).collect::<String>(),
+    );
+}
+
+#[test]
 fn votes() {
     check(
         "vote-precommit.hex",

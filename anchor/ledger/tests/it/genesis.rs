@@ -32,7 +32,7 @@ fn the_ddn_preset_has_the_white_papers_numbers() {
     assert_eq!(genesis.supply, coins("100000000"));
     let round_ms = u64::from(genesis.seats) * genesis.block_time_ms;
     assert_eq!(round_ms / 60_000, 16, "a round takes about 16 minutes");
-    assert_eq!((genesis.reveal_delay, genesis.commit_ttl), (2, 360));
+    assert_eq!((genesis.reveal_delay, genesis.commit_ttl), (2, 60));
     assert_eq!(genesis.rent.period, 3_153_600);
     assert_eq!(
         (genesis.faucet.is_none(), genesis.faucet_pool()),
@@ -40,6 +40,15 @@ fn the_ddn_preset_has_the_white_papers_numbers() {
     );
     assert!(!genesis.allows(Kind::Faucet));
     assert_eq!((genesis.tld.as_str(), genesis.prefix.as_str()), ("ddn", "ddn"));
+}
+
+/// An older commit wins a dispute. So it must not pay to keep blind commits open for names that others may register.
+#[test]
+fn a_commit_kept_open_for_a_year_costs_more_than_any_name() {
+    let genesis = ddn();
+    let commits = genesis.rent.period / genesis.commit_ttl;
+    let dearest = genesis.rent.by_length.iter().max().unwrap();
+    assert!(genesis.fee.checked_mul(commits).unwrap() > *dearest);
 }
 
 #[test]
