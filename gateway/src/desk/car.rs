@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -56,7 +56,15 @@ impl Desk {
             car: car.clone(),
         };
         tokio::task::spawn_blocking(move || {
-            let end = work.write(&*blocks, Outlet(parts.clone())).map(|()| Bytes::new());
+            let end = work
+                .write(
+                    &*blocks,
+                    Outlet {
+                        parts: parts.clone(),
+                        buffer: Vec::new(),
+                    },
+                )
+                .map(|()| Bytes::new());
             // The client may be gone; then there is nobody to tell.
             let _ = parts.blocking_send(end);
             drop(place);
@@ -83,10 +91,7 @@ impl Work {
         let root = self.node.roots.first().copied().unwrap_or(self.node.cid);
         let out = Out {
             inner: blocks,
-            writer: RefCell::new(Writer::new(
-                BufWriter::with_capacity(PART_BYTES, outlet),
-                &[root],
-            )?),
+            writer: RefCell::new(Writer::new(outlet, &[root])?),
             sent: RefCell::default(),
         };
         for (cid, block) in &self.path {
@@ -120,7 +125,7 @@ impl Work {
 /// Sends every block that is read through it, once.
 struct Out<'a> {
     inner: &'a dyn Blocks,
-    writer: RefCell<Writer<BufWriter<Outlet>>>,
+    writer: RefCell<Writer<Outlet>>,
     sent: RefCell<HashSet<Cid>>,
 }
 
@@ -143,23 +148,30 @@ impl Blocks for Out<'_> {
     }
 }
 
-/// The blocking end of the channel to the body.
-struct Outlet(mpsc::Sender<Result<Bytes, Error>>);
+/// The blocking end of the channel to the body. What is in its buffer when the stream fails is not sent.
+struct Outlet {
+    parts: mpsc::Sender<Result<Bytes, Error>>,
+    buffer: Vec<u8>,
+}
 
 impl Write for Outlet {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if bytes.is_empty() {
-            return Ok(0);
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PART_BYTES {
+            self.flush()?;
         }
-        let part = Bytes::copy_from_slice(bytes);
-        self.0
-            .blocking_send(Ok(part))
-            .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
         Ok(bytes.len())
     }
 
+    /// Waits until the client has taken what was sent before.
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let part = Bytes::from(std::mem::take(&mut self.buffer));
+        self.parts
+            .blocking_send(Ok(part))
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 

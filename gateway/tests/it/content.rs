@@ -380,7 +380,7 @@ async fn what_is_not_here() {
             .status,
         200
     );
-    let page = site.get("/<b>", &[("Accept", "text/html,*/*")]).await;
+    let page = site.get("/%3Cb%3E", &[("Accept", "text/html,*/*")]).await;
     assert_eq!(
         (page.status, page.header("content-type")),
         (404, "text/html; charset=utf-8")
