@@ -252,11 +252,12 @@ fn tell_found(out: &mut dyn std::io::Write, found: &AssetFound) -> std::io::Resu
 }
 
 fn nowhere(file: &Path, cids: &[String], answer: &AssetVerified) -> Failure {
-    let searched = screen::count(answer.searched, "anchored folder");
     let mut text = format!(
-        "{} ({}) is anchored nowhere that this node can see: it is no asset, and in none of {searched}",
+        "{} ({}) is anchored nowhere that this node can see: not by itself, and not inside one of the {} anchored folders \
+         that were searched",
         file.display(),
         cids.join(", "),
+        answer.searched,
     );
     if answer.not_held > 0 {
         text += &format!("; {} more are not held here", answer.not_held);

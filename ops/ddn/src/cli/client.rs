@@ -110,19 +110,19 @@ impl Node {
         }
     }
 
-    /// The node that runs on `dir`, if one does: for commands that can do without. A `node.json` whose process is
-    /// gone and whose address does not answer counts as none.
+    /// The node that runs on `dir`, if one does: for commands that can do without. If nobody is behind its address,
+    /// none does; whatever is opened instead has a lock of its own.
     pub async fn if_running(dir: &Path) -> Outcome<Option<Self>> {
         let Some(node) = Self::read(dir)? else {
             return Ok(None);
         };
         let address = node.base.socket_addrs(|| None).unwrap_or_default();
-        let answers =
+        let answer =
             tokio::time::timeout(CONNECT_TIMEOUT, tokio::net::TcpStream::connect(&address[..])).await;
-        match answers {
+        match answer {
             Ok(Ok(_)) => Ok(Some(node)),
-            _ if process_lives(node.pid) => Err(node.silent()),
-            _ => Ok(None),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
+            _ => Err(node.silent()),
         }
     }
 
@@ -340,16 +340,16 @@ pub fn reachable(admin: &str) -> Option<SocketAddr> {
     Some(address)
 }
 
-#[cfg(unix)]
+/// Whether a process runs. One that has ended but that nobody has waited for (a zombie) does not.
 fn process_lives(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
-    let answer = pid.map(rustix::process::test_kill_process);
-    matches!(answer, Some(Ok(()) | Err(rustix::io::Errno::PERM)))
-}
-
-#[cfg(not(unix))]
-fn process_lives(_pid: u32) -> bool {
-    true
+    let known = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let answer = known.map(rustix::process::test_kill_process);
+    let exists = matches!(answer, Some(Ok(()) | Err(rustix::io::Errno::PERM)));
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let zombie = state
+        .rsplit_once(") ")
+        .is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']));
+    exists && !zombie
 }
 
 #[cfg(test)]
@@ -399,9 +399,25 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
-    fn this_process_lives() {
+    fn a_process_lives_until_it_ends() {
         assert!(process_lives(std::process::id()));
         assert!(!process_lives(0));
+        let mut child = std::process::Command::new("true")
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("true");
+        let pid = child.id();
+        // Its output ends when it does; it stays a zombie until somebody waits for it.
+        let mut output = child.stdout.take().expect("a pipe");
+        io::copy(&mut output, &mut io::sink()).expect("read to the end");
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while process_lives(pid) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "the zombie of {pid} counts as alive"
+            );
+            std::thread::yield_now();
+        }
+        child.wait().expect("it has ended");
     }
 }

@@ -23,14 +23,12 @@ fn no_home() -> Failure {
     )
 }
 
-/// The XDG base directory rules on Linux and the BSDs, the vendors' rules on macOS and Windows. Relative values of
+/// The XDG base directory rules on Linux and the BSDs, Apple's on macOS. Relative values of
 /// XDG variables are ignored, as the specification says.
 fn platform_folder(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
     let usable = |name: &str| variable(name).filter(|path| path.is_absolute());
     let parent = if cfg!(target_os = "macos") {
         usable("HOME")?.join("Library/Application Support")
-    } else if cfg!(windows) {
-        usable("LOCALAPPDATA")?
     } else {
         usable("XDG_DATA_HOME").or_else(|| Some(usable("HOME")?.join(".local/share")))?
     };

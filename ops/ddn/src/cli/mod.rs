@@ -18,6 +18,7 @@ mod failure;
 mod genesis;
 mod get;
 mod init;
+mod links;
 mod log;
 mod name;
 mod node;
@@ -49,10 +50,12 @@ Examples:
 Every command talks to the node that runs on the data folder (--data).
 Exit codes: 0 success, 2 bad usage, 1 anything else, with one line on stderr.";
 
+const GLOBAL: &str = "Global options";
+
 /// DDN: publish, name, own and deliver content without trusting a server.
 #[derive(Debug, Parser)]
 #[command(name = "ddn", version, after_help = AFTER_HELP, subcommand_required = true, arg_required_else_help = true)]
-#[command(propagate_version = true, disable_help_subcommand = true)]
+#[command(disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     global: Global,
@@ -63,7 +66,7 @@ pub struct Cli {
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
 struct Global {
-    /// The node's data folder [default: the platform's folder for user data, then `ddn`]
+    /// The node's data folder [default: `ddn` in the platform's folder for user data]
     #[arg(
         long,
         global = true,
@@ -73,10 +76,10 @@ struct Global {
     )]
     data: Option<PathBuf>,
     /// Print one JSON document instead of text; errors too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
-    /// Say more on stderr: -v what happens, -vv in detail, -vvv everything (DDN_LOG sets it by module)
-    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    /// Log more to stderr; up to -vvv, or by module with DDN_LOG
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
 }
 

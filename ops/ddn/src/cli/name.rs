@@ -1,12 +1,16 @@
 //! `ddn name`: who holds a name, and what it says.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    io::{self, Write},
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use super::{
     Context,
     client::{Call, Node},
     confirm,
     failure::Outcome,
+    genesis,
     screen::{self, Table},
 };
 use crate::api::{
@@ -258,39 +262,47 @@ fn without(mut records: RecordSet, kind: RecordKind) -> RecordSet {
 
 async fn show(context: &Context, node: &Node, name: &str) -> Outcome {
     let view: NameView = node.call(Call::get(paths::NAME, &[name])).await?;
-    context.screen.show(&view, |out, view| {
-        let expires = if view.expired {
-            "expired at height"
-        } else {
-            "until height"
-        };
-        let mut facts = vec![
+    let block_time_ms = genesis::of_data(&context.data)
+        .ok()
+        .map(|genesis| genesis.block_time_ms);
+    context
+        .screen
+        .show(&view, |out, view| tell(out, view, block_time_ms))
+}
+
+fn tell(out: &mut dyn Write, view: &NameView, block_time_ms: Option<u64>) -> io::Result<()> {
+    let expires = screen::until(view.expires, view.height, block_time_ms);
+    screen::facts(
+        out,
+        &[
             ("name", view.name.clone()),
             ("owner", view.owner.clone()),
-            ("since height", view.registered.to_string()),
-            (expires, view.expires.to_string()),
+            ("registered", format!("height {}", view.registered)),
+            (if view.expired { "expired" } else { "expires" }, expires),
             (
-                "last change",
+                "changed",
                 format!(
                     "height {}, {} in all",
                     view.changed,
-                    screen::count(view.seq, "change")
+                    screen::count(view.seq, "time")
                 ),
             ),
-        ];
-        facts.push(("at height", view.height.to_string()));
-        screen::facts(out, &facts)?;
-        view.records.iter().try_for_each(|(under, records)| {
-            let whole = if under.is_empty() {
-                view.name.clone()
-            } else {
-                format!("{under}.{}", view.name)
-            };
-            record_lines(records)
-                .iter()
-                .try_for_each(|(kind, value)| writeln!(out, "{whole}  {kind}  {value}"))
-        })
-    })
+            ("at height", view.height.to_string()),
+        ],
+    )?;
+    let mut table = Table::new(&["name", "record", "value"]);
+    for (under, records) in &view.records {
+        let whole = if under.is_empty() {
+            view.name.clone()
+        } else {
+            format!("{under}.{}", view.name)
+        };
+        for (kind, value) in record_lines(records) {
+            table.row([whole.clone(), kind.to_owned(), value]);
+        }
+    }
+    writeln!(out)?;
+    table.write(out, "it has no records yet: `ddn name set` gives it some")
 }
 
 /// A record set as pairs of kind and value, in the order in which DNS people read them.

@@ -8,12 +8,12 @@ use super::{
     Context,
     client::{Call, Node, reachable},
     failure::{Failure, Outcome},
-    screen,
+    links, publish, screen,
     split_dns::{Resolver, Setup},
 };
 use crate::api::{
     paths,
-    types::{NodeStatus, PublishEvent, PublishJobs, PublishOutcome},
+    types::{NodeStatus, PublishEvent, PublishJob, PublishJobs, PublishOutcome},
 };
 
 /// `ddn node …`
@@ -82,7 +82,7 @@ fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
                     screen::utc(status.time_ms)
                 ),
             ),
-            ("gateway", format!("http://{}/", node.gateway)),
+            ("gateway", links::of_gateway(&node.gateway)),
             ("DNS", node.dns.clone()),
             ("admin API", format!("http://{}/", node.admin)),
             ("engine", node.engine.clone().unwrap_or_default()),
@@ -93,32 +93,38 @@ fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
             ),
         ],
     )?;
-    for job in &publishes.jobs {
-        let what = job.name.as_ref().or(job.cid.as_ref()).unwrap_or(&job.id);
-        let problem = job
-            .problem
-            .as_ref()
-            .map(|problem| format!(": {problem}"))
-            .unwrap_or_default();
-        writeln!(out, "publish of {what}  {:?}{problem}", job.stage)?;
-    }
+    publishes.jobs.iter().try_for_each(|job| tell_job(out, job))?;
     publishes
         .recent
         .iter()
         .try_for_each(|ended| tell_ended(out, ended))
 }
 
+fn tell_job(out: &mut dyn Write, job: &PublishJob) -> io::Result<()> {
+    let what = job.name.as_ref().or(job.cid.as_ref()).unwrap_or(&job.id);
+    let problem = job
+        .problem
+        .as_ref()
+        .map(|problem| format!(": {problem}"))
+        .unwrap_or_default();
+    writeln!(out, "under way   {what}  {}{problem}", publish::words(job.stage))
+}
+
 fn tell_ended(out: &mut dyn Write, ended: &PublishOutcome) -> io::Result<()> {
     match &ended.outcome {
+        // A name that was registered without content is a publish of nothing.
+        PublishEvent::Done(done) if done.cid.is_empty() => {
+            writeln!(out, "registered  {}", done.name.as_deref().unwrap_or_default())
+        }
         PublishEvent::Done(done) => {
             let name = done
                 .name
                 .as_ref()
                 .map(|name| format!("{name}  "))
                 .unwrap_or_default();
-            writeln!(out, "published  {name}{}", done.cid)
+            writeln!(out, "published   {name}{}", done.cid)
         }
-        PublishEvent::Error(error) => writeln!(out, "publish {} failed: {}", ended.id, error.message),
+        PublishEvent::Error(error) => writeln!(out, "failed      {}: {}", ended.id, error.message),
         PublishEvent::Progress(_) => Ok(()),
     }
 }

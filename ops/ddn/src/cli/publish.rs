@@ -11,7 +11,7 @@ use super::{
     content::{Broken, blocking, upload},
     cost::{Cost, Publish},
     failure::{self, Failure, Outcome},
-    genesis,
+    genesis, links,
     progress::Line,
     screen,
 };
@@ -26,8 +26,8 @@ Examples:
   ddn publish photo.jpg                  store and anchor, no name
   ddn publish ./site --only-hash         the CID, nothing else; needs no node
 
-Hidden files (.name) below PATH are left out. The name is registered if nobody has it. A publish that was cut off
-after the upload is taken up again by the node.";
+Hidden files (.name) below PATH are left out. The name is registered if nobody has it.
+If it is cut off after the upload, the node goes on by itself.";
 
 /// Arguments of `ddn publish`.
 #[derive(Debug, clap::Args)]
@@ -113,7 +113,8 @@ async fn send(node: &Node, query: Call<'_>, body: reqwest::Body, line: &Line) ->
     })
 }
 
-fn words(stage: PublishStage) -> &'static str {
+/// What a stage of a publish is, for people.
+pub fn words(stage: PublishStage) -> &'static str {
     match stage {
         PublishStage::Storing => "storing",
         PublishStage::Committing => "stored and served; announcing to the ledger",
@@ -122,7 +123,6 @@ fn words(stage: PublishStage) -> &'static str {
 }
 
 fn tell(out: &mut dyn io::Write, published: &Published, gateway: &str) -> io::Result<()> {
-    let port = gateway.rsplit_once(':').map_or("8080", |(_, port)| port);
     let Published {
         cid,
         name,
@@ -130,27 +130,25 @@ fn tell(out: &mut dyn io::Write, published: &Published, gateway: &str) -> io::Re
         files,
         height,
         note,
-        job,
         ..
     } = published;
-    let mut facts = vec![("CID", cid.clone())];
-    facts.push((
-        "size",
-        format!("{}, {}", screen::count(*files, "file"), screen::bytes(*bytes)),
-    ));
-    if let Some(name) = name {
-        facts.push(("name", name.clone()));
-        facts.push(("URL", format!("http://{name}.localhost:{port}/")));
-    }
-    facts.push((
-        if name.is_some() { "" } else { "URL" },
-        format!("http://localhost:{port}/ipfs/{cid}/"),
-    ));
-    match (height, job) {
-        (Some(height), _) => facts.push(("ledger", format!("final at height {height}"))),
-        (None, _) => facts.push(("ledger", "on its way: see `ddn node status`".to_owned())),
-    }
-    facts.push(("note", note.clone().unwrap_or_default()));
+    let ledger = match height {
+        Some(height) => format!("final at height {height}"),
+        None => "on its way: see `ddn node status`".to_owned(),
+    };
+    let mut urls = vec![links::of_content(gateway, cid)];
+    urls.extend(name.iter().map(|name| links::of_name(gateway, name)));
+    let mut facts = vec![
+        ("CID", cid.clone()),
+        (
+            "size",
+            format!("{}, {}", screen::count(*files, "file"), screen::bytes(*bytes)),
+        ),
+        ("name", name.clone().unwrap_or_default()),
+        ("ledger", ledger),
+        ("note", note.clone().unwrap_or_default()),
+    ];
+    facts.extend(urls.into_iter().rev().map(|url| ("URL", url)));
     screen::facts(out, &facts)
 }
 

@@ -357,8 +357,14 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
     let imported = match repo {
         Repo::Node(node) => {
             let mut car = open()?;
+            let path = file.to_owned();
             let (body, reading) = upload(Broken::BreaksOff, move |out| {
-                io::copy(&mut car, out).map(drop).map_err(Failure::from)
+                io::copy(&mut car, out)
+                    .map(drop)
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::BrokenPipe => Failure::PipeClosed,
+                        _ => Failure::file("read", &path, &error),
+                    })
             });
             let media_type = "application/vnd.ipld.car";
             let answer = node

@@ -44,15 +44,23 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         let (proof, _) = chain::fetch_proof(&node, &found.name, &genesis).await?;
         std::fs::write(path, proof).map_err(|error| Failure::file("write", path, &error))?;
     }
-    context.screen.show(&found, tell)
+    let block_time_ms = genesis::of_data(&context.data)
+        .ok()
+        .map(|genesis| genesis.block_time_ms);
+    context
+        .screen
+        .show(&found, |out, found| tell(out, found, block_time_ms))
 }
 
-fn tell(out: &mut dyn Write, found: &Resolved) -> io::Result<()> {
+fn tell(out: &mut dyn Write, found: &Resolved, block_time_ms: Option<u64>) -> io::Result<()> {
     let status = match found.status {
         ResolvedStatus::Found => "found",
         ResolvedStatus::Absent => "absent: nobody holds it, or its owner says nothing there",
         ResolvedStatus::Foreign => "foreign: no name of this chain",
     };
+    let height = |height: u64| format!("height {height}");
+    let expires = |height: u64| screen::until(height, found.height, block_time_ms);
+    let ttl = Duration::from_secs(found.ttl.into());
     let mut facts = vec![("name", found.name.clone()), ("status", status.to_owned())];
     facts.extend(
         found
@@ -62,21 +70,16 @@ fn tell(out: &mut dyn Write, found: &Resolved) -> io::Result<()> {
             .filter(|(kind, _)| *kind != "TTL"),
     );
     facts.push(("owner", found.owner.clone().unwrap_or_default()));
+    facts.push(("changed", found.changed.map(height).unwrap_or_default()));
+    facts.push(("expires", found.expires.map(expires).unwrap_or_default()));
     facts.push((
-        "changed",
-        found
-            .changed
-            .map(|height| format!("height {height}"))
-            .unwrap_or_default(),
+        "valid for",
+        if ttl.is_zero() {
+            String::new()
+        } else {
+            screen::span(ttl)
+        },
     ));
-    facts.push((
-        "expires",
-        found
-            .expires
-            .map(|height| format!("height {height}"))
-            .unwrap_or_default(),
-    ));
-    facts.push(("valid for", screen::span(Duration::from_secs(found.ttl.into()))));
     facts.push((
         "at height",
         format!("{}, {}", found.height, screen::utc(found.time_ms)),

@@ -169,6 +169,17 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// A height to come, and in about how long at this block time: "height 5000 (in about 3d 4h)".
+pub fn until(height: u64, now: u64, block_time_ms: Option<u64>) -> String {
+    match block_time_ms {
+        Some(ms) if height > now => {
+            let wait = Duration::from_millis(height.saturating_sub(now).saturating_mul(ms));
+            format!("height {height} (in about {})", span(wait))
+        }
+        _ => format!("height {height}"),
+    }
+}
+
 /// Milliseconds since 1970 as "2026-01-31 12:00:00 UTC" (proleptic Gregorian, Howard Hinnant's civil_from_days).
 pub fn utc(time_ms: u64) -> String {
     let seconds = time_ms / 1000;
@@ -228,6 +239,13 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), expected);
         }
+    }
+
+    #[test]
+    fn heights_to_come_are_times_too() {
+        assert_eq!(until(100, 40, Some(1000)), "height 100 (in about 1m)");
+        assert_eq!(until(100, 100, Some(1000)), "height 100");
+        assert_eq!(until(u64::MAX, 0, None), format!("height {}", u64::MAX));
     }
 
     #[test]

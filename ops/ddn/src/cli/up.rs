@@ -12,7 +12,7 @@ use super::{
     config::Given,
     data,
     failure::{self, Failure, Outcome},
-    genesis, screen,
+    genesis, links, screen,
 };
 use crate::{
     api::types::NodeFile,
@@ -114,7 +114,6 @@ fn announce(file: &NodeFile, dir: &Path, json: bool) -> io::Result<()> {
 
 fn banner(out: &mut dyn Write, file: &NodeFile, dir: &Path) -> io::Result<()> {
     let option = data::option(dir);
-    let port = file.gateway.rsplit_once(':').map_or("8080", |(_, port)| port);
     // The node has written it by now; without it the example below still reads.
     let tld = genesis::of_data(dir).map_or("ddn".to_owned(), |genesis| genesis.tld);
     let stop = if io::stdin().is_terminal() {
@@ -126,7 +125,7 @@ fn banner(out: &mut dyn Write, file: &NodeFile, dir: &Path) -> io::Result<()> {
     screen::facts(
         out,
         &[
-            ("gateway", format!("http://localhost:{port}/")),
+            ("gateway", links::of_gateway(&file.gateway)),
             ("DNS", file.dns.clone()),
             ("chain", file.chain_id.clone()),
             ("data", dir.display().to_string()),

@@ -185,7 +185,14 @@ async fn balance(context: &Context, node: &Node, account: &str) -> Outcome {
     let list: WalletList = node.call(Call::get(paths::WALLET, &[])).await?;
     let known = list.wallets.into_iter().find(|wallet| wallet.name == account);
     let address = known.map_or(account.to_owned(), |wallet| wallet.address);
-    let view: AccountView = node.call(Call::get(paths::ACCOUNT, &[&address])).await?;
+    let view: Outcome<AccountView> = node.call(Call::get(paths::ACCOUNT, &[&address])).await;
+    let view = view.map_err(|failure| match failure.code() {
+        "bad_request" => Failure::argument(
+            account,
+            "neither a wallet (see `ddn wallet list`) nor an address of this chain",
+        ),
+        _ => failure,
+    })?;
     context.screen.show(&view, |out, view| {
         let (coins, height) = (view.balance.coins(), view.height.to_string());
         screen::facts(
