@@ -49,7 +49,7 @@ impl Desk {
         let root = self.root(ask)?;
         let trail = Trail::new(&*self.blocks);
         let path: Vec<&str> = ask.address.segments.iter().map(String::as_str).collect();
-        let node = storage::resolve(&trail, &root, &path).map_err(|error| failed(ask, error))?;
+        let node = storage::resolve(&trail, &root, &path).map_err(|error| failed(ask, &error))?;
         if !node.rest.is_empty() && !matches!(ask.format, Format::Car(_)) {
             let rest = node.rest.join("/");
             return Err(Problem::not_a_link(format!(
@@ -152,7 +152,7 @@ impl Desk {
                 trail,
             ),
             Ok(_) | Err(storage::Error::NoLink { .. }) => self.listing(ask, node),
-            Err(error) => Err(failed(ask, error)),
+            Err(error) => Err(failed(ask, &error)),
         }
     }
 }
@@ -166,12 +166,10 @@ fn is_mild(ask: &Ask, codec: Codec) -> bool {
 }
 
 /// What a failed read means to the client. Our own faults are told to the log alone.
-fn failed(ask: &Ask, error: storage::Error) -> Problem {
+fn failed(ask: &Ask, error: &storage::Error) -> Problem {
     match error {
-        storage::Error::Missing(cid) => Problem::not_here(&cid, ask.only_if_cached),
-        storage::Error::NoLink { segment, .. } => {
-            Problem::path_missing(&ask.address.content_path(), &segment)
-        }
+        storage::Error::Missing(cid) => Problem::not_here(cid, ask.only_if_cached),
+        storage::Error::NoLink { segment, .. } => Problem::path_missing(&ask.address.content_path(), segment),
         storage::Error::Malformed { .. } | storage::Error::UnsupportedHash { .. } => {
             Problem::unreadable(error.to_string())
         }

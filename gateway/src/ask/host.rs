@@ -64,6 +64,17 @@ impl Hosts {
         }
     }
 
+    /// Host and port under which sites can be reached by host name from where `authority` was asked: itself if it is
+    /// ours, else our first name with the same port, since nothing can be below an address.
+    pub(crate) fn public(&self, authority: &str) -> String {
+        let (host, port) = split_port(authority).unwrap_or((authority, ""));
+        let is_own = self.gateways.contains(&host.to_ascii_lowercase());
+        match self.gateways.first() {
+            Some(first) if !is_own => format!("{first}{port}"),
+            _ => authority.to_owned(),
+        }
+    }
+
     fn below(&self, prefix: &str, authority: &str, gateway: &str) -> Result<Site, BadHost> {
         if let Some(text) = prefix.strip_suffix(".ipfs") {
             let cid = Cid::try_from(text).map_err(|_| BadHost::NotACid(text.to_owned()))?;
@@ -199,6 +210,18 @@ mod tests {
             hosts().site("nonsense.ipfs.localhost"),
             Err(BadHost::NotACid("nonsense".into()))
         );
+    }
+
+    #[test]
+    fn examples_use_a_name_that_can_have_names_below() {
+        for (asked, public) in [
+            ("localhost:8080", "localhost:8080"),
+            ("GW.example", "GW.example"),
+            ("127.0.0.1:8080", "localhost:8080"),
+            ("[::1]", "localhost"),
+        ] {
+            assert_eq!(hosts().public(asked), public);
+        }
     }
 
     #[test]

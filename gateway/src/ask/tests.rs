@@ -8,7 +8,7 @@ use super::*;
 const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 const V0: &str = "QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR";
 
-fn ask(method: Method, host: &str, target: &str, headers: &[(http::HeaderName, &str)]) -> Decision {
+fn ask(method: &Method, host: &str, target: &str, headers: &[(http::HeaderName, &str)]) -> Decision {
     let hosts = Hosts {
         gateways: vec!["localhost".into()],
         tld: "ddn".into(),
@@ -20,11 +20,11 @@ fn ask(method: Method, host: &str, target: &str, headers: &[(http::HeaderName, &
     for (name, value) in headers {
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    decide(&hosts, &method, &target.parse().unwrap(), Version::HTTP_11, &map)
+    decide(&hosts, method, &target.parse().unwrap(), Version::HTTP_11, &map)
 }
 
 fn get(host: &str, target: &str) -> Decision {
-    ask(Method::GET, host, target, &[])
+    ask(&Method::GET, host, target, &[])
 }
 
 fn content_of(decision: Decision) -> Ask {
@@ -121,7 +121,7 @@ fn an_absolute_target_wins_over_host() {
 #[test]
 fn parameters() {
     let ask = content_of(ask(
-        Method::HEAD,
+        &Method::HEAD,
         "localhost",
         &format!("/ipfs/{CID}?filename=a+b.txt&download=true"),
         &[(CACHE_CONTROL, "no-store, Only-If-Cached")],
@@ -177,11 +177,11 @@ fn refusals() {
         ),
         (Method::GET, "localhost", "/ipfs/?uri=http://x", 400, "ipfs://"),
     ] {
-        let (actual, detail) = refusal(ask(method, host, target, &[]));
+        let (actual, detail) = refusal(ask(&method, host, target, &[]));
         assert_eq!(actual.as_u16(), status, "{host} {target}: {detail}");
         assert!(detail.contains(text), "{host} {target}: {detail}");
     }
-    let twice = ask(Method::GET, "localhost", "/", &[(HOST, "alice.ddn")]);
+    let twice = ask(&Method::GET, "localhost", "/", &[(HOST, "alice.ddn")]);
     assert_eq!(refusal(twice).0, StatusCode::BAD_REQUEST);
 }
 
@@ -198,7 +198,7 @@ fn other_answers() {
         Decision::Card
     ));
     assert!(matches!(
-        ask(Method::OPTIONS, "localhost", "/x", &[]),
+        ask(&Method::OPTIONS, "localhost", "/x", &[]),
         Decision::Options
     ));
 }

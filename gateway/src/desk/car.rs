@@ -72,7 +72,7 @@ impl Desk {
         // With the first part in hand, a small DAG that lacks a block is still a 404.
         match body.blocking_recv() {
             Some(Ok(first)) => Ok(head.respond(StatusCode::OK, Body::channel(first, body))),
-            Some(Err(error)) => Err(failed(ask, error)),
+            Some(Err(error)) => Err(failed(ask, &error)),
             None => Err(Problem::internal()),
         }
     }

@@ -54,7 +54,7 @@ impl Desk {
         let media = media_type(ask, file, trail);
         head.set(header::CONTENT_TYPE, crate::escape::header(&media));
         ranged(&head, ask, file.size, |range| {
-            open(&self.blocks, trail, file.cid, range).map_err(|error| failed(ask, error))
+            open(&self.blocks, trail, file.cid, range).map_err(|error| failed(ask, &error))
         })
     }
 }

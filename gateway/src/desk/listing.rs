@@ -45,7 +45,7 @@ impl Desk {
                 more = true;
                 break;
             }
-            entries.push(entry.map_err(|error| failed(ask, error))?);
+            entries.push(entry.map_err(|error| failed(ask, &error))?);
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         let mut html = listing::top(&ask.address, &node.cid);

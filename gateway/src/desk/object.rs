@@ -46,7 +46,7 @@ fn block(ask: &Ask, cid: &Cid, trail: &Trail<'_>) -> Result<Bytes, Problem> {
         Ok(Some(block)) => Ok(block),
         Ok(None) if cid.hash().code() == IDENTITY => Ok(Bytes::copy_from_slice(cid.hash().digest())),
         Ok(None) => Err(Problem::not_here(cid, ask.only_if_cached)),
-        Err(error) => Err(failed(ask, error)),
+        Err(error) => Err(failed(ask, &error)),
     }
 }
 

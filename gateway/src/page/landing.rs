@@ -3,7 +3,7 @@
 use super::{TAIL, head};
 use crate::escape::html;
 
-/// The page. `host` is the gateway's own host and port as the reader wrote them, `tld` that of the names here.
+/// The page. `host` is the gateway's own host and port, `tld` that of the names here.
 pub(crate) fn render(host: &str, tld: &str, software: &str) -> String {
     let (host, tld) = (html(host), html(tld));
     let mut page = head("DDN gateway");

@@ -105,7 +105,7 @@ impl Shared {
         match ask::decide(&self.hosts, request.method(), uri, request.version(), headers) {
             Decision::Content(ask) => self.content(ask).await,
             Decision::Landing { host } => {
-                let html = landing::render(&host, &self.hosts.tld, &self.card.software);
+                let html = landing::render(&self.hosts.public(&host), &self.hosts.tld, &self.card.software);
                 reply::page(StatusCode::OK, html, head)
             }
             Decision::Card => self.card(head).await,
