@@ -11,7 +11,8 @@ use ledger::{Action, Asset, Link};
 use super::extract::{self, Body, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
-    AssetFound, AssetList, AssetVerified, AssetVerify, AssetView, ByWallet, ErrorBody, OwnerQuery, Sent, TransferTo,
+    AssetFound, AssetList, AssetVerified, AssetVerify, AssetView, ByWallet, ErrorBody, OwnerQuery, Sent,
+    TransferTo,
 };
 use super::wallet::{Owners, send_action};
 use super::{Answer, Shared, paths, view};
@@ -44,9 +45,17 @@ fn each_asset(node: &Node, seen: &mut dyn FnMut(Cid, Asset) -> Result<(), Failed
     let state = node.chain.state();
     for row in state.scan(ledger::key::ASSETS)? {
         let (key, value) = row?;
-        let bad = |reason: String| Failed::new("internal", format!("the state of the chain cannot be read: {reason}"));
+        let bad = |reason: String| {
+            Failed::new(
+                "internal",
+                format!("the state of the chain cannot be read: {reason}"),
+            )
+        };
         let cid = Cid::try_from(&key[ledger::key::ASSETS.len()..]).map_err(|error| bad(error.to_string()))?;
-        seen(cid, ledger::decode(&value).map_err(|error| bad(error.to_string()))?)?;
+        seen(
+            cid,
+            ledger::decode(&value).map_err(|error| bad(error.to_string()))?,
+        )?;
     }
     Ok(())
 }
@@ -67,7 +76,9 @@ pub async fn show(State(node): Shared, Segments(cid): Segments<String>) -> Answe
 }
 
 fn not_anchored(cid: &Cid) -> Failed {
-    Failed::not_found(format!("nobody has anchored {cid} on this chain: `ddn publish` anchors what it publishes"))
+    Failed::not_found(format!(
+        "nobody has anchored {cid} on this chain: `ddn publish` anchors what it publishes"
+    ))
 }
 
 /// Finds the assets that are or contain a file or folder, given its CIDs under the import profiles.
@@ -77,7 +88,11 @@ pub async fn verify(State(node): Shared, Body(ask): Body<AssetVerify>) -> Answer
         if ask.cids.is_empty() || ask.cids.len() > VERIFY_CIDS_MAX {
             return Err(Failed::bad_request(format!("give 1 to {VERIFY_CIDS_MAX} CIDs")));
         }
-        let cids = ask.cids.iter().map(|text| extract::cid(text)).collect::<Result<Vec<_>, _>>()?;
+        let cids = ask
+            .cids
+            .iter()
+            .map(|text| extract::cid(text))
+            .collect::<Result<Vec<_>, _>>()?;
         Search::new(&node, &cids).run()
     })
     .await
@@ -100,14 +115,26 @@ impl<'a> Search<'a> {
     fn new(node: &'a Node, cids: &[Cid]) -> Self {
         let wanted = cids.iter().flat_map(both_versions).collect();
         let height = node.chain.tip().height;
-        Self { node, wanted, height, exact: Vec::new(), inside: Vec::new(), searched: 0, not_held: 0 }
+        Self {
+            node,
+            wanted,
+            height,
+            exact: Vec::new(),
+            inside: Vec::new(),
+            searched: 0,
+            not_held: 0,
+        }
     }
 
     fn run(mut self) -> Result<AssetVerified, Failed> {
         let node = self.node;
         each_asset(node, &mut |root, asset| self.look_into(root, asset))?;
         let found = self.exact.into_iter().chain(self.inside).collect();
-        Ok(AssetVerified { found, searched: self.searched, not_held: self.not_held })
+        Ok(AssetVerified {
+            found,
+            searched: self.searched,
+            not_held: self.not_held,
+        })
     }
 
     fn look_into(&mut self, root: Cid, asset: Asset) -> Result<(), Failed> {
@@ -116,7 +143,11 @@ impl<'a> Search<'a> {
         }
         if self.wanted.contains(&root) {
             let asset = view::asset(self.node, &root, asset, self.height)?;
-            self.exact.push(AssetFound { cid: root.to_string(), path: String::new(), asset });
+            self.exact.push(AssetFound {
+                cid: root.to_string(),
+                path: String::new(),
+                asset,
+            });
             return Ok(());
         }
         match self.inside_of(&root) {
@@ -143,14 +174,18 @@ impl<'a> Search<'a> {
 
     fn cid_at(&self, root: &Cid, path: &str) -> Result<String, Failed> {
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        Ok(storage::resolve(&self.node.store, root, &segments)?.cid.to_string())
+        Ok(storage::resolve(&self.node.store, root, &segments)?
+            .cid
+            .to_string())
     }
 }
 
 /// The forms of a CID that name the same object.
 fn both_versions(cid: &Cid) -> Vec<Cid> {
     let v1 = Cid::new_v1(cid.codec(), *cid.hash());
-    let v0 = Cid::new_v0(*cid.hash()).ok().filter(|_| cid.codec() == storage::codec::DAG_PB);
+    let v0 = Cid::new_v0(*cid.hash())
+        .ok()
+        .filter(|_| cid.codec() == storage::codec::DAG_PB);
     let mut both = vec![v1];
     both.extend(v0.filter(|v0| v0.version() == Version::V0));
     both
@@ -166,7 +201,10 @@ pub async fn transfer(
     let (shared, to) = (Arc::clone(&node), ask.to);
     let action = move || {
         let cid = anchored(&shared, &cid)?;
-        Ok(Action::AssetTransfer { cid, to: view::parse_address(&shared, &to)? })
+        Ok(Action::AssetTransfer {
+            cid,
+            to: view::parse_address(&shared, &to)?,
+        })
     };
     send_action(node, ask.wallet, ask.wait, action).await.map(Json)
 }
@@ -179,7 +217,11 @@ pub async fn tombstone(
     Body(ask): Body<ByWallet>,
 ) -> Answer<Sent> {
     let shared = Arc::clone(&node);
-    let action = move || Ok(Action::AssetTombstone { cid: anchored(&shared, &cid)? });
+    let action = move || {
+        Ok(Action::AssetTombstone {
+            cid: anchored(&shared, &cid)?,
+        })
+    };
     send_action(node, ask.wallet, ask.wait, action).await.map(Json)
 }
 

@@ -22,14 +22,18 @@ const CBOR: &str = "application/cbor";
 /// The chain and its newest block; all coins are counted unless told otherwise.
 #[utoipa::path(get, path = paths::CHAIN_STATUS, params(ChainStatusQuery), responses((status = 200, body = ChainStatus), (status = "default", body = ErrorBody)))]
 pub async fn status(State(node): Shared, Params(query): Params<ChainStatusQuery>) -> Answer<ChainStatus> {
-    blocking(move || status_of(&node, query.audit.unwrap_or(true))).await.map(Json)
+    blocking(move || status_of(&node, query.audit.unwrap_or(true)))
+        .await
+        .map(Json)
 }
 
 fn status_of(node: &Node, audit: bool) -> Result<ChainStatus, Failed> {
     let genesis = node.chain.genesis();
     let state = node.chain.state();
     let tip = state.tip();
-    let voters = state.validators().map_err(|error| Failed::new("internal", error.to_string()))?;
+    let voters = state
+        .validators()
+        .map_err(|error| Failed::new("internal", error.to_string()))?;
     let audit = audit.then(|| node.chain.audit()).transpose()?;
     let health = node.chain.health();
     Ok(ChainStatus {
@@ -45,7 +49,11 @@ fn status_of(node: &Node, audit: bool) -> Result<ChainStatus, Failed> {
         state_root: tip.state_root.to_string(),
         block_time_ms: genesis.block_time_ms,
         seats: genesis.seats,
-        delegates: voters.validators().iter().map(|voter| view::address(node, &voter.address())).collect(),
+        delegates: voters
+            .validators()
+            .iter()
+            .map(|voter| view::address(node, &voter.address()))
+            .collect(),
         fee: genesis.fee,
         supply: audit.as_ref().map(|audit| audit.supply),
         accounted: audit.as_ref().map(|audit| audit.accounted),
@@ -91,7 +99,12 @@ fn block_view(node: &Node, block: &ledger::Block, certificate: &Certificate) -> 
         next_validators: header.next_validators.to_string(),
         round: certificate.round,
         signatures: certificate.signatures.len() as u64,
-        txs: block.body.txs.iter().map(|tx| view::tx(node, tx, header.height)).collect(),
+        txs: block
+            .body
+            .txs
+            .iter()
+            .map(|tx| view::tx(node, tx, header.height))
+            .collect(),
     }
 }
 
@@ -108,13 +121,25 @@ pub async fn tx(State(node): Shared, Segments(cid): Segments<String>) -> Answer<
             Fate::Refused { reason } => (TxStatus::Refused, Some(reason)),
             Fate::Pending | Fate::Included { .. } => (TxStatus::Pending, None),
             Fate::Unknown => {
-                let text = format!("this node knows no transaction {cid}: it was never sent here, or was lost by a restart");
+                let text = format!(
+                    "this node knows no transaction {cid}: it was never sent here, or was lost by a restart"
+                );
                 return Err(Failed::not_found(text));
             }
         };
         let cid = cid.to_string();
         let (height, sender, nonce, fee, kind, action) = (None, None, None, None, None, None);
-        Ok(TxView { cid, status, height, reason, sender, nonce, fee, kind, action })
+        Ok(TxView {
+            cid,
+            status,
+            height,
+            reason,
+            sender,
+            nonce,
+            fee,
+            kind,
+            action,
+        })
     })
     .await
     .map(Json)
@@ -127,8 +152,11 @@ pub async fn tx(State(node): Shared, Segments(cid): Segments<String>) -> Answer<
 )]
 pub async fn submit(State(node): Shared, body: Bytes) -> Answer<TxSubmitted> {
     blocking(move || {
-        let tx = Tx::decode(&body).map_err(|error| Failed::bad_request(format!("not a transaction: {error}")))?;
-        Ok(TxSubmitted { tx: node.chain.submit(tx)?.to_string() })
+        let tx =
+            Tx::decode(&body).map_err(|error| Failed::bad_request(format!("not a transaction: {error}")))?;
+        Ok(TxSubmitted {
+            tx: node.chain.submit(tx)?.to_string(),
+        })
     })
     .await
     .map(Json)
@@ -163,7 +191,11 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
     match kind {
         "name" => {
             let tld = &node.chain.genesis().tld;
-            let full = if rest.contains('.') { rest.to_owned() } else { format!("{rest}.{tld}") };
+            let full = if rest.contains('.') {
+                rest.to_owned()
+            } else {
+                format!("{rest}.{tld}")
+            };
             let path = NamePath::parse(&full, tld).map_err(|error| bad(error.to_string()))?;
             Ok(ledger::key::name(&path.label))
         }

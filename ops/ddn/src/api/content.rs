@@ -55,7 +55,11 @@ async fn send(node: Arc<Node>, root: String, path: String) -> Result<Response, F
     })
     .await?;
     let body = download::body(move |out| write_car(&blocks, root, &end, way, out));
-    let headers = [(CONTENT_TYPE, CAR.to_owned()), (END, end.to_string()), (ETAG, format!("\"{end}.car\""))];
+    let headers = [
+        (CONTENT_TYPE, CAR.to_owned()),
+        (END, end.to_string()),
+        (ETAG, format!("\"{end}.car\"")),
+    ];
     Ok((headers, body).into_response())
 }
 
@@ -64,7 +68,8 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
     if let Ok(cid) = Cid::try_from(text) {
         return Ok(cid);
     }
-    let resolved = dap::resolve(&*node.names, text).map_err(|error| Failed::new("bad_name", error.to_string()))?;
+    let resolved =
+        dap::resolve(&*node.names, text).map_err(|error| Failed::new("bad_name", error.to_string()))?;
     match resolved {
         Resolution::Found { records, name, .. } => records
             .content
@@ -73,7 +78,9 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
         Resolution::Absent { name, .. } => Err(Failed::not_found(format!("the name {name} does not exist"))),
         Resolution::Foreign => {
             let tld = dap::Names::tld(&*node.names);
-            Err(Failed::bad_request(format!("`{text}` is neither a CID nor a name that ends with `.{tld}`")))
+            Err(Failed::bad_request(format!(
+                "`{text}` is neither a CID nor a name that ends with `.{tld}`"
+            )))
         }
     }
 }
@@ -81,7 +88,10 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
 /// Where a path leads, and the blocks that were read on the way.
 fn follow(blocks: &NodeBlocks, root: Cid, path: &str) -> Result<(Cid, Vec<(Cid, Bytes)>), Failed> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-    let recorder = Recorder { blocks, read: Mutex::default() };
+    let recorder = Recorder {
+        blocks,
+        read: Mutex::default(),
+    };
     let node = storage::resolve(&recorder, &root, &segments)?;
     let read = recorder.read.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((node.cid, read))

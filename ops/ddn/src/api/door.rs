@@ -14,19 +14,29 @@ use super::failure::Failed;
 use crate::node::Node;
 
 /// Lets requests through that carry the token.
-pub async fn check_token(State(node): State<Arc<Node>>, request: Request, next: Next) -> Result<Response, Failed> {
+pub async fn check_token(
+    State(node): State<Arc<Node>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failed> {
     match is_allowed(request.headers(), &node.token) {
         true => Ok(next.run(request).await),
         false => {
             let file = node.folder.admin_token();
-            let text = format!("give the token of {} as `Authorization: Bearer TOKEN`", file.display());
+            let text = format!(
+                "give the token of {} as `Authorization: Bearer TOKEN`",
+                file.display()
+            );
             Err(Failed::new("unauthorized", text))
         }
     }
 }
 
 fn is_allowed(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+    let given = headers
+        .get(AUTHORIZATION)
+        .map(|value| value.as_bytes())
+        .unwrap_or_default();
     let (scheme, given) = given.split_at_checked("Bearer ".len()).unwrap_or_default();
     scheme.eq_ignore_ascii_case(b"Bearer ") && same(given.trim_ascii(), token.as_bytes())
 }
@@ -35,13 +45,20 @@ fn is_allowed(headers: &HeaderMap, token: &str) -> bool {
 /// be steered byte by byte.
 fn same(a: &[u8], b: &[u8]) -> bool {
     let (a, b) = (Sha256::digest(a), Sha256::digest(b));
-    a.iter().zip(&b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    a.iter()
+        .zip(&b)
+        .fold(0, |difference, (a, b)| difference | (a ^ b))
+        == 0
 }
 
 /// Lets requests through that were meant for this machine: a page of a foreign site that has its own name point here
 /// (DNS rebinding) still sends that name.
 pub async fn check_host(request: Request, next: Next) -> Result<Response, Failed> {
-    let host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).or(request.uri().authority().map(|a| a.as_str()));
+    let host = request
+        .headers()
+        .get(HOST)
+        .and_then(|value| value.to_str().ok())
+        .or(request.uri().authority().map(|a| a.as_str()));
     match host.is_some_and(is_here) {
         true => Ok(next.run(request).await),
         false => {
@@ -57,17 +74,24 @@ fn is_here(host: &str) -> bool {
         Some(rest) => rest.split_once(']').map_or(rest, |(address, _)| address),
         None => host.split_once(':').map_or(host, |(name, _)| name),
     };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// The answer to a path that does not exist.
 pub async fn no_such_path(uri: Uri) -> Failed {
-    Failed::not_found(format!("there is nothing at {}: see /v1/openapi.json", uri.path()))
+    Failed::not_found(format!(
+        "there is nothing at {}: see /v1/openapi.json",
+        uri.path()
+    ))
 }
 
 /// The answer to a method that a path does not have.
 pub async fn no_such_method(uri: Uri) -> Failed {
-    Failed::new("no_such_method", format!("{} has no such method: see /v1/openapi.json", uri.path()))
+    Failed::new(
+        "no_such_method",
+        format!("{} has no such method: see /v1/openapi.json", uri.path()),
+    )
 }
 
 #[cfg(test)]
@@ -102,7 +126,16 @@ mod tests {
             is_allowed(&headers, "secret")
         };
         assert!(check("Bearer secret") && check("bearer secret "));
-        for bad in ["", "Bearer", "Bearer ", "Bearer secre", "Bearer secret2", "Basic secret", "secret", "Bearer\tsecret"] {
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer secre",
+            "Bearer secret2",
+            "Basic secret",
+            "secret",
+            "Bearer\tsecret",
+        ] {
             assert!(!check(bad), "{bad}");
         }
         assert!(!is_allowed(&HeaderMap::new(), "secret"));

@@ -23,7 +23,10 @@ pub fn body(write: impl FnOnce(&mut dyn Write) -> Result<(), storage::Error> + S
         if broken.is_closed() {
             return;
         }
-        let failure = written.err().map(|error| error.to_string()).or(flushed.err().map(|error| error.to_string()));
+        let failure = written
+            .err()
+            .map(|error| error.to_string())
+            .or(flushed.err().map(|error| error.to_string()));
         if let Some(failure) = failure {
             tracing::warn!("a download broke off: {failure}");
             // The reader may leave in this moment.
@@ -38,7 +41,9 @@ struct Pieces(mpsc::Sender<io::Result<Bytes>>);
 impl Write for Pieces {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let piece = Bytes::copy_from_slice(data);
-        self.0.blocking_send(Ok(piece)).map_err(|_| io::ErrorKind::BrokenPipe)?;
+        self.0
+            .blocking_send(Ok(piece))
+            .map_err(|_| io::ErrorKind::BrokenPipe)?;
         Ok(data.len())
     }
 

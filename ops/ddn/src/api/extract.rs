@@ -26,7 +26,9 @@ pub struct Params<T>(pub T);
 impl From<JsonRejection> for Failed {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::new("too_large", "the body is larger than admin.body_bytes_max"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Self::new("too_large", "the body is larger than admin.body_bytes_max")
+            }
             _ => Self::bad_request(rejection.body_text()),
         }
     }

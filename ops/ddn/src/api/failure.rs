@@ -52,7 +52,13 @@ impl Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let status = self.status();
-        (status, Json(ErrorBody { error: ErrorText::from(&self.0) })).into_response()
+        (
+            status,
+            Json(ErrorBody {
+                error: ErrorText::from(&self.0),
+            }),
+        )
+            .into_response()
     }
 }
 

@@ -8,6 +8,7 @@
 mod assets;
 mod chain;
 mod content;
+mod document;
 mod door;
 mod download;
 mod extract;
@@ -34,8 +35,6 @@ use axum::middleware;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,7 +59,10 @@ impl Server {
         let stopped = stop.clone().cancelled_owned();
         let router = router(node);
         let task = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopped).await {
+            if let Err(error) = axum::serve(listener, router)
+                .with_graceful_shutdown(stopped)
+                .await
+            {
                 tracing::error!(%error, "the admin API ended");
             }
         });
@@ -80,9 +82,12 @@ impl Server {
 fn router(node: Arc<Node>) -> Router {
     let (guarded, document) = guarded().split_for_parts();
     let body_bytes_max = node.config.settings.admin.body_bytes_max.size();
-    let document = Arc::new(described(document));
+    let document = Arc::new(document::complete(&document));
     guarded
-        .layer(middleware::from_fn_with_state(Arc::clone(&node), door::check_token))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&node),
+            door::check_token,
+        ))
         .merge(open(document))
         .fallback(door::no_such_path)
         .method_not_allowed_fallback(door::no_such_method)
@@ -93,7 +98,7 @@ fn router(node: Arc<Node>) -> Router {
 
 /// What needs the token, all of it in the OpenAPI document.
 fn guarded() -> OpenApiRouter<Arc<Node>> {
-    OpenApiRouter::new()
+    OpenApiRouter::default()
         .routes(routes!(status::status))
         .routes(routes!(status::config))
         .routes(routes!(publish::publish, publish::jobs))
@@ -134,21 +139,14 @@ fn guarded() -> OpenApiRouter<Arc<Node>> {
 }
 
 /// What everybody on this machine may read.
-fn open(document: Arc<OpenApi>) -> Router<Arc<Node>> {
+fn open(document: Arc<serde_json::Value>) -> Router<Arc<Node>> {
     use axum::routing::get;
     Router::new()
-        .route(paths::OPENAPI, get(move || async move { axum::Json(OpenApi::clone(&document)) }))
+        .route(
+            paths::OPENAPI,
+            get(move || async move { axum::Json(serde_json::Value::clone(&document)) }),
+        )
         .route(paths::METRICS, get(status::metrics))
         .route(paths::HEALTHZ, get(status::healthz))
         .route(paths::READYZ, get(status::readyz))
-}
-
-fn described(mut document: OpenApi) -> OpenApi {
-    document.info.title = "DDN admin API".to_owned();
-    document.info.description = Some("The API of a DDN node for its operator, on loopback.".to_owned());
-    let token = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    document.components.get_or_insert_default().add_security_scheme("token", token);
-    let needed = utoipa::openapi::SecurityRequirement::new("token", Vec::<String>::new());
-    document.security = Some(vec![needed]);
-    document
 }

@@ -11,8 +11,8 @@ use nearest::Edge;
 use super::extract::{Body, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
-    ByWallet, ErrorBody, NameChange, NameHistory, NameList, NameRecords, NameRenew, NameView, OwnerQuery, RecordSet,
-    Resolved, ResolvedStatus, Sent, TransferTo,
+    ByWallet, ErrorBody, NameChange, NameHistory, NameList, NameRecords, NameRenew, NameView, OwnerQuery,
+    RecordSet, Resolved, ResolvedStatus, Sent, TransferTo,
 };
 use super::wallet::{Owners, send_action};
 use super::{Answer, Shared, paths, view};
@@ -53,8 +53,21 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     };
     Ok(match explained.resolution {
         Resolution::Foreign => blank,
-        Resolution::Absent { name, ttl } => Resolved { name, status: ResolvedStatus::Absent, ttl, ..blank },
-        Resolution::Found { name, records, owner, height, changed, expires, .. } => Resolved {
+        Resolution::Absent { name, ttl } => Resolved {
+            name,
+            status: ResolvedStatus::Absent,
+            ttl,
+            ..blank
+        },
+        Resolution::Found {
+            name,
+            records,
+            owner,
+            height,
+            changed,
+            expires,
+            ..
+        } => Resolved {
             name,
             status: ResolvedStatus::Found,
             height,
@@ -71,9 +84,19 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
 
 /// The one edge that a node without a mesh knows: itself.
 fn this_edge(node: &Node) -> Edge {
-    let id = node.card.get().and_then(|card| hex::decode(&card.node_id).ok()).and_then(|id| id.try_into().ok());
+    let id = node
+        .card
+        .get()
+        .and_then(|card| hex::decode(&card.node_id).ok())
+        .and_then(|id| id.try_into().ok());
     let capacity = u32::try_from(node.config.settings.gateway.requests_max.get()).unwrap_or(u32::MAX);
-    Edge { id: id.unwrap_or_default(), rtt_us: 0, capacity, inflight: 0, alive: true }
+    Edge {
+        id: id.unwrap_or_default(),
+        rtt_us: 0,
+        capacity,
+        inflight: 0,
+        alive: true,
+    }
 }
 
 fn name_failed(error: NameError) -> Failed {
@@ -96,7 +119,8 @@ fn list_now(node: &Node, query: &OwnerQuery) -> Result<NameList, Failed> {
     let mut names = Vec::new();
     for row in state.scan(ledger::key::NAMES)? {
         let (key, value) = row?;
-        let entry: ledger::NameEntry = ledger::decode(&value).map_err(|error| unreadable(&error.to_string()))?;
+        let entry: ledger::NameEntry =
+            ledger::decode(&value).map_err(|error| unreadable(&error.to_string()))?;
         if !owners.include(&entry.owner) {
             continue;
         }
@@ -108,7 +132,10 @@ fn list_now(node: &Node, query: &OwnerQuery) -> Result<NameList, Failed> {
 }
 
 fn unreadable(reason: &str) -> Failed {
-    Failed::new("internal", format!("the state of the chain cannot be read: {reason}"))
+    Failed::new(
+        "internal",
+        format!("the state of the chain cannot be read: {reason}"),
+    )
 }
 
 /// A registered name with all its records.
@@ -128,7 +155,9 @@ pub async fn show(State(node): Shared, Segments(name): Segments<String>) -> Answ
 
 fn nobody_holds(node: &Node, label: &Label) -> Failed {
     let tld = &node.chain.genesis().tld;
-    Failed::not_found(format!("the name {label}.{tld} is not registered: `ddn name register {label}.{tld}` takes it"))
+    Failed::not_found(format!(
+        "the name {label}.{tld} is not registered: `ddn name register {label}.{tld}` takes it"
+    ))
 }
 
 /// Every change of a name, read from the transactions of the chain.
@@ -141,8 +170,16 @@ pub async fn history(State(node): Shared, Segments(name): Segments<String>) -> A
             if node.stop.is_cancelled() {
                 return Err(Failed::new("stopping", "the node is stopping"));
             }
-            let Some((block, _)) = node.chain.block(height)? else { continue };
-            changes.extend(block.body.txs.iter().filter_map(|tx| change(&node, &path.label, tx, &block.header)));
+            let Some((block, _)) = node.chain.block(height)? else {
+                continue;
+            };
+            changes.extend(
+                block
+                    .body
+                    .txs
+                    .iter()
+                    .filter_map(|tx| change(&node, &path.label, tx, &block.header)),
+            );
         }
         let name = format!("{}.{}", path.label, node.chain.genesis().tld);
         Ok(NameHistory { name, changes })
@@ -154,7 +191,11 @@ pub async fn history(State(node): Shared, Segments(name): Segments<String>) -> A
 fn change(node: &Node, wanted: &Label, tx: &ledger::Tx, header: &ledger::Header) -> Option<NameChange> {
     let (label, under, records, to, periods) = match &tx.body.action {
         Action::NameRegister { label, records, .. } => (label, None, Some(records), None, None),
-        Action::NameSet { label, under, records } => (label, Some(under.clone()), Some(records), None, None),
+        Action::NameSet {
+            label,
+            under,
+            records,
+        } => (label, Some(under.clone()), Some(records), None, None),
         Action::NameRenew { label, periods } => (label, None, None, None, Some(*periods)),
         Action::NameTransfer { label, to } => (label, None, None, Some(view::address(node, to)), None),
         Action::NameRelease { label } => (label, None, None, None, None),
@@ -187,9 +228,18 @@ pub async fn register(
     let stop = node.stop.clone();
     let mut told = blocking(move || begin_register(&node, &name, ask)).await?;
     if !wait {
-        return Ok(Json(Sent { tx: None, height: None, commit_tx: None }));
+        return Ok(Json(Sent {
+            tx: None,
+            height: None,
+            commit_tx: None,
+        }));
     }
-    let stopping = || Failure::new("stopping", "the node is stopping: the registration goes on when it is started again");
+    let stopping = || {
+        Failure::new(
+            "stopping",
+            "the node is stopping: the registration goes on when it is started again",
+        )
+    };
     loop {
         let told = tokio::select! {
             told = told.recv() => told.ok_or_else(stopping)?,
@@ -198,7 +248,11 @@ pub async fn register(
         if let Told::Ended(ended) = told {
             let outcome = ended?;
             let (tx, commit_tx) = (outcome.name_tx, outcome.name_commit);
-            return Ok(Json(Sent { tx, height: Some(outcome.height), commit_tx }));
+            return Ok(Json(Sent {
+                tx,
+                height: Some(outcome.height),
+                commit_tx,
+            }));
         }
     }
 }
@@ -212,7 +266,10 @@ fn begin_register(
     let genesis = node.chain.genesis();
     let full = path.display(&genesis.tld);
     if !path.under.is_empty() {
-        let text = format!("{full} is an undername: names such as {}.{} are registered", path.label, genesis.tld);
+        let text = format!(
+            "{full} is an undername: names such as {}.{} are registered",
+            path.label, genesis.tld
+        );
         return Err(Failed::new("bad_name", text));
     }
     let records = Records::try_from(ask.records)?;
@@ -222,7 +279,10 @@ fn begin_register(
             true => "you, set its records instead".to_owned(),
             false => format!("{}, choose another one", view::address(node, &entry.owner)),
         };
-        return Err(Failed::new("name_taken", format!("the name {full} is taken: it belongs to {owner}")));
+        return Err(Failed::new(
+            "name_taken",
+            format!("the name {full} is taken: it belongs to {owner}"),
+        ));
     }
     let fees = genesis.fee.units().saturating_mul(2);
     let cost = ledger::Amount::from_units(fees.saturating_add(genesis.rent.of(&path.label).units()));
@@ -243,7 +303,13 @@ pub async fn set(
     Body(ask): Body<NameRecords>,
 ) -> Answer<Sent> {
     let records = Records::try_from(ask.records)?;
-    let action = |path: NamePath| Ok(Action::NameSet { label: path.label, under: path.under, records });
+    let action = |path: NamePath| {
+        Ok(Action::NameSet {
+            label: path.label,
+            under: path.under,
+            records,
+        })
+    };
     change_name(node, name, ask.wallet, ask.wait, action).await
 }
 
@@ -252,8 +318,17 @@ pub async fn set(
     post, path = paths::NAME_RENEW, params(("name" = String, Path)), request_body = NameRenew,
     responses((status = 200, body = Sent), (status = "default", body = ErrorBody))
 )]
-pub async fn renew(State(node): Shared, Segments(name): Segments<String>, Body(ask): Body<NameRenew>) -> Answer<Sent> {
-    let action = move |path: NamePath| Ok(Action::NameRenew { label: path.label, periods: ask.periods });
+pub async fn renew(
+    State(node): Shared,
+    Segments(name): Segments<String>,
+    Body(ask): Body<NameRenew>,
+) -> Answer<Sent> {
+    let action = move |path: NamePath| {
+        Ok(Action::NameRenew {
+            label: path.label,
+            periods: ask.periods,
+        })
+    };
     change_name(node, name, ask.wallet, ask.wait, action).await
 }
 
@@ -270,7 +345,10 @@ pub async fn transfer(
     let (shared, to) = (Arc::clone(&node), ask.to);
     let action = move |path: NamePath| {
         let to = view::parse_address(&shared, &to)?;
-        Ok(Action::NameTransfer { label: path.label, to })
+        Ok(Action::NameTransfer {
+            label: path.label,
+            to,
+        })
     };
     change_name(node, name, ask.wallet, ask.wait, action).await
 }
@@ -307,7 +385,10 @@ async fn change_name(
         let action = action(path)?;
         match (&action, under.is_empty()) {
             (Action::NameSet { .. }, _) | (_, true) => Ok(action),
-            _ => Err(Failed::new("bad_name", format!("`{name}` is an undername: do this to its name `{whole}` instead"))),
+            _ => Err(Failed::new(
+                "bad_name",
+                format!("`{name}` is an undername: do this to its name `{whole}` instead"),
+            )),
         }
     };
     send_action(node, wallet, wait, action).await.map(Json)

@@ -20,5 +20,9 @@ pub fn answer<T: Serialize + Send + 'static>(events: mpsc::Receiver<T>) -> Respo
         line.push(b'\n');
         Ok::<_, std::io::Error>(Bytes::from(line))
     });
-    ([(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")], Body::from_stream(lines)).into_response()
+    (
+        [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")],
+        Body::from_stream(lines),
+    )
+        .into_response()
 }

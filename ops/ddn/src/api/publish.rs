@@ -52,7 +52,11 @@ pub async fn publish(
     Ok(ndjson::answer(events))
 }
 
-async fn read_away(stop: &tokio_util::sync::CancellationToken, mut upload: Upload, tell: &mpsc::Sender<PublishEvent>) {
+async fn read_away(
+    stop: &tokio_util::sync::CancellationToken,
+    mut upload: Upload,
+    tell: &mpsc::Sender<PublishEvent>,
+) {
     let rest = async { while let Some(Ok(_)) = upload.next().await {} };
     tokio::select! {
         () = rest => {}

@@ -15,8 +15,8 @@ use super::content::CAR;
 use super::extract::{self, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
-    CarImported, Empty, ErrorBody, ErrorText, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent, RepoMissing,
-    RepoReport, RepoStat,
+    CarImported, Empty, ErrorBody, ErrorText, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent,
+    RepoMissing, RepoReport, RepoStat,
 };
 use super::{Answer, Shared, download, ndjson, paths};
 use crate::node::Node;
@@ -37,7 +37,12 @@ const IMPORTED: &str = "imported";
 pub async fn stat(State(node): Shared) -> Answer<RepoStat> {
     blocking(move || {
         let stat = node.store.stat()?;
-        Ok(RepoStat { blocks: stat.blocks, bytes: stat.bytes, disk_bytes: stat.disk_bytes, pins: stat.pins })
+        Ok(RepoStat {
+            blocks: stat.blocks,
+            bytes: stat.bytes,
+            disk_bytes: stat.disk_bytes,
+            pins: stat.pins,
+        })
     })
     .await
     .map(Json)
@@ -48,8 +53,14 @@ pub async fn stat(State(node): Shared) -> Answer<RepoStat> {
 pub async fn verify(State(node): Shared) -> Response {
     report(node, |node, seen| {
         let report = node.store.verify(seen)?;
-        let bad = |bad: &storage::Bad| RepoBad { cid: bad.cid.to_string(), reason: bad.reason.clone() };
-        let missing = |bad: &storage::Bad| RepoMissing { root: None, cid: bad.cid.to_string() };
+        let bad = |bad: &storage::Bad| RepoBad {
+            cid: bad.cid.to_string(),
+            reason: bad.reason.clone(),
+        };
+        let missing = |bad: &storage::Bad| RepoMissing {
+            root: None,
+            cid: bad.cid.to_string(),
+        };
         Ok(RepoEvent::Verified(RepoReport {
             blocks: report.blocks,
             bytes: report.bytes,
@@ -64,7 +75,10 @@ pub async fn verify(State(node): Shared) -> Response {
 pub async fn gc(State(node): Shared) -> Response {
     report(node, |node, seen| {
         let freed = node.store.gc(seen)?;
-        Ok(RepoEvent::Freed(RepoAmount { blocks: freed.blocks, bytes: freed.bytes }))
+        Ok(RepoEvent::Freed(RepoAmount {
+            blocks: freed.blocks,
+            bytes: freed.bytes,
+        }))
     })
 }
 
@@ -92,7 +106,10 @@ fn report(
 }
 
 fn amount(checked: Checked) -> RepoAmount {
-    RepoAmount { blocks: checked.blocks, bytes: checked.bytes }
+    RepoAmount {
+        blocks: checked.blocks,
+        bytes: checked.bytes,
+    }
 }
 
 /// The roots that stay.
@@ -101,9 +118,15 @@ pub async fn pins(State(node): Shared) -> Answer<PinList> {
     blocking(move || {
         let view = |pin: storage::Pin| PinView {
             cid: pin.cid.to_string(),
-            label: if pin.label.is_empty() { PUBLISHED.to_owned() } else { pin.label },
+            label: if pin.label.is_empty() {
+                PUBLISHED.to_owned()
+            } else {
+                pin.label
+            },
         };
-        Ok(PinList { pins: node.store.pins()?.into_iter().map(view).collect() })
+        Ok(PinList {
+            pins: node.store.pins()?.into_iter().map(view).collect(),
+        })
     })
     .await
     .map(Json)
@@ -118,9 +141,15 @@ pub async fn pin(
 ) -> Answer<PinView> {
     blocking(move || {
         let cid = extract::cid(&cid)?;
-        let label = query.label.filter(|label| !label.is_empty()).unwrap_or_else(|| BY_USER.to_owned());
+        let label = query
+            .label
+            .filter(|label| !label.is_empty())
+            .unwrap_or_else(|| BY_USER.to_owned());
         node.store.pin(&cid, &label)?;
-        Ok(PinView { cid: cid.to_string(), label })
+        Ok(PinView {
+            cid: cid.to_string(),
+            label,
+        })
     })
     .await
     .map(Json)
@@ -153,7 +182,11 @@ pub async fn import(State(node): Shared, body: RawBody) -> Answer<CarImported> {
             node.store.pin(root, IMPORTED)?;
         }
         let roots = roots.iter().map(ToString::to_string).collect();
-        Ok(CarImported { roots, blocks: read.blocks, bytes: read.bytes })
+        Ok(CarImported {
+            roots,
+            blocks: read.blocks,
+            bytes: read.bytes,
+        })
     });
     let ((), imported) = tokio::join!(feed, import);
     imported.map(Json)

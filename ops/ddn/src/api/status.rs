@@ -25,7 +25,10 @@ fn status_of(node: &Node) -> Result<NodeStatus, Failed> {
     let key = node.wallets.key(wallets::DEFAULT)?;
     let address = key.map(|key| key.address());
     let view = node.chain.state();
-    let account = address.map(|address| view.account(&address)).transpose()?.unwrap_or_default();
+    let account = address
+        .map(|address| view.account(&address))
+        .transpose()?
+        .unwrap_or_default();
     let problem = node.problem();
     Ok(NodeStatus {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -38,7 +41,9 @@ fn status_of(node: &Node) -> Result<NodeStatus, Failed> {
         height: view.tip().height,
         time_ms: view.tip().time_ms,
         jobs: node.claims.count() as u64,
-        wallet: address.map(|address| address.display(&genesis.prefix)).unwrap_or_default(),
+        wallet: address
+            .map(|address| address.display(&genesis.prefix))
+            .unwrap_or_default(),
         balance: account.balance,
     })
 }

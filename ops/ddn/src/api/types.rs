@@ -196,7 +196,8 @@ pub struct Published {
 pub struct PublishJobs {
     /// Publishes under way, oldest first.
     pub jobs: Vec<PublishJob>,
-    /// How the last ones ended since the node started, newest first, at most 64.
+    /// How the last ones ended since the node started, newest first, at most 64. Names that were registered without content
+    /// are among them only if that failed.
     pub recent: Vec<PublishOutcome>,
 }
 

@@ -36,7 +36,11 @@ pub fn name(node: &Node, label: &Label, entry: &NameEntry, height: u64) -> NameV
         expired: !entry.is_active(height),
         changed: entry.changed,
         seq: entry.seq,
-        records: entry.records.iter().map(|(under, records)| (under.clone(), records.into())).collect(),
+        records: entry
+            .records
+            .iter()
+            .map(|(under, records)| (under.clone(), records.into()))
+            .collect(),
         height,
     }
 }
@@ -45,7 +49,11 @@ pub fn name(node: &Node, label: &Label, entry: &NameEntry, height: u64) -> NameV
 pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetView, Failed> {
     let owner = |held: &ledger::Ownership| {
         let owner = address(node, &held.owner);
-        Ok(AssetOwner { height: held.height, time_ms: time_of(node, held.height)?, owner })
+        Ok(AssetOwner {
+            height: held.height,
+            time_ms: time_of(node, held.height)?,
+            owner,
+        })
     };
     Ok(AssetView {
         cid: cid.to_string(),
@@ -95,10 +103,31 @@ impl TryFrom<RecordSet> for Records {
     type Error = Failed;
 
     fn try_from(set: RecordSet) -> Result<Self, Failed> {
-        let content = set.content.as_deref().map(super::extract::cid).transpose()?.map(Link);
-        let RecordSet { a, aaaa, cname, txt, ttl, .. } = set;
-        let records = Self { content, a, aaaa, cname, txt, ttl };
-        records.check().map_err(|error| Failed::bad_request(error.to_string()))?;
+        let content = set
+            .content
+            .as_deref()
+            .map(super::extract::cid)
+            .transpose()?
+            .map(Link);
+        let RecordSet {
+            a,
+            aaaa,
+            cname,
+            txt,
+            ttl,
+            ..
+        } = set;
+        let records = Self {
+            content,
+            a,
+            aaaa,
+            cname,
+            txt,
+            ttl,
+        };
+        records
+            .check()
+            .map_err(|error| Failed::bad_request(error.to_string()))?;
         Ok(records)
     }
 }

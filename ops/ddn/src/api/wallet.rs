@@ -61,7 +61,11 @@ pub async fn send_action(
         true => Some(sender.finality(&tx).await?),
         false => None,
     };
-    Ok(Sent { tx: Some(tx.to_string()), height, commit_tx: None })
+    Ok(Sent {
+        tx: Some(tx.to_string()),
+        height,
+        commit_tx: None,
+    })
 }
 
 /// The wallets of this node with what they have.
@@ -69,7 +73,10 @@ pub async fn send_action(
 pub async fn list(State(node): Shared) -> Answer<WalletList> {
     blocking(move || {
         let all = node.wallets.all()?;
-        let wallets = all.iter().map(|(name, key)| wallet(&node, name, key)).collect::<Result<_, Failed>>()?;
+        let wallets = all
+            .iter()
+            .map(|(name, key)| wallet(&node, name, key))
+            .collect::<Result<_, Failed>>()?;
         Ok(WalletList { wallets })
     })
     .await
@@ -128,7 +135,11 @@ pub async fn export(State(node): Shared, Segments(name): Segments<String>) -> An
     blocking(move || {
         let (name, key) = wallet_key(&node, Some(&name))?;
         tracing::warn!(wallet = %name, "the key of a wallet was exported");
-        Ok(WalletExport { address: view::address(&node, &key.address()), seed: secrets::seed_hex(&key), name })
+        Ok(WalletExport {
+            address: view::address(&node, &key.address()),
+            seed: secrets::seed_hex(&key),
+            name,
+        })
     })
     .await
     .map(Json)
@@ -139,7 +150,12 @@ pub async fn export(State(node): Shared, Segments(name): Segments<String>) -> An
 pub async fn send(State(node): Shared, Body(ask): Body<WalletSend>) -> Answer<Sent> {
     let shared = Arc::clone(&node);
     let (to, amount) = (ask.to, ask.amount);
-    let action = move || Ok(Action::Transfer { to: view::parse_address(&shared, &to)?, amount });
+    let action = move || {
+        Ok(Action::Transfer {
+            to: view::parse_address(&shared, &to)?,
+            amount,
+        })
+    };
     send_action(node, ask.wallet, ask.wait, action).await.map(Json)
 }
 
@@ -151,7 +167,12 @@ pub async fn account(State(node): Shared, Segments(address): Segments<String>) -
         let state = node.chain.state();
         let account = state.account(&address)?;
         let (address, height) = (view::address(&node, &address), state.tip().height);
-        Ok(AccountView { address, balance: account.balance, nonce: account.nonce, height })
+        Ok(AccountView {
+            address,
+            balance: account.balance,
+            nonce: account.nonce,
+            height,
+        })
     })
     .await
     .map(Json)

@@ -17,7 +17,9 @@ pub(super) struct Key {
 impl Key {
     /// The part of the name before the dot.
     pub fn section(&self) -> &'static str {
-        self.name.split_once('.').map_or(self.name, |(section, _)| section)
+        self.name
+            .split_once('.')
+            .map_or(self.name, |(section, _)| section)
     }
 }
 

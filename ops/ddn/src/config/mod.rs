@@ -132,11 +132,15 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let mut environment = Vec::new();
         for (name, value) in std::env::vars_os() {
-            let (Some(name), value) = (name.to_str(), value.into_string()) else { continue };
+            let (Some(name), value) = (name.to_str(), value.into_string()) else {
+                continue;
+            };
             if !is_ours(name) {
                 continue;
             }
-            let value = value.map_err(|_| ConfigError::Variable { name: name.to_owned() })?;
+            let value = value.map_err(|_| ConfigError::Variable {
+                name: name.to_owned(),
+            })?;
             environment.push((name.to_owned(), value));
         }
         Self::resolve(sources, &environment)
@@ -148,7 +152,11 @@ impl Config {
     /// As [`Config::load`].
     pub fn resolve(sources: &Sources, environment: &[(String, String)]) -> Result<Self, ConfigError> {
         let origins = vec![Origin::Default; KEYS.len()];
-        let mut config = Self { settings: Settings::default(), file: None, origins };
+        let mut config = Self {
+            settings: Settings::default(),
+            file: None,
+            origins,
+        };
         config.read_file(sources)?;
         config.read_environment(environment)?;
         config.read_arguments(&sources.set)?;
@@ -172,8 +180,13 @@ impl Config {
     }
 
     fn read_file(&mut self, sources: &Sources) -> Result<(), ConfigError> {
-        let path = sources.file.clone().unwrap_or_else(|| sources.data.join(FILE_NAME));
-        let Some(text) = read(&path, sources.file.is_some())? else { return Ok(()) };
+        let path = sources
+            .file
+            .clone()
+            .unwrap_or_else(|| sources.data.join(FILE_NAME));
+        let Some(text) = read(&path, sources.file.is_some())? else {
+            return Ok(());
+        };
         let table: toml::Table = text.parse().map_err(|error| syntax(&path, &text, &error))?;
         let origin = Origin::File(path.clone());
         for (section, content) in &table {
@@ -193,7 +206,9 @@ impl Config {
 
     fn read_environment(&mut self, environment: &[(String, String)]) -> Result<(), ConfigError> {
         for (name, text) in environment {
-            let Some(key) = name.strip_prefix(PREFIX).filter(|_| is_ours(name)) else { continue };
+            let Some(key) = name.strip_prefix(PREFIX).filter(|_| is_ours(name)) else {
+                continue;
+            };
             let key = key.to_ascii_lowercase().replacen('_', ".", 1);
             self.apply_text(&Origin::Environment(name.clone()), &key, text)?;
         }
@@ -203,7 +218,9 @@ impl Config {
     fn read_arguments(&mut self, arguments: &[String]) -> Result<(), ConfigError> {
         for argument in arguments {
             let Some((key, text)) = argument.split_once('=') else {
-                return Err(ConfigError::Argument { argument: argument.clone() });
+                return Err(ConfigError::Argument {
+                    argument: argument.clone(),
+                });
             };
             self.apply_text(&Origin::Set, key.trim(), text.trim())?;
         }
@@ -213,8 +230,14 @@ impl Config {
     /// Text is TOML if it parses as such, else a plain string: `8080`, `"a"`, `["a", "b"]`, `127.0.0.1:0`.
     fn apply_text(&mut self, origin: &Origin, key: &str, text: &str) -> Result<(), ConfigError> {
         let parsed = format!("value = {text}").parse::<toml::Table>().ok();
-        let value = parsed.filter(|table| table.len() == 1).and_then(|mut table| table.remove("value"));
-        self.apply(origin, key, &value.unwrap_or_else(|| toml::Value::String(text.to_owned())))
+        let value = parsed
+            .filter(|table| table.len() == 1)
+            .and_then(|mut table| table.remove("value"));
+        self.apply(
+            origin,
+            key,
+            &value.unwrap_or_else(|| toml::Value::String(text.to_owned())),
+        )
     }
 
     fn apply(&mut self, origin: &Origin, name: &str, value: &toml::Value) -> Result<(), ConfigError> {
@@ -237,9 +260,14 @@ const PREFIX: &str = "DDN_";
 
 /// Whether a variable is meant for a section. Others that begin with `DDN_` (`DDN_DATA`, `DDN_LOG`) are not settings.
 fn is_ours(variable: &str) -> bool {
-    let Some(rest) = variable.strip_prefix(PREFIX) else { return false };
+    let Some(rest) = variable.strip_prefix(PREFIX) else {
+        return false;
+    };
     let rest = rest.to_ascii_lowercase();
-    KEYS.iter().any(|key| rest.strip_prefix(key.section()).is_some_and(|rest| rest.starts_with('_')))
+    KEYS.iter().any(|key| {
+        rest.strip_prefix(key.section())
+            .is_some_and(|rest| rest.starts_with('_'))
+    })
 }
 
 fn unknown(origin: Origin, key: String) -> ConfigError {
@@ -248,7 +276,10 @@ fn unknown(origin: Origin, key: String) -> ConfigError {
 }
 
 fn read(path: &Path, wanted: bool) -> Result<Option<String>, ConfigError> {
-    let failed = |reason: String| ConfigError::Read { path: path.to_owned(), reason };
+    let failed = |reason: String| ConfigError::Read {
+        path: path.to_owned(),
+        reason,
+    };
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !wanted => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),
@@ -257,14 +288,24 @@ fn read(path: &Path, wanted: bool) -> Result<Option<String>, ConfigError> {
         }
         Ok(_) => {}
     }
-    std::fs::read_to_string(path).map(Some).map_err(|error| failed(error.to_string()))
+    std::fs::read_to_string(path)
+        .map(Some)
+        .map_err(|error| failed(error.to_string()))
 }
 
 fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let start = error.span().map_or(0, |span| span.start.min(text.len()));
-    let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = text.as_bytes()[..start]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1;
     let reason = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-    ConfigError::Syntax { path: path.to_owned(), line, reason }
+    ConfigError::Syntax {
+        path: path.to_owned(),
+        line,
+        reason,
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 /// The candidate with the fewest edits from `wanted`; the first of those that are equally near. Empty without any.
 pub(super) fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    candidates.min_by_key(|candidate| distance(wanted, candidate)).unwrap_or_default()
+    candidates
+        .min_by_key(|candidate| distance(wanted, candidate))
+        .unwrap_or_default()
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements of characters.
@@ -26,7 +28,12 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, expected) in [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("listen", "listn", 1)] {
+        for (a, b, expected) in [
+            ("", "", 0),
+            ("a", "", 1),
+            ("kitten", "sitting", 3),
+            ("listen", "listn", 1),
+        ] {
             assert_eq!((distance(a, b), distance(b, a)), (expected, expected));
         }
     }

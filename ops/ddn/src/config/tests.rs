@@ -7,9 +7,16 @@ fn load(file: &str, environment: &[(&str, &str)], set: &[&str]) -> Result<Config
     if !file.is_empty() {
         fs::write(dir.path().join(FILE_NAME), file).expect("a file");
     }
-    let environment: Vec<_> = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect();
     let set = set.iter().map(|argument| (*argument).to_owned()).collect();
-    let sources = Sources { data: dir.path().to_owned(), file: None, set };
+    let sources = Sources {
+        data: dir.path().to_owned(),
+        file: None,
+        set,
+    };
     Config::resolve(&sources, &environment)
 }
 
@@ -24,7 +31,11 @@ fn error(file: &str, environment: &[(&str, &str)], set: &[&str]) -> String {
 
 fn value(config: &Config, key: &str) -> (String, String) {
     let report = config.report();
-    let setting = report.settings.into_iter().find(|setting| setting.key == key).expect("a key");
+    let setting = report
+        .settings
+        .into_iter()
+        .find(|setting| setting.key == key)
+        .expect("a key");
     (setting.value, setting.origin)
 }
 
@@ -40,12 +51,27 @@ fn the_defaults_are_the_documented_ports() {
 #[test]
 fn later_sources_win_and_the_origin_is_known() {
     let file = "[dns]\nttl_s = 1\nlisten = \"127.0.0.1:1\"\nalias_zones = [\"a.example\"]\n";
-    let environment = [("DDN_DNS_TTL_S", "2"), ("DDN_DNS_LISTEN", "127.0.0.1:2"), ("DDN_DATA", "/x")];
-    let config = load(file, &environment, &["dns.ttl_s=3", "gateway.hosts=a.example, b.example"]).expect("good");
+    let environment = [
+        ("DDN_DNS_TTL_S", "2"),
+        ("DDN_DNS_LISTEN", "127.0.0.1:2"),
+        ("DDN_DATA", "/x"),
+    ];
+    let config = load(
+        file,
+        &environment,
+        &["dns.ttl_s=3", "gateway.hosts=a.example, b.example"],
+    )
+    .expect("good");
     assert_eq!(value(&config, "dns.ttl_s"), ("3".into(), "--set".into()));
-    assert_eq!(value(&config, "dns.listen"), ("\"127.0.0.1:2\"".into(), "environment DDN_DNS_LISTEN".into()));
+    assert_eq!(
+        value(&config, "dns.listen"),
+        ("\"127.0.0.1:2\"".into(), "environment DDN_DNS_LISTEN".into())
+    );
     let (zones, origin) = value(&config, "dns.alias_zones");
-    assert!(zones == "[\"a.example\"]" && origin.starts_with("file "), "{zones} {origin}");
+    assert!(
+        zones == "[\"a.example\"]" && origin.starts_with("file "),
+        "{zones} {origin}"
+    );
     assert_eq!(config.settings.gateway.hosts, ["a.example", "b.example"]);
     assert_eq!(value(&config, "dns.tcp_idle_s"), ("10".into(), "default".into()));
 }
@@ -53,8 +79,13 @@ fn later_sources_win_and_the_origin_is_known() {
 #[test]
 fn port_0_is_taken_everywhere() {
     let set = ["gateway", "dns", "admin", "engine"].map(|section| format!("{section}.listen=127.0.0.1:0"));
-    let settings = load("", &[], &set.each_ref().map(String::as_str)).expect("good").settings;
-    assert_eq!(settings.gateway.listen.port() + settings.admin.listen.get().port(), 0);
+    let settings = load("", &[], &set.each_ref().map(String::as_str))
+        .expect("good")
+        .settings;
+    assert_eq!(
+        settings.gateway.listen.port() + settings.admin.listen.get().port(),
+        0
+    );
 }
 
 #[test]
@@ -66,7 +97,12 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             [].as_slice(),
             "…config.toml: there is no setting `gateway.lisen`, the nearest is `gateway.listen`",
         ),
-        ("listen = 1\n", &[], &[], "…config.toml: there is no setting `listen`, the nearest is `dns.listen`"),
+        (
+            "listen = 1\n",
+            &[],
+            &[],
+            "…config.toml: there is no setting `listen`, the nearest is `dns.listen`",
+        ),
         (
             "[gatway]\n",
             &[],
@@ -79,8 +115,18 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             &[],
             "…config.toml: dns.ttl_s = \"long\": give a whole number from 0 to 86400",
         ),
-        ("[dns]\nttl_s = -1\n", &[], &[], "…config.toml: dns.ttl_s = -1: give a whole number from 0 to 86400"),
-        ("[dns]\nttl_s 5\n", &[], &[], "…config.toml, line 2: key with no value, expected `=`"),
+        (
+            "[dns]\nttl_s = -1\n",
+            &[],
+            &[],
+            "…config.toml: dns.ttl_s = -1: give a whole number from 0 to 86400",
+        ),
+        (
+            "[dns]\nttl_s 5\n",
+            &[],
+            &[],
+            "…config.toml, line 2: key with no value, expected `=`",
+        ),
         (
             "",
             &[("DDN_GATEWAY_LISTN", "x")],
@@ -107,8 +153,18 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             &["gateway.listen"],
             "--set gateway.listen: write it as SECTION.KEY=VALUE, for example --set gateway.listen=127.0.0.1:0",
         ),
-        ("", &[], &["mesh.listen=1"], "--set: there is no setting `mesh.listen`, the nearest is `dns.listen`"),
-        ("", &[], &["node.faucet=maybe"], "--set: node.faucet = \"maybe\": give true or false"),
+        (
+            "",
+            &[],
+            &["mesh.listen=1"],
+            "--set: there is no setting `mesh.listen`, the nearest is `dns.listen`",
+        ),
+        (
+            "",
+            &[],
+            &["node.faucet=maybe"],
+            "--set: node.faucet = \"maybe\": give true or false",
+        ),
     ] {
         assert_eq!(error(file, environment, set), expected);
     }
@@ -117,15 +173,25 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
 #[test]
 fn a_file_that_was_asked_for_must_be_there() {
     let file = Some(PathBuf::from("/nowhere/ddn.toml"));
-    let sources = Sources { file, ..Sources::default() };
+    let sources = Sources {
+        file,
+        ..Sources::default()
+    };
     let error = Config::resolve(&sources, &[]).expect_err("not there").to_string();
-    assert!(error.starts_with("cannot read the configuration /nowhere/ddn.toml: No such file"), "{error}");
+    assert!(
+        error.starts_with("cannot read the configuration /nowhere/ddn.toml: No such file"),
+        "{error}"
+    );
 }
 
 #[test]
 fn every_setting_is_documented_and_its_default_is_read_back() {
     for setting in load("", &[], &[]).expect("defaults").report().settings {
-        assert!(setting.help.ends_with('.') && setting.help.len() > 20, "{}", setting.key);
+        assert!(
+            setting.help.ends_with('.') && setting.help.len() > 20,
+            "{}",
+            setting.key
+        );
         let argument = format!("{}={}", setting.key, setting.default);
         let back = load("", &[], &[&argument]).unwrap_or_else(|error| panic!("{argument}: {error}"));
         assert_eq!(value(&back, &setting.key), (setting.default, "--set".into()));

@@ -44,7 +44,8 @@ impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
     fn read(value: &Value) -> Result<Self, String> {
         let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
         let fits = number.filter(|number| (MIN..=MAX).contains(number));
-        fits.map(Self).ok_or_else(|| format!("give a whole number from {MIN} to {MAX}"))
+        fits.map(Self)
+            .ok_or_else(|| format!("give a whole number from {MIN} to {MAX}"))
     }
 
     fn show(&self) -> Value {
@@ -66,7 +67,8 @@ impl Setting for SocketAddr {
     fn read(value: &Value) -> Result<Self, String> {
         let address = value.as_str().and_then(|text| text.parse().ok());
         address.ok_or_else(|| {
-            "give an IP address and a port, for example \"127.0.0.1:8080\"; port 0 takes a free one".to_owned()
+            "give an IP address and a port, for example \"127.0.0.1:8080\"; port 0 takes a free one"
+                .to_owned()
         })
     }
 
@@ -95,7 +97,9 @@ impl Setting for Loopback {
     fn read(value: &Value) -> Result<Self, String> {
         let address = SocketAddr::read(value)?;
         if !address.ip().is_loopback() {
-            return Err("this listener is for this machine only: give an address such as \"127.0.0.1:4100\"".into());
+            return Err(
+                "this listener is for this machine only: give an address such as \"127.0.0.1:4100\"".into(),
+            );
         }
         Ok(Self(address))
     }
@@ -107,7 +111,10 @@ impl Setting for Loopback {
 
 impl Setting for String {
     fn read(value: &Value) -> Result<Self, String> {
-        value.as_str().map(str::to_owned).ok_or_else(|| "give a text".to_owned())
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| "give a text".to_owned())
     }
 
     fn show(&self) -> Value {
@@ -133,7 +140,9 @@ impl<T: Setting> Setting for Vec<T> {
             Value::Array(parts) => parts.iter().map(T::read).collect(),
             Value::String(text) => {
                 let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                parts.map(|part| T::read(&Value::String(part.to_owned()))).collect()
+                parts
+                    .map(|part| T::read(&Value::String(part.to_owned())))
+                    .collect()
             }
             _ => Err("give a list, for example [\"a\", \"b\"]".to_owned()),
         }

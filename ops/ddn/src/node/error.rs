@@ -103,12 +103,19 @@ impl Error {
     /// For `map_err`: an operation on a file failed.
     pub fn file(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::File { operation, path, source }
+        move |source| Self::File {
+            operation,
+            path,
+            source,
+        }
     }
 
     /// A file does not hold what it should.
     pub fn content(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Content { path: path.to_owned(), reason: reason.into() }
+        Self::Content {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
     }
 }
 
@@ -129,7 +136,9 @@ pub fn chained(error: &dyn std::error::Error) -> String {
 fn advice(error: &io::Error, setting: &str) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)")
+            format!(
+                "the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)"
+            )
         }
         io::ErrorKind::PermissionDenied => format!("not permitted; set {setting} to a port above 1023"),
         io::ErrorKind::AddrNotAvailable => {

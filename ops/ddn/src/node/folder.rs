@@ -27,7 +27,12 @@ impl Folder {
         make(dir)?;
         let path = dir.join("lock");
         let mut options = OpenOptions::new();
-        options.create(true).truncate(false).read(true).write(true).mode(0o600);
+        options
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .mode(0o600);
         let lock = options.open(&path).map_err(Error::file("open", &path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -35,7 +40,10 @@ impl Folder {
             Err(error) => return Err(Error::file("lock", &path)(error.into())),
         }
         sign(&lock).map_err(Error::file("write", &path))?;
-        let folder = Self { dir: dir.to_owned(), _lock: lock };
+        let folder = Self {
+            dir: dir.to_owned(),
+            _lock: lock,
+        };
         // A node that crashed leaves this behind; nobody runs here until we say so.
         remove(&folder.node_file())?;
         Ok(folder)
@@ -99,8 +107,15 @@ fn in_use(dir: &Path, mut file: &File) -> Error {
     // The process writes its id right after it took the lock; in between there is none to be read.
     let read = file.read_to_string(&mut pid);
     let pid = pid.trim();
-    let pid = if read.is_err() || pid.is_empty() { "unknown" } else { pid };
-    Error::InUse { dir: dir.to_owned(), pid: pid.to_owned() }
+    let pid = if read.is_err() || pid.is_empty() {
+        "unknown"
+    } else {
+        pid
+    };
+    Error::InUse {
+        dir: dir.to_owned(),
+        pid: pid.to_owned(),
+    }
 }
 
 /// Makes a folder, and those above it, for its owner only.
@@ -108,7 +123,11 @@ fn in_use(dir: &Path, mut file: &File) -> Error {
 /// # Errors
 /// If it cannot be made.
 pub fn make(dir: &Path) -> Result<(), Error> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::file("make the folder", dir))
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(Error::file("make the folder", dir))
 }
 
 /// Writes a file (0600) in one step, durably: afterwards the old content or the new one is there, whatever happens.
@@ -161,9 +180,14 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Error> {
         Err(error) => return Err(Error::file("read", path)(error)),
     };
     let mut content = Vec::new();
-    file.take(bytes_max + 1).read_to_end(&mut content).map_err(Error::file("read", path))?;
+    file.take(bytes_max + 1)
+        .read_to_end(&mut content)
+        .map_err(Error::file("read", path))?;
     if content.len() as u64 > bytes_max {
-        return Err(Error::content(path, format!("is larger than {bytes_max} bytes, so it is not what it should be")));
+        return Err(Error::content(
+            path,
+            format!("is larger than {bytes_max} bytes, so it is not what it should be"),
+        ));
     }
     Ok(Some(content))
 }
@@ -197,7 +221,9 @@ pub fn files(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.map_err(Error::file("read", dir))?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let hidden = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.extension().is_some_and(|found| found == extension) {
             found.push(path);
         }
@@ -240,9 +266,18 @@ mod tests {
         write(&path, b"one").expect("written");
         assert!(!write_new(&path, b"two").expect("seen"));
         write(&path, b"three").expect("written");
-        assert_eq!(read(&path, 5).expect("read").as_deref(), Some(b"three".as_slice()));
+        assert_eq!(
+            read(&path, 5).expect("read").as_deref(),
+            Some(b"three".as_slice())
+        );
         assert!(read(&path, 4).is_err());
-        assert_eq!((mode(&path), files(&home.path().join("keys"), "key").expect("listed").len()), (0o600, 1));
+        assert_eq!(
+            (
+                mode(&path),
+                files(&home.path().join("keys"), "key").expect("listed").len()
+            ),
+            (0o600, 1)
+        );
         remove(&path).expect("removed");
         remove(&path).expect("nothing to remove");
         assert_eq!(read(&path, 5).expect("read"), None);

@@ -20,7 +20,10 @@ impl Names for ChainNames {
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
-        self.0.state().name(label).map_err(|error| NamesError::new(error.to_string()))
+        self.0
+            .state()
+            .name(label)
+            .map_err(|error| NamesError::new(error.to_string()))
     }
 }
 

@@ -137,7 +137,11 @@ pub async fn run(
     ready: impl FnOnce(&NodeFile),
     stop: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let Started { node, listeners, server } = start::start(data, origin, config).await?;
+    let Started {
+        node,
+        listeners,
+        server,
+    } = start::start(data, origin, config).await?;
     let driver = {
         let (claims, stop) = (node.claims.clone(), node.stop.child_token());
         tokio::spawn(async move { claims.drive(stop).await })
@@ -189,10 +193,18 @@ async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
     node.stop.cancel();
     node.tasks.close();
     let drained = async {
-        tokio::join!(listeners.gateway.shutdown(), listeners.dns.shutdown(), server.shutdown(bound), node.tasks.wait())
+        tokio::join!(
+            listeners.gateway.shutdown(),
+            listeners.dns.shutdown(),
+            server.shutdown(bound),
+            node.tasks.wait()
+        )
     };
     // The gateway cuts by itself after the bound; a little more lets it say so.
-    if tokio::time::timeout(bound + Duration::from_secs(2), drained).await.is_err() {
+    if tokio::time::timeout(bound + Duration::from_secs(2), drained)
+        .await
+        .is_err()
+    {
         tracing::warn!("some requests did not end in time and were cut");
     }
     node.chain.shutdown().await;

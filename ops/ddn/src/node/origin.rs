@@ -31,7 +31,9 @@ pub enum Origin {
 pub fn settle(folder: &Folder, origin: &Origin, delegate: &PublicKey) -> Result<Genesis, Error> {
     let held = read(&folder.genesis())?;
     match (held, origin) {
-        (None, Origin::Folder) => Err(Error::NoChain { dir: folder.dir().to_owned() }),
+        (None, Origin::Folder) => Err(Error::NoChain {
+            dir: folder.dir().to_owned(),
+        }),
         (None, Origin::Dev) => keep(folder, own_chain(*delegate)?),
         (None, Origin::Genesis(path)) => keep(folder, with_seat(given(path)?, delegate)?),
         (Some(held), Origin::Folder) => Ok(held),
@@ -61,7 +63,10 @@ fn with_seat(genesis: Genesis, delegate: &PublicKey) -> Result<Genesis, Error> {
         return Ok(genesis);
     }
     let address = delegate.address().display(&genesis.prefix);
-    Err(Error::Chain(chain::Error::NotDelegate { address, chain: genesis.chain_id }))
+    Err(Error::Chain(chain::Error::NotDelegate {
+        address,
+        chain: genesis.chain_id,
+    }))
 }
 
 fn given(path: &Path) -> Result<Genesis, Error> {
@@ -70,8 +75,12 @@ fn given(path: &Path) -> Result<Genesis, Error> {
 }
 
 fn read(path: &Path) -> Result<Option<Genesis>, Error> {
-    let Some(json) = folder::read(path, GENESIS_BYTES_MAX)? else { return Ok(None) };
-    Genesis::parse(&json).map(Some).map_err(|error| Error::content(path, error.to_string()))
+    let Some(json) = folder::read(path, GENESIS_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    Genesis::parse(&json)
+        .map(Some)
+        .map_err(|error| Error::content(path, error.to_string()))
 }
 
 fn keep(folder: &Folder, genesis: Genesis) -> Result<Genesis, Error> {
@@ -80,7 +89,11 @@ fn keep(folder: &Folder, genesis: Genesis) -> Result<Genesis, Error> {
 }
 
 fn other(folder: &Folder, held: &Genesis, wanted: String) -> Error {
-    Error::OtherChain { dir: folder.dir().to_owned(), found: held.chain_id.clone(), wanted }
+    Error::OtherChain {
+        dir: folder.dir().to_owned(),
+        found: held.chain_id.clone(),
+        wanted,
+    }
 }
 
 /// The chain id; if the folder's is the same, the genesis' CID too.
@@ -103,12 +116,20 @@ mod tests {
     fn a_dev_chain_is_made_once_and_known_afterwards() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::take(home.path()).expect("free");
-        let error = settle(&folder, &Origin::Folder, &key(1)).expect_err("none").to_string();
-        assert!(error.ends_with("holds no chain yet: start one with --dev, or join one with --genesis FILE"), "{error}");
+        let error = settle(&folder, &Origin::Folder, &key(1))
+            .expect_err("none")
+            .to_string();
+        assert!(
+            error.ends_with("holds no chain yet: start one with --dev, or join one with --genesis FILE"),
+            "{error}"
+        );
         let genesis = settle(&folder, &Origin::Dev, &key(1)).expect("made");
         assert!(genesis.chain_id.starts_with("dev-"), "{}", genesis.chain_id);
         for origin in [Origin::Folder, Origin::Dev, Origin::Genesis(folder.genesis())] {
-            assert_eq!(settle(&folder, &origin, &key(2)).expect("known").cid(), genesis.cid());
+            assert_eq!(
+                settle(&folder, &origin, &key(2)).expect("known").cid(),
+                genesis.cid()
+            );
         }
     }
 
@@ -118,8 +139,13 @@ mod tests {
         let folder = Folder::take(&home.path().join("data")).expect("free");
         let path = home.path().join("other.json");
         std::fs::write(&path, Genesis::dev("dev-one", 1, key(1)).to_json()).expect("written");
-        let error = settle(&folder, &Origin::Genesis(path), &key(2)).expect_err("no seat").to_string();
-        assert!(error.contains("is not a delegate of the chain \"dev-one\""), "{error}");
+        let error = settle(&folder, &Origin::Genesis(path), &key(2))
+            .expect_err("no seat")
+            .to_string();
+        assert!(
+            error.contains("is not a delegate of the chain \"dev-one\""),
+            "{error}"
+        );
         assert!(!folder.genesis().exists());
     }
 
@@ -131,10 +157,22 @@ mod tests {
         let write = |genesis: &Genesis| std::fs::write(&path, genesis.to_json()).expect("written");
         write(&Genesis::dev("dev-one", 1, key(1)));
         settle(&folder, &Origin::Genesis(path.clone()), &key(1)).expect("kept");
-        let refused = || settle(&folder, &Origin::Genesis(path.clone()), &key(1)).expect_err("another").to_string();
+        let refused = || {
+            settle(&folder, &Origin::Genesis(path.clone()), &key(1))
+                .expect_err("another")
+                .to_string()
+        };
         write(&Genesis::dev("dev-two", 1, key(1)));
-        assert!(refused().contains("holds the chain dev-one, but dev-two was asked for"), "{}", refused());
+        assert!(
+            refused().contains("holds the chain dev-one, but dev-two was asked for"),
+            "{}",
+            refused()
+        );
         write(&Genesis::dev("dev-one", 2, key(1)));
-        assert!(refused().contains("dev-one with the other genesis"), "{}", refused());
+        assert!(
+            refused().contains("dev-one with the other genesis"),
+            "{}",
+            refused()
+        );
     }
 }

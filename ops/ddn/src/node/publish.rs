@@ -36,7 +36,12 @@ struct Plan {
 
 /// Publishes what `upload` brings, and tells `events` about it; the last event is `done` or `error`. An upload that is
 /// refused is not read.
-pub async fn publish(node: &Arc<Node>, query: PublishQuery, upload: &mut Upload, events: &mpsc::Sender<PublishEvent>) {
+pub async fn publish(
+    node: &Arc<Node>,
+    query: PublishQuery,
+    upload: &mut Upload,
+    events: &mpsc::Sender<PublishEvent>,
+) {
     let last = match perform(node, query, upload, events).await {
         Ok(published) => PublishEvent::Done(published),
         Err(failure) => PublishEvent::Error(ErrorText::from(&failure)),
@@ -52,7 +57,9 @@ async fn perform(
     events: &mpsc::Sender<PublishEvent>,
 ) -> Result<Published, Failure> {
     let wait = query.wait.unwrap_or(true);
-    let _place = Arc::clone(&node.places).try_acquire_owned().map_err(|_| too_many(node))?;
+    let _place = Arc::clone(&node.places)
+        .try_acquire_owned()
+        .map_err(|_| too_many(node))?;
     let plan = blocking({
         let node = Arc::clone(node);
         move || plan(&node, query)
@@ -61,8 +68,14 @@ async fn perform(
     let (id, plan) = blocking({
         let node = Arc::clone(node);
         move || {
-            let name = plan.name.as_ref().map(|path| path.display(&node.chain.genesis().tld));
-            node.claims.begin(&plan.wallet, &plan.key, name.as_deref()).map(|id| (id, plan)).map_err(failed)
+            let name = plan
+                .name
+                .as_ref()
+                .map(|path| path.display(&node.chain.genesis().tld));
+            node.claims
+                .begin(&plan.wallet, &plan.key, name.as_deref())
+                .map(|id| (id, plan))
+                .map_err(failed)
         }
     })
     .await?;
@@ -86,13 +99,19 @@ async fn perform(
     .await?;
     match wait {
         true => finish(node, told, published, events).await,
-        false => Ok(Published { job: Some(id), ..published }),
+        false => Ok(Published {
+            job: Some(id),
+            ..published
+        }),
     }
 }
 
 fn too_many(node: &Node) -> Failure {
     let most = node.config.settings.node.publishes_max.get();
-    Failure::new("busy", format!("{most} publishes are under way, which is the limit: try again when one has ended"))
+    Failure::new(
+        "busy",
+        format!("{most} publishes are under way, which is the limit: try again when one has ended"),
+    )
 }
 
 /// What can be refused before the upload.
@@ -102,11 +121,22 @@ fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         Some(text) => text.parse::<Profile>().map_err(|error| bad(error.to_string()))?,
         None => Profile::default(),
     };
-    let meta = AssetMeta { title: query.title.clone(), ..AssetMeta::default() };
+    let meta = AssetMeta {
+        title: query.title.clone(),
+        ..AssetMeta::default()
+    };
     meta.check().map_err(|error| bad(error.to_string()))?;
     let (wallet, key) = wallet_key(node, query.wallet.as_deref())?;
-    let name = query.name.as_deref().map(|text| name_path(node, text)).transpose()?;
-    let held = name.as_ref().map(|path| holder(node, path)).transpose()?.flatten();
+    let name = query
+        .name
+        .as_deref()
+        .map(|text| name_path(node, text))
+        .transpose()?;
+    let held = name
+        .as_ref()
+        .map(|path| holder(node, path))
+        .transpose()?
+        .flatten();
     if let (Some(path), Some(entry)) = (&name, &held) {
         check_owner(node, path, entry, &key.address())?;
     }
@@ -115,15 +145,31 @@ fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
     {
         return Err(unregistered(node, &path.label));
     }
-    check_coins(node, &wallet, &key.address(), cost(node, name.as_ref(), held.as_ref()))?;
-    Ok(Plan { wallet, key, profile, title: query.title, name })
+    check_coins(
+        node,
+        &wallet,
+        &key.address(),
+        cost(node, name.as_ref(), held.as_ref()),
+    )?;
+    Ok(Plan {
+        wallet,
+        key,
+        profile,
+        title: query.title,
+        name,
+    })
 }
 
 /// The key of a wallet, or of the default one.
 pub fn wallet_key(node: &Node, wallet: Option<&str>) -> Result<(String, SecretKey), Failure> {
     let wallet = wallet.unwrap_or(wallets::DEFAULT);
     let key = node.wallets.key(wallet).map_err(failed)?;
-    let missing = || Failure::new("not_found", format!("there is no wallet `{wallet}`: see `ddn wallet list`"));
+    let missing = || {
+        Failure::new(
+            "not_found",
+            format!("there is no wallet `{wallet}`: see `ddn wallet list`"),
+        )
+    };
     Ok((wallet.to_owned(), key.ok_or_else(missing)?))
 }
 
@@ -134,7 +180,11 @@ pub fn name_path(node: &Node, text: &str) -> Result<NamePath, Failure> {
     let name = match dap::resolve(&*node.names, text) {
         Ok(Resolution::Found { under, label, .. }) => return Ok(NamePath { under, label }),
         Ok(Resolution::Absent { name, .. }) => name,
-        Ok(Resolution::Foreign) => return Err(bad(format!("`{text}` does not end with `.{tld}`, as names of this chain do"))),
+        Ok(Resolution::Foreign) => {
+            return Err(bad(format!(
+                "`{text}` does not end with `.{tld}`, as names of this chain do"
+            )));
+        }
         Err(NameError::State(error)) => return Err(Failure::new("internal", error.to_string())),
         Err(error) => return Err(bad(error.to_string())),
     };
@@ -155,7 +205,10 @@ fn check_owner(node: &Node, path: &NamePath, entry: &NameEntry, owner: &Address)
     }
     let genesis = node.chain.genesis();
     let (name, holder) = (path.display(&genesis.tld), entry.owner.display(&genesis.prefix));
-    Err(Failure::new("name_taken", format!("the name {name} is taken: it belongs to {holder}, choose another one")))
+    Err(Failure::new(
+        "name_taken",
+        format!("the name {name} is taken: it belongs to {holder}, choose another one"),
+    ))
 }
 
 /// The failure of an undername whose name nobody holds.
@@ -181,7 +234,12 @@ fn cost(node: &Node, name: Option<&NamePath>, held: Option<&NameEntry>) -> Amoun
 
 /// Whether an account has what something costs, or in words what is missing.
 pub fn check_coins(node: &Node, wallet: &str, owner: &Address, cost: Amount) -> Result<(), Failure> {
-    let balance = node.chain.state().account(owner).map_err(|error| failed(error.into()))?.balance;
+    let balance = node
+        .chain
+        .state()
+        .account(owner)
+        .map_err(|error| failed(error.into()))?
+        .balance;
     if balance >= cost {
         return Ok(());
     }
@@ -216,12 +274,17 @@ async fn import(
         })
     });
     let ((), imported) = tokio::join!(pump, import);
-    let imported = imported.map_err(|error| Failure::new("internal", format!("the import broke down: {error}")))?;
+    let imported =
+        imported.map_err(|error| Failure::new("internal", format!("the import broke down: {error}")))?;
     imported.map_err(storage_failed)
 }
 
 fn stored(progress: Progress) -> PublishProgress {
-    PublishProgress { stage: PublishStage::Storing, files: progress.files, bytes: progress.bytes }
+    PublishProgress {
+        stage: PublishStage::Storing,
+        files: progress.files,
+        bytes: progress.bytes,
+    }
 }
 
 /// Hands the stored content to a job.
@@ -234,7 +297,9 @@ fn claim(
     let root = Link(imported.root);
     let tld = &node.chain.genesis().tld;
     let secret = secrets::claim_secret().map_err(failed)?;
-    let naming = plan.name.map(|path| Naming::new(path, tld, Wish::Content(root), secret));
+    let naming = plan
+        .name
+        .map(|path| Naming::new(path, tld, Wish::Content(root), secret));
     let name = naming.as_ref().map(|naming| naming.name.clone());
     let meta = AssetMeta {
         profile: Some(plan.profile.to_string()),
@@ -242,7 +307,10 @@ fn claim(
         bytes: Some(imported.bytes),
         files: Some(imported.files),
     };
-    let told = node.claims.claim(id, Some(Content { root, meta }), naming).map_err(failed)?;
+    let told = node
+        .claims
+        .claim(id, Some(Content { root, meta }), naming)
+        .map_err(failed)?;
     let published = Published {
         cid: root.to_string(),
         name,
@@ -265,7 +333,12 @@ async fn finish(
     events: &mpsc::Sender<PublishEvent>,
 ) -> Result<Published, Failure> {
     let (files, bytes) = (published.files, published.bytes);
-    let stopping = || Failure::new("stopping", "the node is stopping: the publish goes on when it is started again");
+    let stopping = || {
+        Failure::new(
+            "stopping",
+            "the node is stopping: the publish goes on when it is started again",
+        )
+    };
     loop {
         let told = tokio::select! {
             told = told.recv() => told.ok_or_else(stopping)?,
@@ -276,8 +349,20 @@ async fn finish(
                 let _ = events.try_send(PublishEvent::Progress(PublishProgress { stage, files, bytes }));
             }
             Told::Ended(ended) => {
-                let Outcome { name_tx, asset_tx, height, note, .. } = ended?;
-                return Ok(Published { asset_tx, name_tx, height: Some(height), note, ..published });
+                let Outcome {
+                    name_tx,
+                    asset_tx,
+                    height,
+                    note,
+                    ..
+                } = ended?;
+                return Ok(Published {
+                    asset_tx,
+                    name_tx,
+                    height: Some(height),
+                    note,
+                    ..published
+                });
             }
         }
     }
@@ -286,7 +371,8 @@ async fn finish(
 /// A failure of the node's own files.
 pub fn failed(error: super::Error) -> Failure {
     tracing::error!("{}", chained(&error));
-    let full = matches!(&error, super::Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull);
+    let full =
+        matches!(&error, super::Error::File { source, .. } if source.kind() == io::ErrorKind::StorageFull);
     Failure::new(if full { "disk_full" } else { "internal" }, chained(&error))
 }
 

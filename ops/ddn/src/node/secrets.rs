@@ -17,7 +17,9 @@ const KEY_FILE_BYTES_MAX: u64 = 128;
 /// If the system has none.
 pub fn random() -> Result<[u8; 32], Error> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Random { reason: error.to_string() })?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::Random {
+        reason: error.to_string(),
+    })?;
     Ok(bytes)
 }
 
@@ -34,9 +36,14 @@ pub fn claim_secret() -> Result<Hash, Error> {
 /// # Errors
 /// If it cannot be read, or is no key.
 pub fn read_key(path: &Path) -> Result<Option<SecretKey>, Error> {
-    let Some(content) = folder::read(path, KEY_FILE_BYTES_MAX)? else { return Ok(None) };
-    let key = std::str::from_utf8(&content).ok().and_then(|text| parse_seed(text.trim()));
-    let key = key.ok_or_else(|| Error::content(path, "does not hold a key, which is 64 hex digits: restore it"))?;
+    let Some(content) = folder::read(path, KEY_FILE_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    let key = std::str::from_utf8(&content)
+        .ok()
+        .and_then(|text| parse_seed(text.trim()));
+    let key =
+        key.ok_or_else(|| Error::content(path, "does not hold a key, which is 64 hex digits: restore it"))?;
     Ok(Some(key))
 }
 
@@ -86,7 +93,10 @@ pub fn admin_token(path: &Path) -> Result<String, Error> {
         let good = token.len() >= 32 && token.bytes().all(|byte| byte.is_ascii_alphanumeric());
         return match good {
             true => Ok(token),
-            false => Err(Error::content(path, "does not hold a token: remove it, the next start makes a new one")),
+            false => Err(Error::content(
+                path,
+                "does not hold a token: remove it, the next start makes a new one",
+            )),
         };
     }
     let token = hex::encode(random()?);
@@ -118,7 +128,10 @@ mod tests {
         let error = read_or_make_key(&path).expect_err("no key").to_string();
         assert_eq!(
             error,
-            format!("{}: does not hold a key, which is 64 hex digits: restore it", path.display())
+            format!(
+                "{}: does not hold a key, which is 64 hex digits: restore it",
+                path.display()
+            )
         );
         assert_eq!(fs::read_to_string(&path).expect("read"), "half a ke");
     }

@@ -33,7 +33,9 @@ pub enum WaitError {
         reason: String,
     },
     /// It is still waiting.
-    #[error("transaction {tx} is in no block after {seconds} s: it may still come into one, see `ddn chain tx {tx}`")]
+    #[error(
+        "transaction {tx} is in no block after {seconds} s: it may still come into one, see `ddn chain tx {tx}`"
+    )]
     Late {
         /// Which.
         tx: Cid,
@@ -48,7 +50,10 @@ pub enum WaitError {
 impl Sender {
     /// For a chain.
     pub fn new(chain: Chain) -> Self {
-        Self { chain, turn: Mutex::new(()) }
+        Self {
+            chain,
+            turn: Mutex::new(()),
+        }
     }
 
     /// Signs an action with the next nonce of the key's account and submits it. `write_down` is called in between, and
@@ -66,7 +71,12 @@ impl Sender {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let genesis = self.chain.genesis();
         let nonce = self.chain.next_nonce(&key.address())?;
-        let body = TxBody { chain: genesis.chain_id.clone(), nonce, fee: genesis.fee, action };
+        let body = TxBody {
+            chain: genesis.chain_id.clone(),
+            nonce,
+            fee: genesis.fee,
+            action,
+        };
         let tx = Tx::sign(body, key);
         write_down(&tx)?;
         Ok(self.chain.submit(tx))
@@ -92,7 +102,10 @@ impl Sender {
                 }
             }
         };
-        let late = |_| WaitError::Late { tx: *tx, seconds: FINAL_WITHIN.as_secs() };
+        let late = |_| WaitError::Late {
+            tx: *tx,
+            seconds: FINAL_WITHIN.as_secs(),
+        };
         tokio::time::timeout(FINAL_WITHIN, wait).await.map_err(late)?
     }
 }

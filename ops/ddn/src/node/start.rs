@@ -67,7 +67,14 @@ pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Start
     let mut registry = Registry::with_prefix("ddn");
     ground.store.metrics().register(&mut registry);
     let chain_config = chain_config(data, &settings);
-    let chain = Chain::start(ground.genesis.clone(), ground.delegate.clone(), chain_config, &mut registry).await?;
+    probe_engine(&settings).await?;
+    let chain = Chain::start(
+        ground.genesis.clone(),
+        ground.delegate.clone(),
+        chain_config,
+        &mut registry,
+    )
+    .await?;
     match join(ground, &chain, config, registry, admin).await {
         Ok(started) => Ok(started),
         Err(error) => {
@@ -85,7 +92,15 @@ fn prepare(data: &Path, origin: &Origin) -> Result<Ground, Error> {
     let wallets = Wallets::open(folder.wallets())?;
     let token = secrets::admin_token(&folder.admin_token())?;
     let store = Store::open(&folder.blocks())?;
-    Ok(Ground { folder, node_key, delegate, wallets, token, genesis, store })
+    Ok(Ground {
+        folder,
+        node_key,
+        delegate,
+        wallets,
+        token,
+        genesis,
+        store,
+    })
 }
 
 /// The rest, on a chain that runs.
@@ -99,12 +114,19 @@ async fn join(
     let settings = config.settings.clone();
     let node_id = ground.node_key.public().to_string();
     let names = Arc::new(ChainNames(chain.clone()));
-    let blocks = NodeBlocks { store: ground.store.clone(), chain: chain.clone() };
+    let blocks = NodeBlocks {
+        store: ground.store.clone(),
+        chain: chain.clone(),
+    };
     let dns = DnsServer::bind(dns_config(&settings), names.clone(), &mut registry).await?;
     let gateway_config = gateway_config(&settings, &node_id, chain);
     let shared = Arc::new(blocks.clone());
     let gateway = Gateway::bind(gateway_config, shared, names.clone(), &mut registry).await?;
-    let listens = |source| Error::Listen { setting: "admin.listen", address: settings.admin.listen.get(), source };
+    let listens = |source| Error::Listen {
+        setting: "admin.listen",
+        address: settings.admin.listen.get(),
+        source,
+    };
     let admin_address = admin.local_addr().map_err(listens)?;
     let sender = Arc::new(Sender::new(chain.clone()));
     let claims = open_claims(&ground, chain, &sender).await?;
@@ -128,8 +150,17 @@ async fn join(
         phase: AtomicU8::new(Phase::Starting as u8),
     });
     let server = Server::serve(admin, Arc::clone(&node));
-    let listeners = Listeners { gateway, dns, node_id, admin: admin_address };
-    Ok(Started { node, listeners, server })
+    let listeners = Listeners {
+        gateway,
+        dns,
+        node_id,
+        admin: admin_address,
+    };
+    Ok(Started {
+        node,
+        listeners,
+        server,
+    })
 }
 
 async fn open_claims(ground: &Ground, chain: &Chain, sender: &Arc<Sender>) -> Result<Claims, Error> {
@@ -170,7 +201,9 @@ pub async fn draw_from_faucet(node: &Arc<Node>) {
 }
 
 fn draw(node: &Node) -> Result<Option<cid::Cid>, Error> {
-    let Some(key) = node.wallets.key(wallets::DEFAULT)? else { return Ok(None) };
+    let Some(key) = node.wallets.key(wallets::DEFAULT)? else {
+        return Ok(None);
+    };
     let account = node.chain.state().account(&key.address())?;
     if !account.balance.is_zero() {
         return Ok(None);
@@ -178,7 +211,10 @@ fn draw(node: &Node) -> Result<Option<cid::Cid>, Error> {
     let sent = node.sender.send(&key, Action::Faucet {}, |_| Ok(()))?;
     match sent {
         Ok(tx) => Ok(Some(tx)),
-        Err(refused) => Err(Error::Broken { part: "the faucet", reason: refused.to_string() }),
+        Err(refused) => Err(Error::Broken {
+            part: "the faucet",
+            reason: refused.to_string(),
+        }),
     }
 }
 
@@ -195,7 +231,8 @@ pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
         mesh: Vec::new(),
     };
     let path = node.folder.node_file();
-    let mut json = serde_json::to_vec_pretty(&card).map_err(|error| Error::content(&path, error.to_string()))?;
+    let mut json =
+        serde_json::to_vec_pretty(&card).map_err(|error| Error::content(&path, error.to_string()))?;
     json.push(b'\n');
     folder::write(&path, &json)?;
     // Announced once; a second card would be the same.
@@ -205,8 +242,23 @@ pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
 
 async fn listen_admin(settings: &Settings) -> Result<TcpListener, Error> {
     let address = settings.admin.listen.get();
-    let failed = |source| Error::Listen { setting: "admin.listen", address, source };
+    let failed = |source| Error::Listen {
+        setting: "admin.listen",
+        address,
+        source,
+    };
     TcpListener::bind(address).await.map_err(failed)
+}
+
+/// The engine binds by itself and knows no settings; asked first, a port in use is said with its setting.
+async fn probe_engine(settings: &Settings) -> Result<(), Error> {
+    let address = settings.engine.listen;
+    let failed = |source| Error::Listen {
+        setting: "engine.listen",
+        address,
+        source,
+    };
+    TcpListener::bind(address).await.map(drop).map_err(failed)
 }
 
 fn chain_config(data: &Path, settings: &Settings) -> chain::Config {
@@ -223,7 +275,10 @@ fn chain_config(data: &Path, settings: &Settings) -> chain::Config {
 
 fn dns_config(settings: &Settings) -> named::dns::Config {
     let dns = &settings.dns;
-    let server = |host: &String| NameServer { host: host.clone(), addresses: dns.name_server_addresses.clone() };
+    let server = |host: &String| NameServer {
+        host: host.clone(),
+        addresses: dns.name_server_addresses.clone(),
+    };
     named::dns::Config {
         listen: dns.listen,
         name_servers: dns.name_servers.iter().map(server).collect(),
@@ -265,5 +320,8 @@ pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let joined = tokio::task::spawn_blocking(work).await;
-    joined.map_err(|error| Error::Broken { part, reason: error.to_string() })?
+    joined.map_err(|error| Error::Broken {
+        part,
+        reason: error.to_string(),
+    })?
 }

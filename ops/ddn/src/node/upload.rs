@@ -20,7 +20,10 @@ const PIECES_AHEAD: usize = 16;
 
 /// The body of a request as an upload.
 pub fn of(body: axum::body::Body) -> Upload {
-    Box::pin(body.into_data_stream().map(|piece| piece.map_err(io::Error::other)))
+    Box::pin(
+        body.into_data_stream()
+            .map(|piece| piece.map_err(io::Error::other)),
+    )
 }
 
 /// The upload as a blocking reader, and the future that feeds it, which must be polled while the reader is read. The
@@ -45,10 +48,17 @@ pub fn reader(
             }
         }
     };
-    (SyncIoBridge::new(StreamReader::new(ReceiverStream::new(read))), feed)
+    (
+        SyncIoBridge::new(StreamReader::new(ReceiverStream::new(read))),
+        feed,
+    )
 }
 
-async fn next(upload: &mut Upload, stop: &CancellationToken, patience: Duration) -> Option<io::Result<Bytes>> {
+async fn next(
+    upload: &mut Upload,
+    stop: &CancellationToken,
+    patience: Duration,
+) -> Option<io::Result<Bytes>> {
     tokio::select! {
         () = stop.cancelled() => Some(Err(io::Error::other("the node is stopping"))),
         piece = tokio::time::timeout(patience, upload.next()) => piece.unwrap_or_else(|_| {

@@ -66,7 +66,10 @@ impl Wallets {
     pub fn all(&self) -> Result<Vec<(String, SecretKey)>, Error> {
         let mut all = Vec::new();
         for path in folder::files(&self.dir, "key")?.into_iter().take(WALLETS_MAX) {
-            let name = path.file_stem().and_then(|stem| stem.to_str()).filter(|name| is_name(name));
+            let name = path
+                .file_stem()
+                .and_then(|stem| stem.to_str())
+                .filter(|name| is_name(name));
             let Some(name) = name else { continue };
             all.extend(secrets::read_key(&path)?.map(|key| (name.to_owned(), key)));
         }
@@ -125,15 +128,27 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let wallets = Wallets::open(home.path().join("wallet")).expect("made");
         let shop = wallets.make("shop").expect("made");
-        assert_eq!(wallets.key("shop").expect("read").map(|key| key.seed()), Some(shop.seed()));
+        assert_eq!(
+            wallets.key("shop").expect("read").map(|key| key.seed()),
+            Some(shop.seed())
+        );
         let text = |result: Result<SecretKey, AddError>| result.expect_err("refused").to_string();
-        assert_eq!(text(wallets.make("shop")), "there is a wallet `shop` already: choose another name");
+        assert_eq!(
+            text(wallets.make("shop")),
+            "there is a wallet `shop` already: choose another name"
+        );
         for bad in ["", "A", "../x", "a/b", &"a".repeat(33)] {
-            let expected = format!("`{bad}` cannot be the name of a wallet: use 1 to 32 of a-z, 0-9, - and _");
+            let expected =
+                format!("`{bad}` cannot be the name of a wallet: use 1 to 32 of a-z, 0-9, - and _");
             assert_eq!(text(wallets.make(bad)), expected);
             assert!(wallets.key(bad).expect("no file is read").is_none());
         }
-        let names: Vec<String> = wallets.all().expect("listed").into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = wallets
+            .all()
+            .expect("listed")
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["default", "shop"]);
     }
 }

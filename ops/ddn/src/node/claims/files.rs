@@ -32,16 +32,25 @@ pub fn forget(dir: &Path, id: &str) -> Result<(), Error> {
 /// # Errors
 /// If a file cannot be read, or is no job: it holds secrets, so it is not passed over.
 pub fn load(dir: &Path) -> Result<Vec<Job>, Error> {
-    folder::files(dir, "json")?.iter().map(|path| read(path)).collect()
+    folder::files(dir, "json")?
+        .iter()
+        .map(|path| read(path))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Job, Error> {
     let json = folder::read(path, JOB_BYTES_MAX)?.unwrap_or_default();
     let job: Job = serde_json::from_slice(&json).map_err(|error| {
-        Error::content(path, format!("is not a job of this program ({error}): move it away to start without it"))
+        Error::content(
+            path,
+            format!("is not a job of this program ({error}): move it away to start without it"),
+        )
     })?;
     if job.format != FORMAT {
-        let reason = format!("has format {}, this program knows {FORMAT}: use a newer one", job.format);
+        let reason = format!(
+            "has format {}, this program knows {FORMAT}: use a newer one",
+            job.format
+        );
         return Err(Error::content(path, reason));
     }
     Ok(job)

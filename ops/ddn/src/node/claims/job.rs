@@ -165,7 +165,8 @@ impl Job {
         match &self.work {
             Work::Storing { .. } | Work::Removing { .. } => false,
             Work::Claiming { asset, name, .. } => {
-                asset.as_ref().is_none_or(Track::is_done) && name.as_ref().is_none_or(|name| name.track.is_done())
+                asset.as_ref().is_none_or(Track::is_done)
+                    && name.as_ref().is_none_or(|name| name.track.is_done())
             }
         }
     }
@@ -175,7 +176,13 @@ impl Naming {
     /// A name that is to be had. `secret` is new.
     pub fn new(path: NamePath, tld: &str, wish: Wish, secret: Hash) -> Self {
         let track = Track::begin(secret);
-        Self { name: path.display(tld), label: path.label, under: path.under, wish, track }
+        Self {
+            name: path.display(tld),
+            label: path.label,
+            under: path.under,
+            wish,
+            track,
+        }
     }
 
     /// The records that the name shall have, given those that its owner has set so far.
@@ -184,7 +191,11 @@ impl Naming {
             Wish::New(records) => records.clone(),
             Wish::Content(root) => {
                 let held = held.get(&self.under).cloned().unwrap_or_default();
-                Records { content: Some(*root), cname: None, ..held }
+                Records {
+                    content: Some(*root),
+                    cname: None,
+                    ..held
+                }
             }
         }
     }
@@ -198,7 +209,10 @@ impl Naming {
 impl Track {
     /// A claim that is to be made with a new secret.
     pub fn begin(secret: Hash) -> Self {
-        Self::Commit { secret, sent: Sent::default() }
+        Self::Commit {
+            secret,
+            sent: Sent::default(),
+        }
     }
 
     /// Whether it is as it should be.

@@ -67,7 +67,11 @@ impl Claims {
     pub fn open(parts: Parts) -> Result<Self, Error> {
         let parts = Arc::new(parts);
         let table = Table::load(Arc::clone(&parts))?;
-        Ok(Self { table: Arc::new(Mutex::new(table)), news: Arc::new(Notify::new()), parts })
+        Ok(Self {
+            table: Arc::new(Mutex::new(table)),
+            news: Arc::new(Notify::new()),
+            parts,
+        })
     }
 
     /// Drives the jobs until `stop`. Blocking work runs on the runtime's blocking threads.
@@ -79,7 +83,10 @@ impl Claims {
         loop {
             let claims = self.clone();
             let pass = tokio::task::spawn_blocking(move || claims.pass()).await;
-            pass.map_err(|error| Error::Broken { part: "the publisher", reason: error.to_string() })?;
+            pass.map_err(|error| Error::Broken {
+                part: "the publisher",
+                reason: error.to_string(),
+            })?;
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = self.news.notified() => {}

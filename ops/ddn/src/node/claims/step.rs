@@ -54,7 +54,10 @@ pub struct Failure {
 impl Failure {
     /// With a code and a line.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -67,9 +70,7 @@ enum Standing {
     /// We do, and it says something else.
     Ours,
     /// Somebody else.
-    Taken {
-        owner: Address,
-    },
+    Taken { owner: Address },
 }
 
 /// What the track of an asset does next.
@@ -87,9 +88,18 @@ pub fn asset(track: &Track, content: &Content, entry: Option<&Asset>, facts: &Fa
         Standing::Met | Standing::Ours => done(track, facts, None),
         Standing::Taken { owner } => {
             let owner = owner.display(&facts.genesis.prefix);
-            done(track, facts, Some(format!("the content {} is anchored already, it belongs to {owner}", content.root)))
+            done(
+                track,
+                facts,
+                Some(format!(
+                    "the content {} is anchored already, it belongs to {owner}",
+                    content.root
+                )),
+            )
         }
-        Standing::Free => claim(track, facts, |secret| anchor(&content.root, secret, &content.meta)),
+        Standing::Free => claim(track, facts, |secret| {
+            anchor(&content.root, secret, &content.meta)
+        }),
     }
 }
 
@@ -106,9 +116,19 @@ pub fn name(track: &Track, naming: &Naming, entry: Option<&NameEntry>, facts: &F
                 let held = entry.map(|entry| entry.records.clone()).unwrap_or_default();
                 let records = naming.records(&held);
                 let (label, under) = (naming.label.clone(), naming.under.clone());
-                send(track, facts, Action::NameSet { label, under, records })
+                send(
+                    track,
+                    facts,
+                    Action::NameSet {
+                        label,
+                        under,
+                        records,
+                    },
+                )
             }
-            (Wish::Content(_), _) => Next::Become(Track::Set { sent: Sent::default() }),
+            (Wish::Content(_), _) => Next::Become(Track::Set {
+                sent: Sent::default(),
+            }),
         },
         Standing::Taken { owner } => {
             let owner = owner.display(&facts.genesis.prefix);
@@ -119,12 +139,19 @@ pub fn name(track: &Track, naming: &Naming, entry: Option<&NameEntry>, facts: &F
     }
 }
 
-fn standing_of_name(track: &Track, naming: &Naming, entry: Option<&NameEntry>, facts: &Facts<'_>) -> Standing {
+fn standing_of_name(
+    track: &Track,
+    naming: &Naming,
+    entry: Option<&NameEntry>,
+    facts: &Facts<'_>,
+) -> Standing {
     let next = facts.height + 1;
     let grace = facts.genesis.rent.grace;
     match entry.filter(|entry| next < entry.free_at(grace)) {
         None => Standing::Free,
-        Some(entry) if entry.owner == facts.owner && naming.is_met_by(entry) && !is_new(naming) => Standing::Met,
+        Some(entry) if entry.owner == facts.owner && naming.is_met_by(entry) && !is_new(naming) => {
+            Standing::Met
+        }
         Some(entry) if entry.owner == facts.owner => Standing::Ours,
         Some(entry) if is_ours_by_age(track, facts, entry.committed) => Standing::Free,
         Some(entry) => Standing::Taken { owner: entry.owner },
@@ -156,10 +183,17 @@ fn after_sending(track: &Track, facts: &Facts<'_>) -> Option<Next> {
 
 fn advanced(track: &Track, tx: Link, height: u64) -> Track {
     match track {
-        Track::Commit { secret, .. } => {
-            Track::Claim { secret: *secret, commit: Some(tx), sent: Sent::default() }
-        }
-        _ => Track::Done { commit: track.commit().cloned(), tx: Some(tx), height, note: None },
+        Track::Commit { secret, .. } => Track::Claim {
+            secret: *secret,
+            commit: Some(tx),
+            sent: Sent::default(),
+        },
+        _ => Track::Done {
+            commit: track.commit().cloned(),
+            tx: Some(tx),
+            height,
+            note: None,
+        },
     }
 }
 
@@ -188,16 +222,18 @@ fn claim(track: &Track, facts: &Facts<'_>, action: impl Fn(Hash) -> Action) -> N
         // Too late for this commit: another one, with the same secret, which nobody has seen.
         (Track::Claim { secret, .. }, None) => Next::Become(Track::begin(*secret)),
         // The name was ours and is free now.
-        (Track::Set { .. } | Track::Done { .. }, _) => {
-            Next::Fail(Failure::new("not_yours", "the name was released or ran out meanwhile: publish again"))
-        }
+        (Track::Set { .. } | Track::Done { .. }, _) => Next::Fail(Failure::new(
+            "not_yours",
+            "the name was released or ran out meanwhile: publish again",
+        )),
     }
 }
 
 /// The same transaction again as long as it can still come into a block; else another one.
 fn send(track: &Track, facts: &Facts<'_>, action: Action) -> Next {
     if track.sent().is_some_and(|sent| sent.times >= SENDS_MAX) {
-        let text = format!("the chain did not take a transaction in {SENDS_MAX} attempts: see the node's log");
+        let text =
+            format!("the chain did not take a transaction in {SENDS_MAX} attempts: see the node's log");
         return Next::Fail(Failure::new("refused", text));
     }
     match (track.tx(), &facts.fate) {
@@ -207,21 +243,40 @@ fn send(track: &Track, facts: &Facts<'_>, action: Action) -> Next {
 }
 
 fn done(track: &Track, facts: &Facts<'_>, note: Option<String>) -> Next {
-    Next::Become(Track::Done { commit: track.commit().cloned(), tx: None, height: facts.height, note })
+    Next::Become(Track::Done {
+        commit: track.commit().cloned(),
+        tx: None,
+        height: facts.height,
+        note,
+    })
 }
 
 fn anchor(root: &Link, secret: Hash, meta: &AssetMeta) -> Action {
-    Action::AssetAnchor { cid: *root, secret, meta: meta.clone() }
+    Action::AssetAnchor {
+        cid: *root,
+        secret,
+        meta: meta.clone(),
+    }
 }
 
 fn register(naming: &Naming, secret: Hash) -> Action {
     let records = naming.records(&Default::default());
-    Action::NameRegister { label: naming.label.clone(), secret, records }
+    Action::NameRegister {
+        label: naming.label.clone(),
+        secret,
+        records,
+    }
 }
 
 /// The failure of a name that belongs to somebody.
 pub fn taken(naming: &Naming, owner: &str, remedy: &str) -> Failure {
-    Failure::new("name_taken", format!("the name {} is taken: it belongs to {owner}, {remedy}", naming.name))
+    Failure::new(
+        "name_taken",
+        format!(
+            "the name {} is taken: it belongs to {owner}, {remedy}",
+            naming.name
+        ),
+    )
 }
 
 /// The failure of an undername whose name nobody holds.

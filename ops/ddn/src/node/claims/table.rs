@@ -14,7 +14,9 @@ use tokio::sync::mpsc;
 use super::job::{Content, FORMAT, Job, Naming, Sent, Track, Work};
 use super::step::{self, Facts, Failure, Next};
 use super::{Outcome, Told, files};
-use crate::api::types::{ErrorText, PublishEvent, PublishJob, PublishJobs, PublishOutcome, PublishStage, Published};
+use crate::api::types::{
+    ErrorText, PublishEvent, PublishJob, PublishJobs, PublishOutcome, PublishStage, Published,
+};
 use crate::node::error::Error;
 use crate::node::secrets;
 use crate::node::sender::Sender;
@@ -59,10 +61,16 @@ struct Active {
 
 impl Table {
     pub fn load(parts: Arc<Parts>) -> Result<Self, Error> {
-        let mut table = Self { parts, jobs: BTreeMap::new(), recent: VecDeque::new(), last_id: 0 };
+        let mut table = Self {
+            parts,
+            jobs: BTreeMap::new(),
+            recent: VecDeque::new(),
+            last_id: 0,
+        };
         let loaded = files::load(&table.parts.dir)?;
-        let (storing, rest): (Vec<Job>, Vec<Job>) =
-            loaded.into_iter().partition(|job| matches!(job.work, Work::Storing { .. }));
+        let (storing, rest): (Vec<Job>, Vec<Job>) = loaded
+            .into_iter()
+            .partition(|job| matches!(job.work, Work::Storing { .. }));
         for job in rest {
             tracing::info!(job = %job.id, name = job.name(), "a publish goes on after a restart");
             table.jobs.insert(job.id.clone(), Active::new(job));
@@ -81,9 +89,18 @@ impl Table {
         let started_ms = now_ms();
         self.last_id = started_ms.max(self.last_id + 1);
         let id = format!("{:013}-{}", self.last_id, hex::encode(&secrets::random()?[..4]));
-        let work = Work::Storing { name: name.map(str::to_owned) };
+        let work = Work::Storing {
+            name: name.map(str::to_owned),
+        };
         let wallet = wallet.to_owned();
-        let job = Job { format: FORMAT, id: id.clone(), started_ms, wallet, owner: key.address(), work };
+        let job = Job {
+            format: FORMAT,
+            id: id.clone(),
+            started_ms,
+            wallet,
+            owner: key.address(),
+            work,
+        };
         files::save(&self.parts.dir, &job)?;
         self.jobs.insert(id.clone(), Active::new(job));
         Ok(id)
@@ -102,7 +119,10 @@ impl Table {
     ) -> Result<(), Error> {
         let secret = secrets::claim_secret()?;
         let Some(active) = self.jobs.get_mut(id) else {
-            return Err(Error::Broken { part: "the publisher", reason: format!("job {id} is gone") });
+            return Err(Error::Broken {
+                part: "the publisher",
+                reason: format!("job {id} is gone"),
+            });
         };
         let asset = content.as_ref().map(|_| Track::begin(secret));
         let root = content.as_ref().map(|content| content.root);
@@ -136,7 +156,9 @@ impl Table {
     pub fn pass(&mut self) -> Vec<(String, Link)> {
         let ids: Vec<String> = self.jobs.keys().cloned().collect();
         for id in &ids {
-            let Some(active) = self.jobs.get_mut(id) else { continue };
+            let Some(active) = self.jobs.get_mut(id) else {
+                continue;
+            };
             match active.advance(&self.parts) {
                 Ok(()) if active.job.is_done() => self.succeed(id),
                 Ok(()) => {}
@@ -144,12 +166,17 @@ impl Table {
                 Err(Stop::Never(failure)) => self.fail(id, failure),
             }
         }
-        self.jobs.iter_mut().filter_map(|(id, active)| Some((id.clone(), active.take_removal()?))).collect()
+        self.jobs
+            .iter_mut()
+            .filter_map(|(id, active)| Some((id.clone(), active.take_removal()?)))
+            .collect()
     }
 
     /// The content of a failed job is gone.
     pub fn removed(&mut self, id: &str) {
-        let Some(active) = self.jobs.get_mut(id) else { return };
+        let Some(active) = self.jobs.get_mut(id) else {
+            return;
+        };
         let interrupted = || Failure::new("internal", "it failed before the node was restarted");
         let failure = active.failure.take().unwrap_or_else(interrupted);
         self.end(id, Err(failure));
@@ -163,9 +190,13 @@ impl Table {
 
     /// Nothing of a failed job stays, except content whose ownership is on the ledger or may get there.
     fn fail(&mut self, id: &str, mut failure: Failure) {
-        let Some(active) = self.jobs.get_mut(id) else { return };
+        let Some(active) = self.jobs.get_mut(id) else {
+            return;
+        };
         let name = active.job.name().map(str::to_owned);
-        let Some((root, asset)) = active.content() else { return self.end(id, Err(failure)) };
+        let Some((root, asset)) = active.content() else {
+            return self.end(id, Err(failure));
+        };
         if asset.tx().is_some_and(|_| matches!(asset, Track::Claim { .. })) || asset.is_done() {
             failure.message = format!("{}; the content stays published as {root}", failure.message);
             return self.end(id, Err(failure));
@@ -185,11 +216,19 @@ impl Table {
         };
         match &ended {
             Ok(_) => tracing::info!(job = %id, name = active.job.name(), "a publish is final"),
-            Err(failure) => tracing::warn!(job = %id, name = active.job.name(), "a publish failed: {}", failure.message),
+            Err(failure) => {
+                tracing::warn!(job = %id, name = active.job.name(), "a publish failed: {}", failure.message)
+            }
         }
         let tell = active.tell.clone();
+        let was_publish = active.job.content().is_some() || ended.is_err();
         self.forget(id);
-        self.recent.push_back(PublishOutcome { id: id.to_owned(), outcome });
+        if was_publish {
+            self.recent.push_back(PublishOutcome {
+                id: id.to_owned(),
+                outcome,
+            });
+        }
         while self.recent.len() > RECENT_MAX {
             self.recent.pop_front();
         }
@@ -210,7 +249,11 @@ impl Table {
     /// (without a label), in no job, and not anchored.
     fn drop_strays(&self) -> Result<(), Error> {
         let view = self.parts.chain.state();
-        let wanted: Vec<Cid> = self.jobs.values().filter_map(|active| Some(active.content()?.0.0)).collect();
+        let wanted: Vec<Cid> = self
+            .jobs
+            .values()
+            .filter_map(|active| Some(active.content()?.0.0))
+            .collect();
         let mut found = false;
         for pin in self.parts.store.pins()? {
             if pin.label.is_empty() && !wanted.contains(&pin.cid) && view.asset(&pin.cid)?.is_none() {
@@ -265,7 +308,14 @@ impl Active {
             Work::Storing { .. } => PublishStage::Storing,
             _ => PublishStage::Committing,
         };
-        Self { job, stage, tell: None, problem: None, failure: None, removing: false }
+        Self {
+            job,
+            stage,
+            tell: None,
+            problem: None,
+            failure: None,
+            removing: false,
+        }
     }
 
     fn view(&self) -> PublishJob {
@@ -281,14 +331,20 @@ impl Active {
 
     /// What is to be removed, once.
     fn take_removal(&mut self) -> Option<Link> {
-        let Work::Removing { root, .. } = self.job.work else { return None };
+        let Work::Removing { root, .. } = self.job.work else {
+            return None;
+        };
         let first = !std::mem::replace(&mut self.removing, true);
         first.then_some(root)
     }
 
     fn content(&self) -> Option<(Link, &Track)> {
         match &self.job.work {
-            Work::Claiming { content: Some(content), asset: Some(asset), .. } => Some((content.root, asset)),
+            Work::Claiming {
+                content: Some(content),
+                asset: Some(asset),
+                ..
+            } => Some((content.root, asset)),
             _ => None,
         }
     }
@@ -300,7 +356,10 @@ impl Active {
         }
         let key = parts.wallets.key(&self.job.wallet)?;
         let key = key.filter(|key| key.address() == self.job.owner).ok_or_else(|| {
-            let text = format!("the key of the wallet {} is gone: restore it, then restart the node", self.job.wallet);
+            let text = format!(
+                "the key of the wallet {} is gone: restore it, then restart the node",
+                self.job.wallet
+            );
             Stop::Later(text)
         })?;
         for which in [Which::Name, Which::Asset] {
@@ -334,7 +393,9 @@ impl Active {
     }
 
     fn next(&self, parts: &Parts, view: &View, which: Which) -> Result<Option<Next>, Stop> {
-        let Work::Claiming { content, asset, name } = &self.job.work else { return Ok(None) };
+        let Work::Claiming { content, asset, name } = &self.job.work else {
+            return Ok(None);
+        };
         match (which, content, asset, name) {
             (Which::Name, _, _, Some(naming)) => {
                 let entry: Option<NameEntry> = view.name(&naming.label)?;
@@ -369,30 +430,48 @@ impl Active {
     ) -> Result<Facts<'a>, Stop> {
         let genesis = parts.chain.genesis();
         let owner: Address = self.job.owner;
-        let fate = track.tx().map_or(Ok(Fate::Unknown), |tx| parts.chain.fate(&tx.cid()))?;
+        let fate = track
+            .tx()
+            .map_or(Ok(Fate::Unknown), |tx| parts.chain.fate(&tx.cid()))?;
         let commit = match claim.and_then(|claim| claim.commitment(&genesis.chain_id, &owner)) {
-            Some(hash) => view.commit(&owner, &hash).map_err(|error| Stop::Later(error.to_string()))?,
+            Some(hash) => view
+                .commit(&owner, &hash)
+                .map_err(|error| Stop::Later(error.to_string()))?,
             None => None,
         };
         let account = view.account(&owner)?;
-        Ok(Facts { genesis, height: view.tip().height, owner, account, fate, commit })
+        Ok(Facts {
+            genesis,
+            height: view.tip().height,
+            owner,
+            account,
+            fate,
+            commit,
+        })
     }
 
     fn send(&mut self, parts: &Parts, key: &SecretKey, which: Which, action: Action) -> Result<bool, Stop> {
-        let sent = parts.sender.send(key, action, |tx| self.write_down(parts, which, tx))?;
+        let sent = parts
+            .sender
+            .send(key, action, |tx| self.write_down(parts, which, tx))?;
         sent.map_or_else(|refused| self.refused(which, refused), |_| Ok(false))
     }
 
     /// On the disk before it leaves.
     fn write_down(&mut self, parts: &Parts, which: Which, tx: &Tx) -> Result<(), Error> {
         if let Some(sent) = self.track_mut(which).and_then(Track::sent_mut) {
-            *sent = Sent { tx: Some(tx.clone()), times: sent.times + 1 };
+            *sent = Sent {
+                tx: Some(tx.clone()),
+                times: sent.times + 1,
+            };
         }
         files::save(&parts.dir, &self.job)
     }
 
     fn repeat(&mut self, parts: &Parts, which: Which) -> Result<bool, Stop> {
-        let Some(tx) = self.track_mut(which).and_then(|track| track.tx().cloned()) else { return Ok(false) };
+        let Some(tx) = self.track_mut(which).and_then(|track| track.tx().cloned()) else {
+            return Ok(false);
+        };
         match parts.chain.submit(tx) {
             Ok(_) => Ok(false),
             Err(refused) => self.refused(which, refused),
@@ -427,7 +506,9 @@ impl Active {
     }
 
     fn track_mut(&mut self, which: Which) -> Option<&mut Track> {
-        let Work::Claiming { asset, name, .. } = &mut self.job.work else { return None };
+        let Work::Claiming { asset, name, .. } = &mut self.job.work else {
+            return None;
+        };
         match which {
             Which::Name => name.as_mut().map(|naming| &mut naming.track),
             Which::Asset => asset.as_mut(),
@@ -442,9 +523,14 @@ impl Active {
     }
 
     fn note_stage(&mut self) {
-        let Work::Claiming { asset, name, .. } = &self.job.work else { return };
+        let Work::Claiming { asset, name, .. } = &self.job.work else {
+            return;
+        };
         let name = name.as_ref().map(|naming| &naming.track);
-        let commits = asset.iter().chain(name).any(|track| matches!(track, Track::Commit { .. }));
+        let commits = asset
+            .iter()
+            .chain(name)
+            .any(|track| matches!(track, Track::Commit { .. }));
         if !commits && self.stage == PublishStage::Committing {
             self.stage = PublishStage::Claiming;
             self.say(Told::Stage(self.stage));
@@ -460,14 +546,19 @@ impl Active {
 
     fn outcome(&self) -> Outcome {
         let mut outcome = Outcome::default();
-        let Work::Claiming { asset, name, .. } = &self.job.work else { return outcome };
+        let Work::Claiming { asset, name, .. } = &self.job.work else {
+            return outcome;
+        };
         let text = |link: &Option<Link>| link.map(|link| link.to_string());
         if let Some(Track::Done { tx, height, note, .. }) = asset {
             outcome.asset_tx = text(tx);
             outcome.height = *height;
             outcome.note = note.clone();
         }
-        if let Some(Track::Done { commit, tx, height, .. }) = name.as_ref().map(|naming| &naming.track) {
+        if let Some(Track::Done {
+            commit, tx, height, ..
+        }) = name.as_ref().map(|naming| &naming.track)
+        {
             outcome.name_commit = text(commit);
             outcome.name_tx = text(tx);
             outcome.height = outcome.height.max(*height);
@@ -486,9 +577,14 @@ impl Parts {
 
     fn try_remove(&self, root: &Link) -> Result<(), Error> {
         let pins = self.store.pins()?;
-        let ours = pins.iter().any(|pin| pin.label.is_empty() && same(&pin.cid, &root.0));
+        let ours = pins
+            .iter()
+            .any(|pin| pin.label.is_empty() && same(&pin.cid, &root.0));
         let others = files::load(&self.dir)?;
-        let wanted = others.iter().any(|job| job.content().is_some_and(|content| same(&content.root.0, &root.0)));
+        let wanted = others.iter().any(|job| {
+            job.content()
+                .is_some_and(|content| same(&content.root.0, &root.0))
+        });
         if ours && !wanted && self.chain.state().asset(&root.0)?.is_none() {
             self.store.unpin(&root.0)?;
             self.store.gc(&mut |_| {})?;
@@ -513,7 +609,9 @@ fn claim_action(track: &Track, action: impl FnOnce(Hash) -> Action) -> Option<Ac
 fn published(job: &Job, outcome: &Outcome) -> Published {
     let content = job.content();
     Published {
-        cid: content.map(|content| content.root.to_string()).unwrap_or_default(),
+        cid: content
+            .map(|content| content.root.to_string())
+            .unwrap_or_default(),
         name: job.name().map(str::to_owned),
         bytes: content.and_then(|content| content.meta.bytes).unwrap_or_default(),
         files: content.and_then(|content| content.meta.files).unwrap_or_default(),
@@ -527,7 +625,10 @@ fn published(job: &Job, outcome: &Outcome) -> Published {
 
 impl From<&Failure> for ErrorText {
     fn from(failure: &Failure) -> Self {
-        Self { code: failure.code.to_owned(), message: failure.message.clone() }
+        Self {
+            code: failure.code.to_owned(),
+            message: failure.message.clone(),
+        }
     }
 }
 
