@@ -6,6 +6,7 @@
 //! the kit started are ever signalled, and all of them are killed when their owner is dropped.
 
 mod battery;
+mod disk;
 mod dns;
 mod http;
 mod node;
@@ -14,6 +15,7 @@ pub mod tree;
 mod wait;
 
 pub use battery::run_all;
+pub use disk::Disk;
 pub use dns::{Dns, Transport};
 pub use http::{Http, Reply};
 pub use node::{Launch, Node};

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -33,12 +33,11 @@ pub struct Launch {
     pub data: Option<PathBuf>,
     /// Arguments of `ddn up` beside the listeners; none means `--dev`.
     pub args: Vec<String>,
-    /// A program that becomes `ddn` in the end, with its arguments (for example `unshare --mount sh -c …`); the command
-    /// line of `ddn` is appended to it.
+    /// A program that becomes `ddn` in the end, with its arguments (for example `nsenter --mount=…`); the command line of
+    /// `ddn` is appended to it.
     pub wrapper: Vec<String>,
-    /// The data folder as seen from outside of the wrapper, if the process has a view of its own: how to make it from the
-    /// process id.
-    pub outside: Option<fn(u32, &Path) -> PathBuf>,
+    /// The data folder as seen from outside of the wrapper, if the node has a view of its own.
+    pub outside: Option<PathBuf>,
 }
 
 /// A running (or stopped) node with its folder.
@@ -128,10 +127,7 @@ impl Node {
 
     /// The data folder, as this process sees it.
     pub fn data(&self) -> PathBuf {
-        match (self.launch.outside, &self.child) {
-            (Some(outside), Some(child)) => outside(child.id(), &self.data),
-            _ => self.data.clone(),
-        }
+        self.launch.outside.clone().unwrap_or_else(|| self.data.clone())
     }
 
     /// The process id, while it runs.
@@ -144,10 +140,17 @@ impl Node {
     /// # Errors
     /// When the system cannot tell.
     pub fn alive(&mut self) -> Result<bool> {
-        Ok(match &mut self.child {
-            Some(child) => child.try_wait()?.is_none(),
-            None => false,
-        })
+        let ended = self
+            .child
+            .as_mut()
+            .map(Child::try_wait)
+            .transpose()?
+            .flatten()
+            .is_some();
+        if ended {
+            self.child = None;
+        }
+        Ok(self.child.is_some())
     }
 
     /// What `node.json` said when the node became ready.

@@ -94,13 +94,15 @@ pub fn write(dir: &Path, path: &str, bytes: &[u8]) -> Result<()> {
     fs::write(&file, bytes).with_context(|| format!("writing {}", file.display()))
 }
 
-/// `diff -r` of two trees, symlinks compared as symlinks.
+/// `diff -r` of two trees, symlinks compared as symlinks. Hidden files are not compared: publish leaves them out, as both
+/// import profiles say.
 ///
 /// # Errors
 /// When they differ; the text is what `diff` says.
 pub fn same(left: &Path, right: &Path) -> Result<()> {
-    let diff = Command::new("diff")
-        .args(["-r", "--no-dereference"])
+    let mut diff = Command::new("diff");
+    let diff = diff
+        .args(["-r", "--no-dereference", "--exclude=.*"])
         .arg(left)
         .arg(right)
         .output()?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use tempfile::TempDir;
 use testkit::tree;
 
-/// Where Debian keeps the HTML of its `python3-doc` package: a link to a link.
+/// Where Debian keeps the HTML of its `python3-doc` package.
 const PYTHON: &str = "/usr/share/doc/python3-doc/html";
 
 /// Files of the generated tree.
@@ -25,9 +25,9 @@ impl Documentation {
     /// # Errors
     /// When there is none and it cannot be generated.
     pub fn find() -> Result<Self> {
-        if Path::new(PYTHON).join("index.html").is_file() {
+        if let Ok(path) = Path::new(PYTHON).canonicalize() {
             return Ok(Self {
-                path: PYTHON.into(),
+                path,
                 heading: "Python 3",
                 _generated: None,
             });
@@ -43,7 +43,7 @@ impl Documentation {
         })
     }
 
-    /// The folder, as a user would type it: it may be a symlink.
+    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
