@@ -74,7 +74,7 @@ pub enum Error {
         /// What the database says.
         reason: String,
     },
-    /// The disk of the store is full; see [`Error::Unusable`] for what follows.
+    /// The disk of the store is full. The store refuses further writes until it is opened again.
     #[error("no space left for the block store in {}: free some space and restart", folder.display())]
     DiskFull {
         /// The folder of the store.

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use cid::Cid;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
-    Direction, ErrorKind, IteratorMode, Options, SingleThreaded, WriteBatch, WriteOptions,
+    Direction, ErrorKind, FlushOptions, IteratorMode, Options, SingleThreaded, WriteBatch, WriteOptions,
 };
 
 use super::key;
@@ -45,7 +45,7 @@ pub(super) struct Database {
     db: DBWithThreadMode<SingleThreaded>,
     folder: PathBuf,
     /// Why writing ended.
-    broken: OnceLock<String>,
+    broken: OnceLock<rocksdb::Error>,
 }
 
 impl Database {
@@ -155,12 +155,20 @@ impl Database {
         })
     }
 
-    /// Rewrites what deletions left, so that the disk gets its space back.
-    pub fn compact(&self) {
+    /// Rewrites what deletions left, so that the disk gets its space back, the log's as well.
+    pub fn compact(&self) -> Result<(), Error> {
+        self.refuse_if_broken()?;
+        let columns = Column::ALL.map(|column| self.column(column));
+        let flushed = self.db.flush_cfs_opt(
+            &columns.each_ref().map(|column| *column),
+            &FlushOptions::default(),
+        );
+        flushed.map_err(|error| self.write_error(&error))?;
         for column in [Column::Blocks, Column::Index] {
             self.db
                 .compact_range_cf(self.column(column), None::<&[u8]>, None::<&[u8]>);
         }
+        Ok(())
     }
 
     /// Bytes of all files in the folder.
@@ -203,15 +211,18 @@ impl Database {
     fn refuse_if_broken(&self) -> Result<(), Error> {
         match self.broken.get() {
             None => Ok(()),
-            Some(reason) => Err(Error::Unusable {
+            Some(error) if is_disk_full(error) => Err(Error::DiskFull {
                 folder: self.folder.clone(),
-                reason: reason.clone(),
+            }),
+            Some(error) => Err(Error::Unusable {
+                folder: self.folder.clone(),
+                reason: error.to_string(),
             }),
         }
     }
 
     fn write_error(&self, error: &rocksdb::Error) -> Error {
-        let _ = self.broken.set(error.to_string());
+        let _ = self.broken.set(error.clone());
         let folder = self.folder.clone();
         match is_disk_full(error) {
             true => Error::DiskFull { folder },

@@ -7,8 +7,6 @@ use cid::Cid;
 use tracing::{info, warn};
 
 use super::database::BlockEntry;
-#[cfg(test)]
-use super::database::Column;
 use super::epochs::{Epoch, Reach};
 use super::{Checked, Freed, Store, key, lock};
 use crate::block::inline;
@@ -36,7 +34,7 @@ impl Store {
         let reach = lock(&self.0.epochs).collect_all(&self.0.database)?;
         let freed = self.collect(reach, progress)?;
         if freed.blocks > 0 {
-            self.0.database.compact();
+            self.0.database.compact()?;
         }
         Ok(freed)
     }
@@ -144,16 +142,6 @@ impl Store {
             Some(entry) if reach.covers(&entry) => self.0.database.delete_block(key).map(|()| true),
             _ => Ok(false),
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn marks_of_imports(&self) -> Result<usize, Error> {
-        let mut marks = 0;
-        self.0.database.each(Column::Meta, b"import/", &mut |_, _| {
-            marks += 1;
-            Ok(())
-        })?;
-        Ok(marks)
     }
 }
 
