@@ -14,7 +14,7 @@ mod process;
 pub mod tree;
 mod wait;
 
-pub use battery::run_all;
+pub use battery::{Check, run_all};
 pub use disk::Disk;
 pub use dns::{Dns, Transport};
 pub use http::{Http, Reply};

@@ -133,7 +133,7 @@ fn unreadable_file(stage: &Stage, folder: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let file = folder.join("secret.txt");
     fs::write(&file, b"x")?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0))?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000))?;
     if File::open(&file).is_ok() {
         println!("skipped: unreadable files, root reads everything");
         return Ok(());

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
-use testkit::{Node, Ran, tree, wait_until};
+use testkit::{Ddn, Launch, Node, Ran, tree, wait_until};
 
 use crate::{number, text};
 
@@ -29,11 +29,31 @@ const RESUME_DEADLINE: Duration = Duration::from_secs(60);
 /// About how long the files of one attempt take to be read, hashed and stored.
 const STORING: Duration = Duration::from_millis(300);
 
+/// About how long a first start takes.
+const FIRST_START: Duration = Duration::from_millis(900);
+
 /// How often a name is new; otherwise an old one gets other content.
 const NEW_NAME_ODDS: f64 = 0.6;
 
-/// How often the client is killed instead of the node.
-const CLIENT_ODDS: f64 = 0.2;
+/// Who is stopped, and how: mostly the node without a warning, sometimes with one, sometimes only its client.
+const ENDS: [End; 6] = [
+    End::NodeKilled,
+    End::NodeKilled,
+    End::NodeKilled,
+    End::NodeKilled,
+    End::NodeStopped,
+    End::ClientKilled,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// SIGKILL to the node.
+    NodeKilled,
+    /// SIGTERM to the node: it has time, and stops in order.
+    NodeStopped,
+    /// SIGKILL to the client.
+    ClientKilled,
+}
 
 /// What the user was told, and what therefore has to be true for ever.
 struct Story {
@@ -78,6 +98,42 @@ fn kill_minus_nine_loses_nothing() -> Result<()> {
         story.names.len(),
         story.content.len()
     );
+    Ok(())
+}
+
+/// A first start that is cut short leaves a folder that the next start can use.
+#[test]
+fn a_first_start_that_is_cut_does_no_harm() -> Result<()> {
+    let mut random = StdRng::seed_from_u64(1);
+    for _ in 0..4 {
+        let home = tempfile::tempdir()?;
+        let data = home.path().join("data");
+        let moment = FIRST_START.mul_f64(random.random());
+        let mut up = Ddn::new(&data).start(&[
+            "up",
+            "--dev",
+            "--set",
+            "gateway.listen=127.0.0.1:0",
+            "--set",
+            "dns.listen=127.0.0.1:0",
+            "--set",
+            "admin.listen=127.0.0.1:0",
+            "--set",
+            "engine.listen=127.0.0.1:0",
+        ])?;
+        let start = Instant::now();
+        wait_until("the moment", BLOCK_DEADLINE, || {
+            Ok(start.elapsed() >= moment || up.ended()?)
+        })?;
+        drop(up);
+        let mut node = Node::launch(Launch {
+            data: Some(data),
+            ..Launch::default()
+        })
+        .with_context(|| format!("a start after one that was cut after {moment:?}"))?;
+        node.ddn().ok(&["repo", "verify"])?;
+        node.stop()?;
+    }
     Ok(())
 }
 
@@ -143,11 +199,11 @@ impl Story {
             .to_vec()
     }
 
-    /// Publishes, kills the node or the client somewhere on the way, and starts the node again if it was the node. What the
+    /// Publishes, ends the node or the client somewhere on the way, and starts the node again if it was the node. What the
     /// client was told, if it lived to hear it.
     fn interrupted(&mut self, attempt: &Attempt) -> Result<Option<Ran>> {
-        let kill_client = self.random.random_bool(CLIENT_ODDS);
-        // Most of a publish is waiting for blocks; half of the kills go where the files are read and stored.
+        let end = ENDS[self.random.random_range(0..ENDS.len())];
+        // Most of a publish is waiting for blocks; half of the ends come where the files are read and stored.
         let span = if self.random.random_bool(0.5) {
             self.usual.mul_f64(1.2)
         } else {
@@ -159,13 +215,15 @@ impl Story {
         wait_until("the moment", BLOCK_DEADLINE, || {
             Ok(start.elapsed() >= moment || client.ended()?)
         })?;
-        if kill_client {
-            println!("{}: client killed after {:?}", attempt.name, start.elapsed());
-            drop(client);
-            return Ok(None);
+        println!("{}: {end:?} after {:?}", attempt.name, start.elapsed());
+        match end {
+            End::ClientKilled => {
+                drop(client);
+                return Ok(None);
+            }
+            End::NodeKilled => drop(self.node.kill9()?),
+            End::NodeStopped => self.node.stop()?,
         }
-        self.node.kill9()?;
-        println!("{}: node killed after {:?}", attempt.name, start.elapsed());
         let told = client
             .finish(BLOCK_DEADLINE)
             .context("the client of a dead node ends")?;
