@@ -1,0 +1,224 @@
+//! The consensus engine: the one module that knows its types.
+//!
+//! Blocks, certificates and state know nothing of it. It is started with what a node keeps (store, mempool, journal),
+//! asks for blocks, judges those of others through `app`, and is watched from outside, because it can die silently.
+
+mod app;
+mod journal;
+mod peers;
+mod settings;
+mod sign;
+mod types;
+mod watchdog;
+mod wire;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_malachitebft_app_channel::app::engine::network::{NetworkEvent, NetworkMsg, NetworkRef, Subscriber};
+use arc_malachitebft_app_channel::app::engine::util::output_port::{OutputPort, OutputPortSubscriberTrait};
+use arc_malachitebft_app_channel::app::metrics::SharedRegistry;
+use arc_malachitebft_app_channel::app::net::Multiaddr;
+use arc_malachitebft_app_channel::app::config::NodeConfig;
+use arc_malachitebft_app_channel::spawn::spawn_network_actor;
+use arc_malachitebft_app_channel::{
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, RequestContext, SyncContext, WalContext,
+};
+use ledger::{Genesis, SecretKey};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub use peers::engine_peer_id;
+
+use crate::execute::Executor;
+use crate::mempool::Mempool;
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::store::Store;
+use crate::{Error, Tip};
+use app::App;
+use journal::Journal;
+use settings::Settings;
+use sign::{Checker, Delegate};
+use types::Chain;
+use wire::Wire;
+
+/// The engine listens and asks where to start within this, or it does not start.
+const START_DEADLINE: Duration = Duration::from_secs(20);
+/// Requests to the engine that may wait: only the watchdog asks.
+const REQUESTS_MAX: usize = 16;
+
+/// What the engine works with.
+pub(crate) struct Parts {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) delegate: SecretKey,
+    pub(crate) store: Arc<Store>,
+    pub(crate) mempool: Arc<Mempool>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tips: watch::Sender<Tip>,
+}
+
+/// A running engine.
+pub(crate) struct Engine {
+    handle: EngineHandle,
+    app: std::thread::JoinHandle<()>,
+    watchdog: JoinHandle<()>,
+    listen: SocketAddr,
+}
+
+/// How many other delegates the chain of a genesis has.
+pub(crate) fn peers_wanted(genesis: &Genesis) -> usize {
+    genesis.delegates.len().saturating_sub(1)
+}
+
+impl Engine {
+    /// Starts the engine with its files in `dir`. It has found its height when this returns.
+    pub(crate) async fn start(parts: Parts, dir: &Path, listen: SocketAddr) -> Result<Engine, Error> {
+        let failed = |reason: String| Error::Engine { listen: listen.to_string(), reason };
+        std::fs::create_dir_all(dir).map_err(|source| Error::Folder { dir: dir.to_owned(), source })?;
+        // The engine only logs that it cannot listen, and waits for ever.
+        TcpListener::bind(listen).map_err(|e| failed(e.to_string()))?;
+
+        let (ready_tx, ready) = oneshot::channel();
+        let delegate = open_delegate(&parts, dir)?;
+        let (channels, handle, network) =
+            build(&parts, &delegate, dir, listen).await.map_err(|e| failed(format!("{e:#}")))?;
+        let Channels { consensus, network: to_network, requests, net_requests, .. } = channels;
+        let monitor = Arc::clone(&parts.monitor);
+        let app = app(parts, delegate, to_network, ready_tx);
+        let app = std::thread::Builder::new().name("chain".into()).spawn(move || app.run(consensus));
+        let app = app.map_err(|e| failed(e.to_string()))?;
+        let listen = match tokio::time::timeout(START_DEADLINE, listening(ready, &network)).await {
+            Ok(Some(listen)) => listen,
+            _ => {
+                let _ = handle.actor.stop_and_wait(None, None).await;
+                return Err(failed(format!("it does not listen after {} s", START_DEADLINE.as_secs())));
+            }
+        };
+        let watchdog = tokio::spawn(watchdog::watch(monitor, requests, net_requests));
+        Ok(Engine { handle, app, watchdog, listen })
+    }
+
+    /// Where the engine listens.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Stops the engine and waits until nothing of it runs and its files are closed.
+    pub(crate) async fn stop(self) {
+        self.watchdog.abort();
+        if let Err(e) = self.handle.actor.stop_and_wait(None, None).await {
+            tracing::warn!("the engine did not stop in order: {e}");
+        }
+        let _ = self.handle.handle.await;
+        let _ = tokio::task::spawn_blocking(move || self.app.join()).await;
+    }
+}
+
+fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
+    let chain = &parts.genesis.chain_id;
+    let journal = Journal::open(&dir.join("signer.journal"), chain, &parts.delegate.public())?;
+    Ok(Delegate::new(parts.delegate.clone(), chain, journal, Arc::clone(&parts.monitor)))
+}
+
+async fn build(
+    parts: &Parts,
+    delegate: &Delegate,
+    dir: &Path,
+    listen: SocketAddr,
+) -> eyre::Result<(Channels<Chain>, EngineHandle, NetworkRef<Chain>)> {
+    let key = parts.delegate.public();
+    let moniker = moniker(&parts.genesis, &parts.delegate);
+    let peers = peers::others(&parts.genesis, &key)?;
+    let settings = Settings::new(&parts.genesis, moniker.clone(), listen, peers);
+    let registry = SharedRegistry::global().with_moniker(&moniker);
+    let identity = NetworkIdentity::new(moniker, peers::keypair(&parts.delegate), None);
+    // Made here and not by the builder, to be able to ask where it listens.
+    let (network, to_network) =
+        spawn_network_actor(identity, settings.consensus(), settings.value_sync(), &registry, Wire).await?;
+    let checker = Checker::new(&parts.genesis.chain_id);
+    let consensus =
+        ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
+    let (channels, handle) = EngineBuilder::new(context(&parts.genesis), settings)
+        .with_default_wal(WalContext::new(dir.join("wal"), Wire))
+        .with_custom_network(network.clone(), to_network)
+        .with_default_sync(SyncContext::new(Wire))
+        .with_default_consensus(consensus)
+        .with_default_request(RequestContext::new(REQUESTS_MAX))
+        .build()
+        .await
+        .inspect_err(|_| network.stop(None))?;
+    Ok((channels, handle, network))
+}
+
+fn app(
+    parts: Parts,
+    delegate: Delegate,
+    network: mpsc::Sender<arc_malachitebft_app_channel::NetworkMsg<Chain>>,
+    ready: oneshot::Sender<()>,
+) -> App {
+    let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&parts.store));
+    App {
+        me: parts.delegate.public(),
+        chain: context(&parts.genesis),
+        checker: Checker::new(&parts.genesis.chain_id),
+        delegate,
+        executor,
+        genesis: parts.genesis,
+        store: parts.store,
+        mempool: parts.mempool,
+        monitor: parts.monitor,
+        metrics: parts.metrics,
+        tips: parts.tips,
+        network,
+        ready: Some(ready),
+        rounds: app::Rounds::default(),
+    }
+}
+
+fn context(genesis: &Genesis) -> Chain {
+    Chain { genesis: genesis.id() }
+}
+
+/// The engine keys its metrics by this name, for the whole process: an engine that is started again needs a new one.
+fn moniker(genesis: &Genesis, delegate: &SecretKey) -> String {
+    static STARTED: AtomicU64 = AtomicU64::new(0);
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{number}", genesis.chain_id, &delegate.address().display(&genesis.prefix))
+}
+
+/// Waits until the engine is ready, then asks its network for the address.
+async fn listening(ready: oneshot::Receiver<()>, network: &NetworkRef<Chain>) -> Option<SocketAddr> {
+    ready.await.ok()?;
+    let (found, mut addresses) = mpsc::unbounded_channel();
+    network.cast(NetworkMsg::Subscribe(Box::new(Listener(found)))).ok()?;
+    addresses.recv().await.as_ref().and_then(socket_addr)
+}
+
+/// Takes the listen addresses that a new subscriber is told, and nothing after that.
+struct Listener(mpsc::UnboundedSender<Multiaddr>);
+
+impl Subscriber<NetworkEvent<Chain>> for Listener {
+    fn send(&self, event: NetworkEvent<Chain>) {
+        if let NetworkEvent::Listening(address) = event {
+            let _ = self.0.send(address);
+        }
+    }
+}
+
+impl OutputPortSubscriberTrait<NetworkEvent<Chain>> for Listener {
+    fn subscribe_to_port(&self, _: &OutputPort<NetworkEvent<Chain>>) {}
+}
+
+/// `/ip4/1.2.3.4/tcp/5` as a socket address.
+fn socket_addr(address: &Multiaddr) -> Option<SocketAddr> {
+    let text = address.to_string();
+    let mut words = text.split('/').skip(2);
+    let ip = words.next()?.parse().ok()?;
+    let port = words.nth(1)?.parse().ok()?;
+    Some(SocketAddr::new(ip, port))
+}

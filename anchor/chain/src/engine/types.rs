@@ -1,0 +1,331 @@
+//! The engine's types made of the ledger's.
+
+use std::fmt;
+
+use arc_malachitebft_app_channel::app::types::core::{
+    self as bft, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType, VotingPower,
+};
+use bytes::Bytes;
+use ledger::{Hash, Signature};
+
+/// The engine's context: one chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain {
+    /// Hash of the genesis, from which the order of proposers follows.
+    pub(crate) genesis: Hash,
+}
+
+/// A height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Height(pub(crate) u64);
+
+/// The account of a delegate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Address(pub(crate) ledger::Address);
+
+/// What is voted on: the hash of a header. It is its own id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Value(pub(crate) Hash);
+
+/// A whole block in one part, signed by the proposer of the round: broadcast itself authenticates nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) height: u64,
+    pub(crate) round: u32,
+    pub(crate) signature: Signature,
+    /// Encoding of the block.
+    pub(crate) block: Bytes,
+}
+
+/// "I propose this value in this round."
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proposal {
+    pub(crate) height: Height,
+    pub(crate) round: Round,
+    pub(crate) value: Value,
+    pub(crate) pol_round: Round,
+    pub(crate) proposer: Address,
+}
+
+/// A prevote or precommit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vote {
+    pub(crate) kind: VoteType,
+    pub(crate) height: Height,
+    pub(crate) round: Round,
+    pub(crate) value: NilOrVal<Value>,
+    pub(crate) voter: Address,
+}
+
+/// A delegate with a seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Validator {
+    address: Address,
+    key: Key,
+    power: VotingPower,
+}
+
+/// Those who vote on a height, in the ledger's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ValidatorSet {
+    ledger: ledger::ValidatorSet,
+    members: Vec<Validator>,
+}
+
+/// A delegate's public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) ledger::PublicKey);
+
+/// A delegate's signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sig(pub(crate) Signature);
+
+/// Ed25519 by the ledger's rules: the engine accepts a vote exactly if a certificate with it verifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ed25519;
+
+impl From<ledger::ValidatorSet> for ValidatorSet {
+    fn from(ledger: ledger::ValidatorSet) -> Self {
+        let member = |v: &ledger::Validator| Validator {
+            address: Address(v.address()),
+            key: Key(v.key),
+            power: v.power,
+        };
+        let members = ledger.validators().iter().map(member).collect();
+        ValidatorSet { ledger, members }
+    }
+}
+
+impl bft::Context for Chain {
+    type Address = Address;
+    type Height = Height;
+    type ProposalPart = Part;
+    type Proposal = Proposal;
+    type Validator = Validator;
+    type ValidatorSet = ValidatorSet;
+    type Timeouts = LinearTimeouts;
+    type Value = Value;
+    type Vote = Vote;
+    type Extension = ();
+    type SigningScheme = Ed25519;
+
+    fn select_proposer<'a>(&self, set: &'a ValidatorSet, height: Height, round: Round) -> &'a Validator {
+        let chosen = ledger::proposer(&set.ledger, &self.genesis, height.0, round_number(round));
+        let place = set.ledger.find(&chosen.address()).map_or(0, |(place, _)| place);
+        &set.members[place]
+    }
+
+    fn new_proposal(
+        &self,
+        height: Height,
+        round: Round,
+        value: Value,
+        pol_round: Round,
+        proposer: Address,
+    ) -> Proposal {
+        Proposal { height, round, value, pol_round, proposer }
+    }
+
+    fn new_prevote(&self, height: Height, round: Round, value: NilOrVal<Value>, voter: Address) -> Vote {
+        Vote { kind: VoteType::Prevote, height, round, value, voter }
+    }
+
+    fn new_precommit(&self, height: Height, round: Round, value: NilOrVal<Value>, voter: Address) -> Vote {
+        Vote { kind: VoteType::Precommit, height, round, value, voter }
+    }
+}
+
+/// A round as the ledger counts it. "No round" appears only where none has begun.
+pub(crate) fn round_number(round: Round) -> u32 {
+    round.as_u32().unwrap_or(0)
+}
+
+impl bft::Height for Height {
+    const ZERO: Self = Height(0);
+    const INITIAL: Self = Height(1);
+
+    fn increment_by(&self, n: u64) -> Self {
+        Height(self.0.saturating_add(n))
+    }
+
+    fn decrement_by(&self, n: u64) -> Option<Self> {
+        self.0.checked_sub(n).map(Height)
+    }
+
+    fn as_u64(&self) -> u64 {
+        self.0
+    }
+}
+
+impl bft::Address for Address {}
+
+impl bft::Value for Value {
+    type Id = Value;
+
+    fn id(&self) -> Value {
+        *self
+    }
+}
+
+impl bft::ProposalPart<Chain> for Part {
+    fn is_first(&self) -> bool {
+        true
+    }
+
+    fn is_last(&self) -> bool {
+        true
+    }
+}
+
+impl bft::Proposal<Chain> for Proposal {
+    fn height(&self) -> Height {
+        self.height
+    }
+
+    fn round(&self) -> Round {
+        self.round
+    }
+
+    fn value(&self) -> &Value {
+        &self.value
+    }
+
+    fn take_value(self) -> Value {
+        self.value
+    }
+
+    fn pol_round(&self) -> Round {
+        self.pol_round
+    }
+
+    fn validator_address(&self) -> &Address {
+        &self.proposer
+    }
+}
+
+/// Votes carry no extension.
+impl bft::Vote<Chain> for Vote {
+    fn height(&self) -> Height {
+        self.height
+    }
+
+    fn round(&self) -> Round {
+        self.round
+    }
+
+    fn value(&self) -> &NilOrVal<Value> {
+        &self.value
+    }
+
+    fn take_value(self) -> NilOrVal<Value> {
+        self.value
+    }
+
+    fn vote_type(&self) -> VoteType {
+        self.kind
+    }
+
+    fn validator_address(&self) -> &Address {
+        &self.voter
+    }
+
+    fn extension(&self) -> Option<&SignedExtension<Chain>> {
+        None
+    }
+
+    fn take_extension(&mut self) -> Option<SignedExtension<Chain>> {
+        None
+    }
+
+    fn extend(self, _: SignedExtension<Chain>) -> Self {
+        self
+    }
+}
+
+impl bft::Validator<Chain> for Validator {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn public_key(&self) -> &Key {
+        &self.key
+    }
+
+    fn voting_power(&self) -> VotingPower {
+        self.power
+    }
+}
+
+impl bft::ValidatorSet<Chain> for ValidatorSet {
+    fn count(&self) -> usize {
+        self.members.len()
+    }
+
+    fn total_voting_power(&self) -> VotingPower {
+        self.ledger.power()
+    }
+
+    fn get_by_address(&self, address: &Address) -> Option<&Validator> {
+        self.ledger.find(&address.0).map(|(place, _)| &self.members[place])
+    }
+
+    fn get_by_index(&self, index: usize) -> Option<&Validator> {
+        self.members.get(index)
+    }
+}
+
+impl bft::SigningScheme for Ed25519 {
+    type DecodingError = String;
+    type Signature = Sig;
+    type PublicKey = Key;
+    /// The engine never holds a private key: it asks the signer.
+    type PrivateKey = ();
+
+    fn decode_signature(bytes: &[u8]) -> Result<Sig, String> {
+        let bytes = bytes.try_into().map_err(|_| format!("a signature of {} bytes", bytes.len()))?;
+        Ok(Sig(Signature::from_bytes(bytes)))
+    }
+
+    fn encode_signature(signature: &Sig) -> Vec<u8> {
+        signature.0.as_bytes().to_vec()
+    }
+
+    fn decode_public_key(bytes: &[u8]) -> Result<Key, String> {
+        let bytes = bytes.try_into().map_err(|_| format!("a key of {} bytes", bytes.len()))?;
+        ledger::PublicKey::from_bytes(bytes).map(Key).map_err(|e| e.to_string())
+    }
+
+    fn encode_public_key(key: &Key) -> Vec<u8> {
+        key.0.as_bytes().to_vec()
+    }
+}
+
+impl Ord for Sig {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.as_bytes().cmp(other.0.as_bytes())
+    }
+}
+
+impl PartialOrd for Sig {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Height {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0.as_bytes()))
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

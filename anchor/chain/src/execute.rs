@@ -1,0 +1,162 @@
+//! Making and judging blocks. Every node that runs a block on the same parent comes to the same verdict: what is here
+//! depends on the store and the block alone. The clock is the caller's.
+
+use std::sync::Arc;
+
+use cid::Cid;
+use ledger::{Address, Block, Body, Certificate, Genesis, Hash, Header, Link, Refusal, State, Transition, Tx, ValidatorSet};
+
+use crate::store::{Changes, Executed, Store, View};
+use crate::{Error, Tip};
+
+/// Bytes of a body that are neither transactions nor the certificate: keys and lengths.
+const BODY_OVERHEAD_BYTES: usize = 64;
+
+/// Runs blocks on the tip of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Executor {
+    genesis: Arc<Genesis>,
+    genesis_cid: Cid,
+    store: Arc<Store>,
+}
+
+/// A block that was just made.
+pub(crate) struct Built {
+    pub(crate) block: Block,
+    pub(crate) executed: Executed,
+    /// Candidates that the ledger refuses in this block, and why.
+    pub(crate) refused: Vec<(Cid, String)>,
+}
+
+/// Why a block was not run to its end.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// It breaks a rule: every honest node says so.
+    Invalid(String),
+    /// The store failed: nothing is known about the block.
+    Store(Error),
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Fault {
+        Fault::Store(error)
+    }
+}
+
+impl Executor {
+    pub(crate) fn new(genesis: Arc<Genesis>, store: Arc<Store>) -> Executor {
+        let genesis_cid = genesis.cid();
+        Executor { genesis, genesis_cid, store }
+    }
+
+    /// Those who vote on a height: at most one above the tip.
+    pub(crate) fn validators(&self, height: u64) -> Result<ValidatorSet, Error> {
+        self.store.version(height.saturating_sub(1)).validators().map_err(ledger_error)
+    }
+
+    /// Makes the block after the tip from candidates, as many as fit, in their order.
+    pub(crate) fn build(&self, proposer: Address, now_ms: u64, candidates: &[Arc<Tx>]) -> Result<Built, Error> {
+        let tip = self.store.tip();
+        let last_certificate = self.store.certificate(tip.height)?;
+        let view = self.store.view();
+        let (txs, changes, refused) =
+            self.select(&view, proposer, candidates, last_certificate.as_ref()).map_err(ledger_error)?;
+        let validators = view.validators().map_err(ledger_error)?;
+        let next_validators = next_validators(&changes, &validators)?;
+        let executed = self.store.execute(changes)?;
+        let body = Body { txs, last_certificate };
+        let header = Header {
+            chain: self.genesis.chain_id.clone(),
+            genesis: Link(self.genesis_cid),
+            height: tip.height + 1,
+            time_ms: now_ms.max(tip.time_ms + 1),
+            parent: Link(tip.cid),
+            body: Link(body.cid()),
+            state_root: executed.root,
+            proposer,
+            validators: validators.hash(),
+            next_validators,
+        };
+        Ok(Built { block: Block { header, body }, executed, refused })
+    }
+
+    /// Runs a block that claims to follow the tip.
+    pub(crate) fn check(&self, block: &Block) -> Result<Executed, Fault> {
+        let tip = self.store.tip();
+        let parent = self.store.header(tip.height)?;
+        let set = self.validators(tip.height + 1)?;
+        let parent_set = self.validators(tip.height)?;
+        block.check(&self.genesis, parent.as_ref(), &set, &parent_set).map_err(invalid)?;
+        let changes = self.run(block, &tip)?;
+        if next_validators(&changes, &set)? != block.header.next_validators {
+            return Err(Fault::Invalid("the next validators are not those of the state".into()));
+        }
+        let executed = self.store.execute(changes)?;
+        if executed.root != block.header.state_root {
+            let (claimed, found) = (block.header.state_root, executed.root);
+            return Err(Fault::Invalid(format!("the state root is {found}, the header says {claimed}")));
+        }
+        Ok(executed)
+    }
+
+    fn run(&self, block: &Block, tip: &Tip) -> Result<Changes, Fault> {
+        let view = self.store.view();
+        let mut run = Transition::new(&self.genesis, &view, tip.height + 1, block.header.proposer);
+        for tx in &block.body.txs {
+            match run.apply(tx) {
+                Ok(()) => {}
+                Err(Refusal::State(e)) => return Err(ledger_error(e).into()),
+                Err(refusal) => return Err(Fault::Invalid(format!("transaction {}: {refusal}", tx.cid()))),
+            }
+        }
+        Ok(run.finish().map_err(ledger_error)?)
+    }
+
+    #[allow(clippy::type_complexity)] // what a selection is, used once
+    fn select(
+        &self,
+        view: &View,
+        proposer: Address,
+        candidates: &[Arc<Tx>],
+        last: Option<&Certificate>,
+    ) -> Result<(Vec<Tx>, Changes, Vec<(Cid, String)>), ledger::StateError> {
+        let certificate_bytes = last.map_or(0, |last| ledger::encode(last).len());
+        let mut room =
+            (self.genesis.max_block_bytes as usize).saturating_sub(BODY_OVERHEAD_BYTES + certificate_bytes);
+        let mut run = Transition::new(&self.genesis, view, view.tip().height + 1, proposer);
+        let (mut txs, mut refused) = (Vec::new(), Vec::new());
+        for tx in candidates {
+            let bytes = tx.encode().len();
+            if bytes > room {
+                break;
+            }
+            match run.apply(tx) {
+                Ok(()) => {
+                    room -= bytes;
+                    txs.push(Tx::clone(tx));
+                }
+                Err(Refusal::State(e)) => return Err(e),
+                Err(refusal) => refused.push((tx.cid(), refusal.to_string())),
+            }
+        }
+        Ok((txs, run.finish()?, refused))
+    }
+}
+
+fn next_validators(changes: &Changes, current: &ValidatorSet) -> Result<Hash, Error> {
+    match changes.get(&ledger::key::validators()) {
+        Some(Some(bytes)) => {
+            let set = ledger::decode::<ValidatorSet>(bytes);
+            set.map(|set| set.hash()).map_err(|e| Error::damaged("validators", e.to_string()))
+        }
+        _ => Ok(current.hash()),
+    }
+}
+
+fn invalid(error: impl std::fmt::Display) -> Fault {
+    Fault::Invalid(error.to_string())
+}
+
+fn ledger_error(error: impl std::fmt::Display) -> Error {
+    Error::Ledger { operation: "run a block", reason: error.to_string() }
+}
