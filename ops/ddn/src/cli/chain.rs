@@ -81,7 +81,7 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::Proof { key, output } => proof(context, &key, output.as_deref()).await,
         Command::Verify { file, genesis } => verify(context, &file, genesis.as_deref()),
-        Command::Init(args) => init::run(context, args),
+        Command::Init(args) => init::run(context, &args),
     }
 }
 
@@ -257,10 +257,7 @@ fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
     };
     let bytes = read_proof(file)?;
     let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
-    let proven = check(&bundle, &genesis).map_err(|failure| match failure {
-        Failure::Said { code, message } => Failure::new(code, format!("{}: {message}", file.display())),
-        closed => closed,
-    })?;
+    let proven = check(&bundle, &genesis).map_err(|failure| failure.about(file.display()))?;
     context.screen.show(&proven, |out, proven| {
         let value = proven
             .value

@@ -1,21 +1,16 @@
 //! Content on its way: local files to the node as a tar stream, blocks from the node as a CAR stream.
 
 use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, Read, Write},
-    os::unix::fs::FileExt as _,
-    path::Path,
+    io::{self, BufReader, Read, Write},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use cid::Cid;
 use futures::TryStreamExt as _;
 use tokio::sync::mpsc;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-use super::failure::{self, Failure, Outcome};
+use super::failure::{Failure, Outcome};
 
 /// Bytes per piece of an upload: large enough that the channel costs nothing.
 const PIECE_BYTES: usize = 256 << 10;
@@ -112,71 +107,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Sen
 
 /// The body of an answer as a blocking reader, for [`blocking`] work.
 pub fn body_reader(response: reqwest::Response) -> impl Read + Send + 'static {
-    SyncIoBridge::new(StreamReader::new(Box::pin(
-        response.bytes_stream().map_err(io::Error::other),
-    )))
-}
-
-/// Verified blocks of one fetch, in an unnamed temporary file that goes with the process.
-pub struct Spool {
-    file: File,
-    end: u64,
-    places: HashMap<Cid, (u64, usize)>,
-}
-
-impl Spool {
-    /// An empty spool on the file system of `dir`.
-    pub fn beside(dir: &Path) -> Outcome<Self> {
-        let file = tempfile::tempfile_in(dir).map_err(|error| Failure::file("write to", dir, &error))?;
-        Ok(Self {
-            file,
-            end: 0,
-            places: HashMap::new(),
-        })
-    }
-
-    /// Takes in a CAR stream. Its reader checks each block against its CID.
-    pub fn fill(&mut self, car: impl Read, mut seen: impl FnMut(u64, u64)) -> Outcome {
-        let reader = storage::car::Reader::new(car).map_err(|error| broken(&error))?;
-        for next in reader {
-            let (cid, block) = next.map_err(|error| broken(&error))?;
-            self.file.write_all_at(&block, self.end)?;
-            self.places.insert(cid, (self.end, block.len()));
-            self.end += block.len() as u64;
-            seen(self.places.len() as u64, self.end);
-        }
-        Ok(())
-    }
-}
-
-impl Spool {
-    /// Blocks in it, and their bytes.
-    pub fn amounts(&self) -> (u64, u64) {
-        (self.places.len() as u64, self.end)
-    }
-}
-
-fn broken(error: &storage::Error) -> Failure {
-    Failure::new(
-        "fetch",
-        format!(
-            "the blocks from the node cannot be used: {}",
-            failure::chain(error)
-        ),
-    )
-}
-
-impl storage::Blocks for Spool {
-    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, storage::Error> {
-        let Some((start, length)) = self.places.get(cid) else {
-            return Ok(None);
-        };
-        let mut block = BytesMut::zeroed(*length);
-        let read = self.file.read_exact_at(&mut block, *start);
-        read.map_err(|source| storage::Error::Stream {
-            operation: "read",
-            source,
-        })?;
-        Ok(Some(block.freeze()))
-    }
+    let body = StreamReader::new(Box::pin(response.bytes_stream().map_err(io::Error::other)));
+    BufReader::with_capacity(PIECE_BYTES, SyncIoBridge::new(body))
 }

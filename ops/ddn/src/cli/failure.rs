@@ -58,11 +58,31 @@ impl Failure {
         ExitCode::FAILURE
     }
 
+    /// The same, with the object that it is about before it, unless the node itself is what failed.
+    pub fn about(self, object: impl fmt::Display) -> Self {
+        match self {
+            Self::Said { code, message } if !code.starts_with("node") => Self::Said {
+                message: format!("{object}: {message}"),
+                code,
+            },
+            other => other,
+        }
+    }
+
     /// The stable code, empty for a closed pipe.
     pub fn code(&self) -> &str {
         match self {
             Self::Said { code, .. } => code,
             Self::PipeClosed => "",
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said { message, .. } => f.write_str(message),
+            Self::PipeClosed => f.write_str("the output is closed"),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! `ddn get`: content by name or CID, every block checked here, written only when all of it is there.
 
 use std::{
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use cid::Cid;
@@ -11,8 +12,9 @@ use serde::Serialize;
 use super::{
     Context,
     client::{Call, Node},
-    content::{Spool, blocking, body_reader},
+    content::{blocking, body_reader},
     failure::{self, Failure, Outcome},
+    incoming::{Again, Amount, Incoming},
     progress::Line,
     screen,
     target::{Root, Target},
@@ -46,7 +48,7 @@ pub struct Args {
 struct Fetched {
     cid: String,
     name: Option<String>,
-    output: Option<String>,
+    output: String,
     blocks: u64,
     bytes: u64,
 }
@@ -60,37 +62,34 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     if !to_stdout {
         refuse_to_overwrite(&out)?;
     }
-    let node = Node::on(&context.data).await?;
+    let node = Arc::new(Node::on(&context.data).await?);
     let (root, name) = root_of(&node, &args.target).await?;
     let line = Line::start(context.screen, &format!("fetching {}", args.target));
-    let dir = if to_stdout {
-        std::env::temp_dir()
-    } else {
-        parent(&out).to_owned()
-    };
-    let spool = fetch(&node, &args.target, root, &dir, &line).await?;
-    let (blocks, bytes) = spool.amounts();
-    let path = args.target.path.clone();
-    let place = out.clone();
-    let cid = blocking(move || match to_stdout {
-        true => print(&spool, root, &path),
-        false => export(&spool, root, &path, &place),
+    let blocks = fetch(&node, &args.target, root, &line).await?;
+    let (path, place) = (args.target.path.clone(), out.clone());
+    let (cid, amount) = blocking(move || {
+        let cid = match to_stdout {
+            true => print(&blocks, root, &path),
+            false => export(&blocks, root, &path, &place),
+        };
+        cid.map(|cid| (cid, blocks.amount()))
     })
     .await?;
     line.end();
     if to_stdout {
         return Ok(());
     }
+    let Amount { blocks, bytes } = amount;
     let fetched = Fetched {
         cid: cid.to_string(),
         name,
-        output: Some(out.display().to_string()),
+        output: out.display().to_string(),
         blocks,
         bytes,
     };
     context.screen.show(&fetched, |w, fetched| {
         let amount = format!("{}, {}", screen::count(blocks, "block"), screen::bytes(bytes));
-        writeln!(w, "{}  {}  ({amount}, all verified)", out.display(), fetched.cid)
+        writeln!(w, "{}  {}  ({amount}, all verified)", fetched.output, fetched.cid)
     })
 }
 
@@ -126,54 +125,91 @@ fn content_of(found: &Resolved) -> Outcome<Cid> {
     Err(Failure::new("not_found", text))
 }
 
-async fn fetch(node: &Node, target: &Target, root: Cid, dir: &Path, line: &Line) -> Outcome<Spool> {
+type Source = Incoming<Box<dyn Read + Send>>;
+
+/// Asks for the blocks on the way to the target and below it.
+async fn fetch(node: &Arc<Node>, target: &Target, root: Cid, line: &Line) -> Outcome<Source> {
     let root = root.to_string();
     let mut values = vec![root.as_str()];
     values.extend(target.path.iter().map(String::as_str));
     let car = body_reader(node.stream(Call::get(paths::CONTENT, &values), None).await?);
-    let (mut spool, line, what) = (
-        Spool::beside(dir)?,
-        line.clone_handle(),
-        format!("fetching {target}"),
-    );
+    let (line, what) = (line.clone_handle(), format!("fetching {target}"));
+    let progress = move |now: Amount| line.counted(&what, now.blocks, now.bytes);
+    let again = again(Arc::clone(node));
     blocking(move || {
-        spool.fill(car, |blocks, bytes| line.counted(&what, blocks, bytes))?;
-        Ok(spool)
+        let car: Box<dyn Read + Send> = Box::new(car);
+        Incoming::new(car, again, progress).map_err(|error| failed(&error))
     })
     .await
 }
 
-fn export(spool: &Spool, root: Cid, path: &[String], out: &Path) -> Outcome<Cid> {
-    let found = find(spool, root, path)?;
-    // Only an empty folder can be here; one that is not empty any more makes this fail, and the export too.
-    let _ = std::fs::remove_dir(out);
-    storage::export(spool, &found, out, &mut |_| {}).map_err(|error| failure::storage(&error))?;
-    Ok(found)
+/// Asks for one block: the first of the stream with the tree below it.
+fn again(node: Arc<Node>) -> Again {
+    let runtime = tokio::runtime::Handle::current();
+    Box::new(move |cid| {
+        let root = cid.to_string();
+        let answer = runtime.block_on(node.stream(Call::get(paths::CONTENT_ROOT, &[&root]), None));
+        let car = match answer {
+            Ok(answer) => body_reader(answer),
+            Err(failure) if failure.code() == "not_found" => return Ok(None),
+            Err(failure) => return Err(storage::Error::Car(failure.to_string())),
+        };
+        let first = storage::car::Reader::new(car)?.next().transpose()?;
+        Ok(first.filter(|(found, _)| found == cid).map(|(_, block)| block))
+    })
 }
 
-fn print(spool: &Spool, root: Cid, path: &[String]) -> Outcome<Cid> {
-    let found = find(spool, root, path)?;
-    let pieces = storage::FileReader::new(spool, &found, 0..u64::MAX).map_err(|error| match error {
+fn export(blocks: &Source, root: Cid, path: &[String], out: &Path) -> Outcome<Cid> {
+    let found = find(blocks, root, path)?;
+    // Only an empty folder can be here: it makes room. One that is not empty any more stays, and the export fails.
+    let made_room = std::fs::remove_dir(out).is_ok();
+    let exported = storage::export(blocks, &found, out, &mut |_| {});
+    if exported.is_err() && made_room {
+        let _ = std::fs::create_dir(out);
+    }
+    exported.map(|_| found).map_err(|error| failed(&error))
+}
+
+fn print(blocks: &Source, root: Cid, path: &[String]) -> Outcome<Cid> {
+    let found = find(blocks, root, path)?;
+    let pieces = storage::FileReader::new(blocks, &found, 0..u64::MAX).map_err(|error| match error {
         storage::Error::NotFile(cid) => Failure::new(
             "not_a_file",
             format!("{cid} is a folder, it cannot go to standard output: use -o FOLDER"),
         ),
-        other => failure::storage(&other),
+        other => failed(&other),
     })?;
     let mut out = io::stdout().lock();
     for piece in pieces {
-        out.write_all(&piece.map_err(|error| failure::storage(&error))?)?;
+        out.write_all(&piece.map_err(|error| failed(&error))?)?;
     }
     out.flush()?;
     Ok(found)
 }
 
 /// Follows the path again here, over verified blocks: the node is not trusted with it.
-fn find(spool: &Spool, root: Cid, path: &[String]) -> Outcome<Cid> {
+fn find(blocks: &Source, root: Cid, path: &[String]) -> Outcome<Cid> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    storage::resolve(spool, &root, &path)
+    storage::resolve(blocks, &root, &path)
         .map(|node| node.cid)
-        .map_err(|error| failure::storage(&error))
+        .map_err(|error| failed(&error))
+}
+
+/// A stream that breaks is the node's, everything else is told as it is.
+fn failed(error: &storage::Error) -> Failure {
+    match (failure::storage(error), error) {
+        (
+            Failure::Said { message, .. },
+            storage::Error::Car(_)
+            | storage::Error::Stream {
+                operation: "read", ..
+            },
+        ) => Failure::new(
+            "node_lost",
+            format!("the node stopped in the middle of the fetch, try again: {message}"),
+        ),
+        (failure, _) => failure,
+    }
 }
 
 fn parent(out: &Path) -> &Path {

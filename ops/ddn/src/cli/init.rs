@@ -118,14 +118,14 @@ impl Delegate {
 }
 
 /// Runs it.
-pub fn run(context: &Context, args: Args) -> Outcome {
+pub fn run(context: &Context, args: &Args) -> Outcome {
     if args.print_key {
         let key = serde_json::json!({ "delegate": delegate_key(&context.data)? });
         return context.screen.show(&key, |out, key| {
             writeln!(out, "{}", key["delegate"].as_str().unwrap_or_default())
         });
     }
-    let genesis = genesis(&args)?;
+    let genesis = genesis(args)?;
     write_new(&args.output, &genesis.to_json())?;
     let written = Written {
         output: &args.output,
@@ -228,20 +228,20 @@ fn account(who: &str, prefix: &str) -> Outcome<Address> {
     if who.starts_with(&format!("{prefix}1")) {
         return Address::parse(prefix, who).map_err(|error| Failure::argument(who, error));
     }
-    let folder = Folder::take(Path::new(who)).map_err(unusable)?;
+    let folder = Folder::take(Path::new(who)).map_err(|error| unusable(&error))?;
     let key = secrets::read_or_make_key(&folder.wallets().join(format!("{}.key", wallet::DEFAULT)));
-    Ok(key.map_err(unusable)?.address())
+    Ok(key.map_err(|error| unusable(&error))?.address())
 }
 
 fn delegate_key(dir: &Path) -> Outcome<PublicKey> {
-    let folder = Folder::take(dir).map_err(unusable)?;
+    let folder = Folder::take(dir).map_err(|error| unusable(&error))?;
     Ok(secrets::read_or_make_key(&folder.delegate_key())
-        .map_err(unusable)?
+        .map_err(|error| unusable(&error))?
         .public())
 }
 
-fn unusable(error: node::Error) -> Failure {
-    Failure::new("data_folder", failure::chain(&error))
+fn unusable(error: &node::Error) -> Failure {
+    Failure::new("data_folder", failure::chain(error))
 }
 
 /// A genesis is never replaced: there may be a chain that stands on it.

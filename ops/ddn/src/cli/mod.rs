@@ -17,6 +17,7 @@ mod docs;
 mod failure;
 mod genesis;
 mod get;
+mod incoming;
 mod init;
 mod links;
 mod log;

@@ -157,7 +157,7 @@ async fn hashed(context: &Context, path: PathBuf, profile: Profile) -> Outcome<I
     let shown = line.clone_handle();
     let hashed = blocking(move || {
         let hashed = hash_path(&path, profile, &mut |now| {
-            shown.moved("hashing", now.files, now.bytes)
+            shown.moved("hashing", now.files, now.bytes);
         });
         hashed.map_err(|error| failure::storage(&error))
     })

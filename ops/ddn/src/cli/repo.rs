@@ -74,7 +74,7 @@ pub enum Command {
 
 /// Where the blocks are.
 enum Repo {
-    Node(Node),
+    Node(Box<Node>),
     Folder(Store),
 }
 
@@ -99,7 +99,7 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
 impl Repo {
     async fn open(data: &Path) -> Outcome<Self> {
         if let Some(node) = Node::if_running(data).await? {
-            return Ok(Self::Node(node));
+            return Ok(Self::Node(Box::new(node)));
         }
         let folder = data.join("blocks");
         if !folder.is_dir() {
@@ -372,12 +372,16 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
                 .await;
             match answer {
                 Ok(response) => node.parse(response).await?,
-                Err(answer) => return Err(reading.blame(answer).await),
+                Err(answer) => return Err(reading.blame(answer.about(file.display())).await),
             }
         }
         Repo::Folder(store) => {
             let line = line.clone_handle();
-            blocking(move || import_into(&store, open()?, &line)).await?
+            let imported = blocking(move || Ok(import_into(&store, open()?, &line))).await?;
+            imported.map_err(|error| match error {
+                storage::Error::Stream { source, .. } => Failure::file("read", file, &source),
+                other => failure::storage(&other).about(file.display()),
+            })?
         }
     };
     line.end();
@@ -394,14 +398,17 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
     })
 }
 
-fn import_into(store: &Store, car: Box<dyn io::Read + Send>, line: &Line) -> Outcome<CarImported> {
+fn import_into(
+    store: &Store,
+    car: Box<dyn io::Read + Send>,
+    line: &Line,
+) -> Result<CarImported, storage::Error> {
     let mut read = Checked::default();
     let roots = store.import_car(io::BufReader::new(car), &mut |now| {
         read = now;
         line.counted("importing", now.blocks, now.bytes);
     });
-    let roots = roots.map_err(|error| failure::storage(&error))?;
-    let roots = roots.iter().map(Cid::to_string).collect();
+    let roots = roots?.iter().map(Cid::to_string).collect();
     Ok(CarImported {
         roots,
         blocks: read.blocks,

@@ -83,20 +83,22 @@ fn json_of<T: serde::Serialize + serde::de::DeserializeOwned>(value: &[u8]) -> O
 fn show_owners(value: &mut Value, genesis: &Genesis) {
     match value {
         Value::Object(fields) => {
-            fields
-                .iter_mut()
-                .for_each(|(name, field)| match (name.as_str(), &mut *field) {
-                    ("owner", Value::String(text)) => {
-                        let bytes = hex::decode(&*text).ok().and_then(|bytes| bytes.try_into().ok());
-                        if let Some(bytes) = bytes {
-                            *text = Address::from_bytes(bytes).display(&genesis.prefix);
-                        }
-                    }
-                    _ => show_owners(field, genesis),
-                })
+            for (name, field) in fields.iter_mut() {
+                show_owners(field, genesis);
+                if name == "owner" {
+                    show_owner(field, genesis);
+                }
+            }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| show_owners(item, genesis)),
         _ => {}
+    }
+}
+
+fn show_owner(field: &mut Value, genesis: &Genesis) {
+    let bytes = field.as_str().and_then(|text| hex::decode(text).ok());
+    if let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) {
+        *field = Address::from_bytes(bytes).display(&genesis.prefix).into();
     }
 }
 
