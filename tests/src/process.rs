@@ -194,12 +194,26 @@ impl Ran {
         serde_json::from_str(&self.stdout).with_context(|| format!("no JSON: {}", self.story()))
     }
 
-    /// The command failed as the contract wants: exit code `code`, nothing on stdout, no panic; for code 1 exactly one
-    /// line on stderr; and the text has each of `words`, in whatever case. Returns the line.
+    /// The command failed as the contract wants, and printed nothing: see [`Ran::failed`]. Returns the line.
     ///
     /// # Errors
     /// When any of that is not so.
     pub fn refused(&self, code: i32, words: &[&str]) -> Result<String> {
+        let line = self.failed(code, words)?;
+        ensure!(
+            self.stdout.is_empty(),
+            "stdout of a refusal is empty: {}",
+            self.story()
+        );
+        Ok(line)
+    }
+
+    /// Exit code `code`, no panic, something on stderr, for code 1 exactly one line; and the text has each of `words`, in
+    /// whatever case. Returns the line. For commands that report before they fail.
+    ///
+    /// # Errors
+    /// When any of that is not so.
+    pub fn failed(&self, code: i32, words: &[&str]) -> Result<String> {
         ensure!(self.code == Some(code), "exit {code} was due: {}", self.story());
         ensure!(!self.stderr.contains("panicked"), "a panic: {}", self.story());
         let line = self.stderr.trim_end().to_owned();
@@ -207,11 +221,6 @@ impl Ran {
         ensure!(
             code != 1 || line.lines().count() == 1,
             "one line was due: {}",
-            self.story()
-        );
-        ensure!(
-            self.stdout.is_empty(),
-            "stdout of a failure is empty: {}",
             self.story()
         );
         let lower = line.to_lowercase();

@@ -650,6 +650,15 @@ fn a_full_disk_is_said_and_survived() -> Result<()> {
     println!("on a full disk: {}", ran.stderr.trim_end());
     ran.refused(1, &["space"])?;
 
+    println!(
+        "its state then: {}",
+        node.ddn()
+            .run(&["node", "status"])?
+            .stdout
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+    );
     disk.free()?;
     if node.alive()? {
         let page = node.gateway()?.get("small.ddn", "/")?;

@@ -239,7 +239,7 @@ fn rot_is_said(node: &mut Node) -> Result<()> {
             node.log_tail()
         );
     }
-    node.ddn().run(&["repo", "verify"])?.refused(1, &["damaged"])?;
+    node.ddn().run(&["repo", "verify"])?.failed(1, &["damaged"])?;
     ensure!(node.alive()?, "the node ended on rot:\n{}", node.log_tail());
     Ok(())
 }
