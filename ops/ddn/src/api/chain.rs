@@ -1,14 +1,13 @@
 //! The ledger: status, blocks, transactions, proofs.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chain::Fate;
 use ledger::{Certificate, NamePath, State as _, Tx};
 
-use super::extract::{self, Params, Segments, blocking};
+use super::extract::{self, Params, Raw, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
     BlockView, ChainStatus, ChainStatusQuery, ErrorBody, ProofQuery, TxStatus, TxSubmitted, TxView,
@@ -150,7 +149,7 @@ pub async fn tx(State(node): Shared, Segments(cid): Segments<String>) -> Answer<
     post, path = paths::CHAIN_TXS, request_body(content = Vec<u8>, content_type = "application/vnd.ipld.dag-cbor"),
     responses((status = 200, body = TxSubmitted), (status = "default", body = ErrorBody))
 )]
-pub async fn submit(State(node): Shared, body: Bytes) -> Answer<TxSubmitted> {
+pub async fn submit(State(node): Shared, Raw(body): Raw) -> Answer<TxSubmitted> {
     blocking(move || {
         let tx =
             Tx::decode(&body).map_err(|error| Failed::bad_request(format!("not a transaction: {error}")))?;

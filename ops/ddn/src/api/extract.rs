@@ -1,8 +1,9 @@
 //! What handlers take from a request, with errors in the API's own form.
 
 use axum::Json;
-use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts, Path, Query};
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use cid::Cid;
 
@@ -12,6 +13,17 @@ use super::failure::Failed;
 #[derive(FromRequest)]
 #[from_request(via(Json), rejection(Failed))]
 pub struct Body<T>(pub T);
+
+/// A body of bytes, within the limit for bodies that are no uploads.
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+        Ok(Self(Bytes::from_request(request, state).await?))
+    }
+}
 
 /// Path parameters.
 #[derive(FromRequestParts)]
@@ -23,12 +35,26 @@ pub struct Segments<T>(pub T);
 #[from_request(via(Query), rejection(Failed))]
 pub struct Params<T>(pub T);
 
+impl From<BytesRejection> for Failed {
+    fn from(rejection: BytesRejection) -> Self {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
+            _ => Self::bad_request(rejection.body_text()),
+        }
+    }
+}
+
+fn too_large() -> Failed {
+    Failed::new(
+        "too_large",
+        "the body is larger than the setting admin.body_bytes_max allows",
+    )
+}
+
 impl From<JsonRejection> for Failed {
     fn from(rejection: JsonRejection) -> Self {
         match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new("too_large", "the body is larger than admin.body_bytes_max")
-            }
+            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
             _ => Self::bad_request(rejection.body_text()),
         }
     }

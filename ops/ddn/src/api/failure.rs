@@ -70,7 +70,7 @@ impl From<Failure> for Failed {
 
 impl From<node::Error> for Failed {
     fn from(error: node::Error) -> Self {
-        Self(publish::failed(error))
+        Self(publish::failed(&error))
     }
 }
 
@@ -117,7 +117,7 @@ impl From<WaitError> for Failed {
 
 impl From<storage::Error> for Failed {
     fn from(error: storage::Error) -> Self {
-        Self(publish::storage_failed(error))
+        Self(publish::storage_failed(&error))
     }
 }
 

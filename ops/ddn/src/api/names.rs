@@ -20,7 +20,7 @@ use crate::node::Node;
 use crate::node::claims::Told;
 use crate::node::claims::job::{Naming, Wish};
 use crate::node::claims::step::Failure;
-use crate::node::publish::{check_coins, holder, name_path, wallet_key};
+use crate::node::preflight::{check_coins, holder, name_path, wallet_key};
 use crate::node::secrets;
 
 /// What the named router says about a name, and why. Absence is an answer, not an error.
@@ -34,7 +34,8 @@ pub async fn resolve(State(node): Shared, Segments(name): Segments<String>) -> A
 
 fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     let tip = node.chain.tip();
-    let explained = dap::explain(&*node.names, name, &[this_edge(node)]).map_err(name_failed)?;
+    let explained =
+        dap::explain(&*node.names, name, &[this_edge(node)]).map_err(|error| name_failed(&error))?;
     let edge = explained.edges.as_ref().and_then(|choice| choice.chosen());
     let edge = edge.and_then(|_| node.card.get().map(|card| card.gateway.clone()));
     let blank = Resolved {
@@ -99,7 +100,7 @@ fn this_edge(node: &Node) -> Edge {
     }
 }
 
-fn name_failed(error: NameError) -> Failed {
+fn name_failed(error: &NameError) -> Failed {
     match error {
         NameError::State(_) => Failed::new("internal", error.to_string()),
         _ => Failed::new("bad_name", error.to_string()),

@@ -97,8 +97,8 @@ fn report(
                 let _ = tell.try_send(RepoEvent::Progress(amount(checked)));
             }
         };
-        let last = work(&node, &mut seen);
-        let last = last.unwrap_or_else(|error| RepoEvent::Error(ErrorText::from(&storage_failed(error))));
+        let last = work(&node, &mut seen).inspect_err(|error| node.note(error));
+        let last = last.unwrap_or_else(|error| RepoEvent::Error(ErrorText::from(&storage_failed(&error))));
         // The client may have left.
         let _ = tell.blocking_send(last);
     });

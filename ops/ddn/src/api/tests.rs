@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::paths::*;
 use super::*;
+use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
 const GUARDED: [&str; 37] = [
@@ -106,4 +107,282 @@ fn every_operation_has_its_own_id_and_describes_its_answers() {
         ids.contains("get_names_name_history") && ids.contains("post_publish"),
         "{ids:?}"
     );
+}
+
+/// A real node in a temporary folder, and how to ask it.
+struct Live {
+    home: tempfile::TempDir,
+    http: reqwest::Client,
+    base: String,
+    token: String,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), crate::node::Error>>,
+}
+
+impl Live {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().expect("a folder");
+        let listeners =
+            ["gateway", "dns", "admin", "engine"].map(|section| format!("{section}.listen=127.0.0.1:0"));
+        let sources = Sources {
+            data: home.path().to_owned(),
+            file: None,
+            set: listeners.to_vec(),
+        };
+        let config = Config::resolve(&sources, &[]).expect("settings");
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        let data = home.path().to_owned();
+        let task = tokio::spawn(async move {
+            let ready = |card: &types::NodeFile| drop(ready.send(card.admin.clone()));
+            let stop = async { drop(stopped.await) };
+            crate::node::run(&data, &crate::node::Origin::Dev, config, ready, stop).await
+        });
+        let admin = tokio::time::timeout(Duration::from_secs(60), is_ready)
+            .await
+            .expect("ready in time");
+        let token = std::fs::read_to_string(home.path().join("admin.token"))
+            .expect("a token")
+            .trim()
+            .to_owned();
+        let base = format!("http://{}", admin.expect("it is ready"));
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self {
+            home,
+            http,
+            base,
+            token,
+            stop: Some(stop),
+            task,
+        }
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.base))
+            .bearer_auth(&self.token)
+    }
+
+    fn get(&self, path: &str) -> reqwest::RequestBuilder {
+        self.request(reqwest::Method::GET, path)
+    }
+
+    fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.request(reqwest::Method::POST, path)
+    }
+
+    async fn json<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> T {
+        let answer = request.send().await.expect("an answer");
+        assert!(
+            answer.status().is_success(),
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
+        answer.json().await.expect("the type")
+    }
+
+    async fn publish(&self, query: &str, body: impl Into<reqwest::Body>) -> types::PublishEvent {
+        let answer = self
+            .post(&format!("/v1/publish{query}"))
+            .body(body)
+            .send()
+            .await
+            .expect("an answer");
+        let text = answer.text().await.expect("lines");
+        let last = text.lines().last().expect("a line");
+        serde_json::from_str(last).expect("an event")
+    }
+
+    async fn stop(mut self) {
+        self.stop
+            .take()
+            .map(|stop| stop.send(()))
+            .expect("it runs")
+            .expect("it listens");
+        self.task.await.expect("no panic").expect("it stops well");
+        assert!(!self.home.path().join("node.json").exists());
+    }
+}
+
+/// The error of a request: status, code, message.
+async fn refused(request: reqwest::RequestBuilder) -> (u16, String, String) {
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    let body: types::ErrorBody = answer.json().await.expect("an error");
+    (status, body.error.code, body.error.message)
+}
+
+fn tar_of(content: &[u8]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    header.set_cksum();
+    tar.append_data(&mut header, "site/index.html", content)
+        .expect("an entry");
+    tar.into_inner().expect("a stream")
+}
+
+fn done(event: types::PublishEvent) -> types::Published {
+    match event {
+        types::PublishEvent::Done(published) => published,
+        other => panic!("not done: {other:?}"),
+    }
+}
+
+fn error(event: types::PublishEvent) -> types::ErrorText {
+    match event {
+        types::PublishEvent::Error(error) => error,
+        other => panic!("no error: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_answers_its_operator_and_nobody_else() {
+    let live = Live::start().await;
+    strangers(&live).await;
+    malformed(&live).await;
+    publishes(&live).await;
+    interrupted(&live).await;
+    live.stop().await;
+}
+
+async fn strangers(live: &Live) {
+    let status = format!("{}/v1/status", live.base);
+    let (code, word, text) = refused(live.http.get(&status)).await;
+    assert_eq!((code, word.as_str()), (401, "unauthorized"));
+    assert!(
+        text.ends_with("admin.token as `Authorization: Bearer TOKEN`"),
+        "{text}"
+    );
+    assert_eq!(refused(live.http.get(&status).bearer_auth("guess")).await.0, 401);
+    let (code, word, _) = refused(live.get("/v1/status").header("host", "evil.example")).await;
+    assert_eq!((code, word.as_str()), (403, "forbidden_host"));
+    for open in [OPENAPI, METRICS, HEALTHZ, READYZ] {
+        let answer = live
+            .http
+            .get(format!("{}{open}", live.base))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200, "{open}");
+    }
+    let status: types::NodeStatus = live.json(live.get("/v1/status")).await;
+    assert!(
+        status.ready && status.height > 0 && !status.balance.is_zero(),
+        "{status:?}"
+    );
+}
+
+async fn malformed(live: &Live) {
+    let post = |path: &str, body: &str| {
+        live.post(path)
+            .header("content-type", "application/json")
+            .body(body.to_owned())
+    };
+    for (request, expected) in [
+        (live.get("/v1/nothing"), (404, "not_found")),
+        (
+            live.request(reqwest::Method::PUT, "/v1/status"),
+            (405, "no_such_method"),
+        ),
+        (live.get("/v1/assets/nonsense"), (400, "bad_request")),
+        (live.get("/v1/names?ownr=x"), (400, "bad_request")),
+        (live.get("/v1/names/nobody.ddn"), (404, "not_found")),
+        (live.get("/v1/names/a_b.ddn"), (400, "bad_name")),
+        (live.get("/v1/content/nobody.ddn"), (404, "not_found")),
+        (live.get("/v1/chain/blocks/minus"), (400, "bad_request")),
+        (live.get("/v1/chain/blocks/99999999"), (404, "not_found")),
+        (live.get("/v1/chain/proof?key=name"), (400, "bad_request")),
+        (
+            live.post("/v1/chain/txs").body("no transaction"),
+            (400, "bad_request"),
+        ),
+        (
+            live.post("/v1/chain/txs").body(vec![0; 2 << 20]),
+            (413, "too_large"),
+        ),
+        (post("/v1/wallet/new", "{}"), (400, "bad_request")),
+        (
+            post("/v1/wallet/new", r#"{"name":"a","x":1}"#),
+            (400, "bad_request"),
+        ),
+        (post("/v1/wallet/new", r#"{"name":"../a"}"#), (400, "bad_request")),
+        (
+            post(
+                "/v1/wallet/send",
+                r#"{"to":"default","amount":"999999999999999"}"#,
+            ),
+            (409, "not_enough_coins"),
+        ),
+        (post("/v1/names/nobody.ddn/release", "{}"), (404, "not_found")),
+    ] {
+        let (code, word, text) = refused(request).await;
+        assert_eq!((code, word.as_str()), expected, "{text}");
+        assert!(!text.is_empty() && !text.contains('\n'), "{text}");
+    }
+}
+
+async fn publishes(live: &Live) {
+    let (one, two) = tokio::join!(
+        live.publish("?name=one.ddn", tar_of(b"one")),
+        live.publish("?name=two.ddn", tar_of(b"two"))
+    );
+    let (one, two) = (done(one), done(two));
+    assert!(
+        one.asset_tx.is_some() && one.name_tx.is_some() && two.name_tx.is_some(),
+        "{one:?} {two:?}"
+    );
+    let found: types::Resolved = live.json(live.get("/v1/resolve/one.ddn")).await;
+    assert_eq!(
+        (found.status, found.content),
+        (types::ResolvedStatus::Found, Some(one.cid.clone()))
+    );
+    let again = done(live.publish("?name=one.ddn", tar_of(b"one")).await);
+    assert_eq!((again.cid, again.asset_tx, again.name_tx), (one.cid, None, None));
+    let shop: types::WalletView = live
+        .json(
+            live.post("/v1/wallet/new")
+                .json(&types::WalletNew { name: "shop".into() }),
+        )
+        .await;
+    let poor = error(live.publish("?name=shop.ddn&wallet=shop", tar_of(b"shop")).await);
+    let expected = format!(
+        "not enough coins: it costs 20.004 coins, the wallet `shop` ({}) has 0: send coins to it",
+        shop.address
+    );
+    assert_eq!((poor.code.as_str(), poor.message), ("not_enough_coins", expected));
+    let theirs = error(live.publish("?name=two.ddn&wallet=shop", tar_of(b"shop")).await);
+    assert_eq!(theirs.code, "name_taken");
+}
+
+async fn interrupted(live: &Live) {
+    let before: types::RepoStat = live.json(live.get("/v1/repo/stat")).await;
+    let mut whole = tar_of(&vec![7; 3 << 20]);
+    whole.truncate(2 << 20);
+    let short = error(live.publish("?name=short.ddn", whole.clone()).await);
+    assert_eq!(short.code, "bad_request");
+    assert!(
+        short.message.ends_with("the stream is cut short"),
+        "{}",
+        short.message
+    );
+    let broken = futures::stream::iter([Ok(whole), Err(std::io::Error::other("gone"))]);
+    let sent = live
+        .post("/v1/publish?name=gone.ddn")
+        .body(reqwest::Body::wrap_stream(broken))
+        .send()
+        .await;
+    drop(sent);
+    let started = std::time::Instant::now();
+    loop {
+        let jobs: types::PublishJobs = live.json(live.get("/v1/publish")).await;
+        if jobs.jobs.is_empty() {
+            break;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "{jobs:?}");
+        tokio::task::yield_now().await;
+    }
+    let after: types::RepoStat = live.json(live.get("/v1/repo/stat")).await;
+    assert_eq!((after.blocks, after.pins), (before.blocks, before.pins));
 }

@@ -12,7 +12,7 @@ use super::types::{
     AccountView, ErrorBody, Sent, WalletExport, WalletImport, WalletList, WalletNew, WalletSend, WalletView,
 };
 use super::{Answer, Shared, paths, view};
-use crate::node::publish::wallet_key;
+use crate::node::preflight::wallet_key;
 use crate::node::wallets::AddError;
 use crate::node::{Node, secrets};
 

@@ -8,6 +8,7 @@ pub mod error;
 pub mod folder;
 pub mod joins;
 pub mod origin;
+pub mod preflight;
 pub mod publish;
 pub mod secrets;
 pub mod sender;
@@ -72,6 +73,8 @@ pub struct Node {
     pub stop: CancellationToken,
     /// Publishes whose upload is in hand.
     pub tasks: TaskTracker,
+    /// Why the block store takes no more writes, once that is so.
+    store_failure: OnceLock<String>,
     started: Instant,
     phase: AtomicU8,
 }
@@ -105,6 +108,9 @@ impl Node {
             Phase::Stopping => return Some("the node is stopping".to_owned()),
             Phase::Ready => {}
         }
+        if let Some(failure) = self.store_failure.get() {
+            return Some(failure.clone());
+        }
         let health = self.chain.health();
         match &health.failure {
             Some(failure) => Some(failure.to_string()),
@@ -113,6 +119,14 @@ impl Node {
                 health.peers, health.peers_wanted
             )),
             None => None,
+        }
+    }
+
+    /// Takes note of an error of the block store: after some it writes nothing until the next start.
+    pub fn note(&self, error: &storage::Error) {
+        if error.is_fatal() {
+            // The first one is the cause of those that follow.
+            let _ = self.store_failure.set(error.to_string());
         }
     }
 

@@ -146,6 +146,7 @@ async fn join(
         card: OnceLock::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        store_failure: OnceLock::new(),
         started: Instant::now(),
         phase: AtomicU8::new(Phase::Starting as u8),
     });

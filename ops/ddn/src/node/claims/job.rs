@@ -51,11 +51,11 @@ pub enum Work {
     /// Claims are on their way.
     Claiming {
         /// The content that was stored for it; none if only a name is registered.
-        content: Option<Content>,
+        content: Option<Box<Content>>,
         /// The ownership of that content.
         asset: Option<Track>,
         /// The name.
-        name: Option<Naming>,
+        name: Option<Box<Naming>>,
     },
 }
 
@@ -138,7 +138,7 @@ pub enum Track {
 #[serde(deny_unknown_fields)]
 pub struct Sent {
     /// The transaction, written down before it was submitted.
-    pub tx: Option<Tx>,
+    pub tx: Option<Box<Tx>>,
     /// How many there were so far.
     pub times: u32,
 }
@@ -156,7 +156,7 @@ impl Job {
     pub fn content(&self) -> Option<&Content> {
         match &self.work {
             Work::Storing { .. } | Work::Removing { .. } => None,
-            Work::Claiming { content, .. } => content.as_ref(),
+            Work::Claiming { content, .. } => content.as_deref(),
         }
     }
 
@@ -238,7 +238,7 @@ impl Track {
 
     /// The transaction that was sent last.
     pub fn tx(&self) -> Option<&Tx> {
-        self.sent().and_then(|sent| sent.tx.as_ref())
+        self.sent().and_then(|sent| sent.tx.as_deref())
     }
 
     /// The commit, once it is final.

@@ -1,8 +1,9 @@
 //! Claims on their way to the ledger: the jobs of publishes and registrations, driven to their end.
 //!
-//! [`job`] is what is written down, [`step`] decides what is next, [`table`] does it. One task drives all jobs: with each
+//! [`job`] is what is written down, [`step`] decides what is next, [`active`] does it for one job, [`table`] for all. One task drives all jobs: with each
 //! block, and whenever a job is added. A job outlives the client that asked for it, and the process.
 
+mod active;
 pub mod files;
 pub mod job;
 pub mod step;

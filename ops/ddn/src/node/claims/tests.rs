@@ -284,7 +284,7 @@ impl Run {
                 let tx = world.sign(&key(1), action);
                 let sent = self.track(which).sent_mut().expect("a state that sends");
                 *sent = Sent {
-                    tx: Some(tx.clone()),
+                    tx: Some(Box::new(tx.clone())),
                     times: sent.times + 1,
                 };
                 self.disk = self.memory.clone();
@@ -544,7 +544,7 @@ fn job() -> Job {
     name.track = Track::Commit {
         secret: Hash([1; 32]),
         sent: Sent {
-            tx: Some(Tx::sign(body, &key(1))),
+            tx: Some(Box::new(Tx::sign(body, &key(1)))),
             times: 1,
         },
     };
@@ -568,9 +568,9 @@ fn job() -> Job {
         wallet: "default".into(),
         owner: key(1).address(),
         work: Work::Claiming {
-            content: Some(content),
+            content: Some(Box::new(content)),
             asset: Some(asset),
-            name: Some(name),
+            name: Some(Box::new(name)),
         },
     }
 }

@@ -1,0 +1,165 @@
+//! What can be refused before anything is stored or sent: names that cannot be had, coins that are not there.
+
+use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, SecretKey};
+use named::dap::{self, NameError, Resolution};
+use storage::Profile;
+
+use super::claims::step::Failure;
+use super::publish::failed;
+use super::{Node, wallets};
+use crate::api::types::PublishQuery;
+
+/// A publish that may begin.
+pub struct Plan {
+    /// Who pays and owns.
+    pub wallet: String,
+    /// Its key.
+    pub key: SecretKey,
+    /// How content is cut.
+    pub profile: Profile,
+    /// What the content is called.
+    pub title: Option<String>,
+    /// What is to point to it.
+    pub name: Option<NamePath>,
+}
+
+/// A publish whose name can be had and that can be paid, or why not.
+///
+/// # Errors
+/// What is refused, in words for the user.
+pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
+    let bad = |text: String| Failure::new("bad_request", text);
+    let profile = match &query.profile {
+        Some(text) => text.parse::<Profile>().map_err(|error| bad(error.to_string()))?,
+        None => Profile::default(),
+    };
+    let meta = AssetMeta {
+        title: query.title.clone(),
+        ..AssetMeta::default()
+    };
+    meta.check().map_err(|error| bad(error.to_string()))?;
+    let (wallet, key) = wallet_key(node, query.wallet.as_deref())?;
+    let name = query
+        .name
+        .as_deref()
+        .map(|text| name_path(node, text))
+        .transpose()?;
+    let held = name
+        .as_ref()
+        .map(|path| holder(node, path))
+        .transpose()?
+        .flatten();
+    if let (Some(path), Some(entry)) = (&name, &held) {
+        check_owner(node, path, entry, &key.address())?;
+    }
+    if let (Some(path), None) = (&name, &held)
+        && !path.under.is_empty()
+    {
+        return Err(unregistered(node, &path.label));
+    }
+    check_coins(
+        node,
+        &wallet,
+        &key.address(),
+        cost(node, name.as_ref(), held.as_ref()),
+    )?;
+    Ok(Plan {
+        wallet,
+        key,
+        profile,
+        title: query.title,
+        name,
+    })
+}
+
+/// The key of a wallet, or of the default one.
+pub fn wallet_key(node: &Node, wallet: Option<&str>) -> Result<(String, SecretKey), Failure> {
+    let wallet = wallet.unwrap_or(wallets::DEFAULT);
+    let key = node.wallets.key(wallet).map_err(|error| failed(&error))?;
+    let missing = || {
+        Failure::new(
+            "not_found",
+            format!("there is no wallet `{wallet}`: see `ddn wallet list`"),
+        )
+    };
+    Ok((wallet.to_owned(), key.ok_or_else(missing)?))
+}
+
+/// A name of this chain, as a person writes it.
+pub fn name_path(node: &Node, text: &str) -> Result<NamePath, Failure> {
+    let bad = |text: String| Failure::new("bad_name", text);
+    let tld = &node.chain.genesis().tld;
+    let name = match dap::resolve(&*node.names, text) {
+        Ok(Resolution::Found { under, label, .. }) => return Ok(NamePath { under, label }),
+        Ok(Resolution::Absent { name, .. }) => name,
+        Ok(Resolution::Foreign) => {
+            return Err(bad(format!(
+                "`{text}` does not end with `.{tld}`, as names of this chain do"
+            )));
+        }
+        Err(NameError::State(error)) => return Err(Failure::new("internal", error.to_string())),
+        Err(error) => return Err(bad(error.to_string())),
+    };
+    NamePath::parse(&name, tld).map_err(|error| bad(error.to_string()))
+}
+
+/// The entry of a name that is not free.
+pub fn holder(node: &Node, path: &NamePath) -> Result<Option<NameEntry>, Failure> {
+    let view = node.chain.state();
+    let entry = view.name(&path.label).map_err(|error| failed(&error.into()))?;
+    let (next, grace) = (view.tip().height + 1, node.chain.genesis().rent.grace);
+    Ok(entry.filter(|entry| next < entry.free_at(grace)))
+}
+
+fn check_owner(node: &Node, path: &NamePath, entry: &NameEntry, owner: &Address) -> Result<(), Failure> {
+    if entry.owner == *owner {
+        return Ok(());
+    }
+    let genesis = node.chain.genesis();
+    let (name, holder) = (path.display(&genesis.tld), entry.owner.display(&genesis.prefix));
+    Err(Failure::new(
+        "name_taken",
+        format!("the name {name} is taken: it belongs to {holder}, choose another one"),
+    ))
+}
+
+/// The failure of an undername whose name nobody holds.
+fn unregistered(node: &Node, label: &Label) -> Failure {
+    let tld = &node.chain.genesis().tld;
+    let text = format!(
+        "{label}.{tld} is not registered, so nothing can be under it: register it first with `ddn name register {label}.{tld}`"
+    );
+    Failure::new("not_found", text)
+}
+
+/// Commit and claim for the content; for the name the same and a period of rent, or one transaction if it is ours.
+fn cost(node: &Node, name: Option<&NamePath>, held: Option<&NameEntry>) -> Amount {
+    let genesis = node.chain.genesis();
+    let (txs, rent) = match (name, held) {
+        (None, _) => (2, Amount::ZERO),
+        (Some(_), Some(_)) => (3, Amount::ZERO),
+        (Some(path), None) => (4, genesis.rent.of(&path.label)),
+    };
+    let fees = genesis.fee.units().saturating_mul(txs);
+    Amount::from_units(fees.saturating_add(rent.units()))
+}
+
+/// Whether an account has what something costs, or in words what is missing.
+pub fn check_coins(node: &Node, wallet: &str, owner: &Address, cost: Amount) -> Result<(), Failure> {
+    let balance = node
+        .chain
+        .state()
+        .account(owner)
+        .map_err(|error| failed(&error.into()))?
+        .balance;
+    if balance >= cost {
+        return Ok(());
+    }
+    let address = owner.display(&node.chain.genesis().prefix);
+    let text = format!(
+        "not enough coins: it costs {} coins, the wallet `{wallet}` ({address}) has {}: send coins to it",
+        cost.coins(),
+        balance.coins()
+    );
+    Err(Failure::new("not_enough_coins", text))
+}
