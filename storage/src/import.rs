@@ -1,4 +1,4 @@
-//! How files and folders come in: a tree is fed file by file, blocks leave for a [`Sink`](crate::dag::Sink) as soon
+//! How files and folders come in: a tree is fed file by file, blocks leave for a [`Sink`] as soon
 //! as they are complete.
 //!
 //! Memory is bounded: chunks in flight by the window of the [`hashing`] threads, folders by those that are open on

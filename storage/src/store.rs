@@ -176,7 +176,7 @@ impl Store {
     ) -> Result<Vec<Cid>, Error> {
         let mut reader = car::Reader::new(stream)?;
         let mut checked = Checked::default();
-        while let Some(block) = reader.next() {
+        for block in reader.by_ref() {
             let (cid, bytes) = block?;
             session.keep(&cid, &bytes)?;
             checked.blocks += 1;

@@ -185,7 +185,7 @@ impl TarEntry {
         let first = components.next().unwrap_or_default();
         let below: Vec<&str> = components.collect();
         let bad = |component: &&str| matches!(*component, "" | "." | "..");
-        if first.is_empty() || first == ".." || below.iter().any(|component| bad(&component)) {
+        if first.is_empty() || first == ".." || below.iter().any(bad) {
             return Err(refused(name, "is not a plain path below the top entry"));
         }
         match top {

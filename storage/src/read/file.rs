@@ -109,7 +109,7 @@ impl<'a> FileReader<'a> {
             cid,
             at,
             node.links.into_iter().map(|link| link.cid).zip(data.block_bytes),
-            data.data,
+            &data.data,
         )?;
         Ok(None)
     }
@@ -119,7 +119,7 @@ impl<'a> FileReader<'a> {
         cid: &Cid,
         at: &Pending,
         children: impl Iterator<Item = (Cid, u64)>,
-        own: Bytes,
+        own: &Bytes,
     ) -> Result<(), Error> {
         let first = self.pending.len();
         let depth = at.depth + 1;

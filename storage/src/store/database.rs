@@ -40,6 +40,11 @@ pub(super) struct BlockEntry {
     pub readings: u8,
 }
 
+/// Hears of each key and its value; an error ends the iteration.
+pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+/// Hears of each block.
+pub(super) type VisitEntry<'a> = dyn FnMut(&[u8], BlockEntry) -> Result<(), Error> + 'a;
+
 /// An open database.
 pub(super) struct Database {
     db: DBWithThreadMode<SingleThreaded>,
@@ -128,12 +133,7 @@ impl Database {
     }
 
     /// Calls `visit` for each key that starts with `prefix`, in order, as of now.
-    pub fn each(
-        &self,
-        column: Column,
-        prefix: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub fn each(&self, column: Column, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), Error> {
         let start = IteratorMode::From(prefix, Direction::Forward);
         for item in self.db.iterator_cf(self.column(column), start) {
             let (key, value) = item.map_err(|error| self.read_error(&error))?;
@@ -146,10 +146,7 @@ impl Database {
     }
 
     /// Calls `visit` for each block, without reading it.
-    pub fn each_entry(
-        &self,
-        visit: &mut dyn FnMut(&[u8], BlockEntry) -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    pub fn each_entry(&self, visit: &mut VisitEntry<'_>) -> Result<(), Error> {
         self.each(Column::Index, b"", &mut |key, value| {
             visit(key, self.decode_entry(value)?)
         })
@@ -211,7 +208,7 @@ impl Database {
     fn refuse_if_broken(&self) -> Result<(), Error> {
         match self.broken.get() {
             None => Ok(()),
-            Some(error) if is_disk_full(error) => Err(Error::DiskFull {
+            Some(error) if is_disk_full(error.as_ref()) => Err(Error::DiskFull {
                 folder: self.folder.clone(),
             }),
             Some(error) => Err(Error::Unusable {
@@ -224,7 +221,7 @@ impl Database {
     fn write_error(&self, error: &rocksdb::Error) -> Error {
         let _ = self.broken.set(error.clone());
         let folder = self.folder.clone();
-        match is_disk_full(error) {
+        match is_disk_full(error.as_ref()) {
             true => Error::DiskFull { folder },
             false => Error::Write {
                 folder,
@@ -357,15 +354,18 @@ fn open_error(folder: &Path, error: &rocksdb::Error) -> Error {
     if reason.contains("lock file") || reason.contains("lock hold by current process") {
         return Error::InUse { folder };
     }
-    if is_disk_full(error) {
+    if is_disk_full(error.as_ref()) {
         Error::DiskFull { folder }
     } else {
         Error::Open { folder, reason }
     }
 }
 
-fn is_disk_full(error: &rocksdb::Error) -> bool {
-    error.as_ref().contains("No space left on device") || error.as_ref().contains("Disk quota exceeded")
+/// RocksDB reports the system's error in words only.
+fn is_disk_full(reason: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 const FORMAT_KEY: &[u8] = b"format";
@@ -382,6 +382,15 @@ const CACHE_BYTES: usize = 32 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let full = "IO error: No space left on device: While appending to file: /x/000004.log: No space left on device";
+        assert!(is_disk_full(full));
+        assert!(!is_disk_full(
+            "IO error: While appending to file: /x/000004.log: Input/output error"
+        ));
+    }
 
     #[test]
     fn index_entries_have_this_form() {

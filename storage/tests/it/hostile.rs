@@ -13,7 +13,7 @@ use crate::support::{Memory, Scratch, assert_clean, describe, field};
 proptest! {
     #[test]
     fn arbitrary_blocks_are_read_or_refused(block: Vec<u8>) {
-        read_every_way(block);
+        read_every_way(&block);
     }
 
     #[test]
@@ -23,7 +23,7 @@ proptest! {
         let names = names.map(|byte| [byte, byte]);
         let links: Vec<(&[u8], Cid)> = names[..links.min(3)].iter().map(|name| (&name[..], leaf)).collect();
         let data = [&[8, kind][..], &data].concat();
-        read_every_way(crate::support::node(&links, &data));
+        read_every_way(&crate::support::node(&links, &data));
     }
 
     #[test]
@@ -200,10 +200,10 @@ fn a_car_section_is_not_believed() {
 }
 
 /// Reads a block as each codec in each way; every outcome is fine, as long as there is one.
-fn read_every_way(block: Vec<u8>) {
+fn read_every_way(block: &[u8]) {
     for codec in [codec::RAW, codec::DAG_PB, codec::DAG_CBOR, 0x0129] {
         let mut memory = Memory::default();
-        let cid = memory.put(codec, block.clone());
+        let cid = memory.put(codec, block.to_vec());
         let _ = resolve(&memory, &cid, &[]);
         let _ = resolve(&memory, &cid, &["a", "0"]);
         let _ = contains(&memory, &cid, &Default::default());

@@ -144,14 +144,14 @@ fn one_reader_goes_on_after_a_missing_block() {
     };
     let mut read = Vec::new();
     let mut missed = 0;
-    let mut reader = loop {
+    let reader = loop {
         match FileReader::new(&late, &root, 0..u64::MAX) {
             Ok(reader) => break reader,
             Err(Error::Missing(_)) => missed += 1,
             Err(error) => panic!("{error}"),
         }
     };
-    while let Some(piece) = reader.next() {
+    for piece in reader {
         match piece {
             Ok(piece) => read.extend_from_slice(&piece),
             Err(Error::Missing(_)) => missed += 1,

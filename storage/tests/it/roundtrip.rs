@@ -103,7 +103,7 @@ fn progress_grows_to_the_whole() {
     let imported = scratch
         .store
         .import_path(source.path(), Profile::V1_2025, &mut |progress| {
-            seen.push(progress)
+            seen.push(progress);
         })
         .unwrap();
     assert!(seen.is_sorted_by_key(|progress| (progress.files, progress.bytes)));

@@ -104,7 +104,7 @@ fn pins_keep_what_is_below_them_and_gc_takes_the_rest() {
     assert!(!store.has(&loose).unwrap() && !store.has(&drop).unwrap());
     assert_eq!(Walk::new(store, &[keep]).map(Result::unwrap).count(), 4);
     assert_eq!(store.gc(&mut |_| {}).unwrap().blocks, 0);
-    assert_clean(&store);
+    assert_clean(store);
 }
 
 #[test]
