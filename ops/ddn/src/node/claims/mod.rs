@@ -14,7 +14,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ledger::SecretKey;
+use ledger::{Link, SecretKey};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -124,7 +124,11 @@ impl Claims {
         name: Option<Naming>,
     ) -> Result<mpsc::Receiver<Told>, Error> {
         let (tell, told) = mpsc::channel(TOLD_MAX);
+        let root = content.as_ref().map(|content| content.root);
         let claimed = self.table().claim(id, content, name, tell);
+        if let (Err(_), Some(root)) = (&claimed, root) {
+            self.remove(&root);
+        }
         self.news.notify_one();
         claimed.map(|()| told)
     }
@@ -144,9 +148,21 @@ impl Claims {
         for (id, root) in self.table().pass() {
             let claims = self.clone();
             tokio::task::spawn_blocking(move || {
-                claims.parts.remove(&root);
+                claims.remove(&root);
                 claims.table().removed(&id);
             });
+        }
+    }
+
+    /// Removes content that failed. What it takes of the lock is short, the collection of garbage is not.
+    fn remove(&self, root: &Link) {
+        let released = self.table().release(root);
+        let removed = released.and_then(|garbage| match garbage {
+            true => self.parts.store.gc(&mut |_| {}).map(drop).map_err(Error::from),
+            false => Ok(()),
+        });
+        if let Err(error) = removed {
+            tracing::error!(%root, %error, "the content of a failed publish could not be removed");
         }
     }
 

@@ -104,35 +104,36 @@ impl Table {
         name: Option<Naming>,
         tell: mpsc::Sender<Told>,
     ) -> Result<(), Error> {
-        let secret = secrets::claim_secret()?;
-        let Some(active) = self.jobs.get_mut(id) else {
-            return Err(Error::Broken {
-                part: "the publisher",
-                reason: format!("job {id} is gone"),
-            });
-        };
-        let asset = content.as_ref().map(|_| Track::begin(secret));
-        let root = content.as_ref().map(|content| content.root);
-        let before = std::mem::replace(
-            &mut active.job.work,
-            Work::Claiming {
-                content: content.map(Box::new),
-                asset,
-                name: name.map(Box::new),
-            },
-        );
-        if let Err(error) = files::save(&self.parts.dir, &active.job) {
-            active.job.work = before;
+        if let Err(error) = self.write_claim(id, content, name) {
             self.forget(id);
-            if let Some(root) = root {
-                self.parts.remove(&root);
-            }
             return Err(error);
         }
-        active.stage = PublishStage::Committing;
-        active.tell = Some(tell);
-        active.say(Told::Stage(PublishStage::Committing));
+        if let Some(active) = self.jobs.get_mut(id) {
+            active.stage = PublishStage::Committing;
+            active.tell = Some(tell);
+            active.say(Told::Stage(PublishStage::Committing));
+        }
         Ok(())
+    }
+
+    /// The secrets are on the disk before anything is sent.
+    fn write_claim(&mut self, id: &str, content: Option<Content>, name: Option<Naming>) -> Result<(), Error> {
+        let gone = || Error::Broken {
+            part: "the publisher",
+            reason: format!("job {id} is gone"),
+        };
+        let active = self.jobs.get_mut(id).ok_or_else(gone)?;
+        let mut asset = None;
+        if let Some(content) = &content {
+            asset = Some(Track::begin(secrets::claim_secret()?));
+            // A failed job with the same content may have taken the pin away since the import.
+            if !self.parts.store.is_pinned(&content.root.0)? {
+                self.parts.store.pin(&content.root.0, "")?;
+            }
+        }
+        let (content, name) = (content.map(Box::new), name.map(Box::new));
+        active.job.work = Work::Claiming { content, asset, name };
+        files::save(&self.parts.dir, &active.job)
     }
 
     pub fn list(&self) -> PublishJobs {
@@ -164,6 +165,21 @@ impl Table {
             .iter_mut()
             .filter_map(|(id, active)| Some((id.clone(), active.take_removal()?)))
             .collect()
+    }
+
+    /// Takes the pin of a failed job's content away, unless something else wants it: another job, an anchored asset, or
+    /// somebody who pinned it with a label. Whether there is garbage now.
+    pub fn release(&self, root: &Link) -> Result<bool, Error> {
+        let pins = self.parts.store.pins()?;
+        let ours = pins
+            .iter()
+            .any(|pin| pin.label.is_empty() && same(&pin.cid, &root.0));
+        let wanted = |active: &Active| active.content().is_some_and(|(other, _)| same(&other.0, &root.0));
+        let keep = self.jobs.values().any(wanted) || self.parts.chain.state().asset(&root.0)?.is_some();
+        if ours && !keep {
+            self.parts.store.unpin(&root.0)?;
+        }
+        Ok(ours && !keep)
     }
 
     /// The content of a failed job is gone.
@@ -258,32 +274,6 @@ impl Table {
         }
         if found {
             self.parts.store.gc(&mut |_| {})?;
-        }
-        Ok(())
-    }
-}
-
-impl Parts {
-    /// Removes content that nothing else wants: another job, an anchored asset or somebody who pinned it with a label.
-    pub fn remove(&self, root: &Link) {
-        if let Err(error) = self.try_remove(root) {
-            tracing::error!(%root, %error, "the content of a failed publish could not be removed");
-        }
-    }
-
-    fn try_remove(&self, root: &Link) -> Result<(), Error> {
-        let pins = self.store.pins()?;
-        let ours = pins
-            .iter()
-            .any(|pin| pin.label.is_empty() && same(&pin.cid, &root.0));
-        let others = files::load(&self.dir)?;
-        let wanted = others.iter().any(|job| {
-            job.content()
-                .is_some_and(|content| same(&content.root.0, &root.0))
-        });
-        if ours && !wanted && self.chain.state().asset(&root.0)?.is_none() {
-            self.store.unpin(&root.0)?;
-            self.store.gc(&mut |_| {})?;
         }
         Ok(())
     }
