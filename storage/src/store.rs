@@ -75,6 +75,7 @@ impl Store {
             epochs: Mutex::new(epochs),
             stripes: Default::default(),
             collecting: Mutex::new(()),
+            pinning: Mutex::new(()),
             metrics: Metrics::default(),
         }));
         store.sweep_failed()?;
@@ -202,6 +203,8 @@ struct Shared {
     stripes: [Mutex<()>; STRIPES],
     /// Held by the one gc or verification that runs.
     collecting: Mutex<()>,
+    /// Held around each read-modify-write of a pin.
+    pinning: Mutex<()>,
     metrics: Metrics,
 }
 

@@ -35,58 +35,64 @@ pub(crate) fn write<'a>(
 pub(crate) struct Shard {
     cid: Cid,
     links: Vec<PbLink>,
+    place: Place,
     slot_bits: u32,
     /// Hex digits in front of a name.
     width: usize,
 }
 
+/// Where a shard is: the bits of the hash that all names below it share. The default is the root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    bits: u64,
+    used: u32,
+}
+
 /// What stands in a slot.
 pub(crate) enum Slot {
     Entry { name: Bytes, cid: Cid, tree_bytes: u64 },
-    Shard(Cid),
+    Shard(Cid, Place),
 }
 
 impl Shard {
-    pub fn new(cid: &Cid, node: PbNode, data: &UnixFs) -> Result<Shard, Error> {
+    pub fn new(cid: &Cid, node: PbNode, data: &UnixFs, place: Place) -> Result<Shard, Error> {
+        let fault = |reason: &str| Err(Error::malformed(cid, format!("HAMT: {reason}")));
         let fanout = data.fanout.unwrap_or(0);
         if data.kind != Type::HamtShard || data.hash_type != Some(MURMUR3) {
-            return Err(Error::malformed(cid, "not a HAMT shard by murmur3"));
+            return fault("not a shard by murmur3");
         }
         if !fanout.is_power_of_two() || !(8..=1024).contains(&fanout) {
-            return Err(Error::malformed(cid, format!("a HAMT of fanout {fanout}")));
+            return fault("the fanout is not a power of two from 8 to 1024");
         }
-        if node.links.len() as u64 > fanout {
-            return Err(Error::malformed(cid, "more links than slots"));
+        let slot_bits = fanout.trailing_zeros();
+        if place.used + slot_bits > u64::BITS {
+            return fault("deeper than its hash");
+        }
+        if node.links.len() as u64 > fanout || (node.links.is_empty() && place != Place::default()) {
+            return fault("an empty shard below the root, or one with more links than slots");
         }
         let width = format!("{:X}", fanout - 1).len();
         Ok(Shard {
             cid: *cid,
             links: node.links,
-            slot_bits: fanout.trailing_zeros(),
+            place,
+            slot_bits,
             width,
         })
     }
 
-    /// The slot on the way to `name`, if it is taken by that name or a shard. `depth` is 0 for the root.
-    pub fn find(&self, name: &str, depth: u32) -> Result<Option<Slot>, Error> {
-        let used = depth * self.slot_bits;
-        if used + self.slot_bits > 64 {
-            return Err(Error::malformed(&self.cid, "a HAMT deeper than its hash"));
-        }
-        let slot = murmur3::hash(name.as_bytes()) << used >> (64 - self.slot_bits);
+    /// What is on the way to `name`: its entry, or the shard below.
+    pub fn find(&self, name: &str) -> Result<Option<Slot>, Error> {
+        let slot = murmur3::hash(name.as_bytes()) << self.place.used >> (u64::BITS - self.slot_bits);
         let prefix = format!("{slot:0width$X}", width = self.width);
         let taken = self
             .links
             .iter()
-            .filter(|link| link.name.starts_with(prefix.as_bytes()));
-        let mut slots = taken
-            .map(|link| self.slot(link))
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        Ok(slots.find(|slot| match slot {
-            Slot::Shard(_) => true,
-            Slot::Entry { name: found, .. } => found == name.as_bytes(),
-        }))
+            .find(|link| link.name.starts_with(prefix.as_bytes()));
+        Ok(match taken.map(|link| self.slot(link)).transpose()? {
+            Some(Slot::Entry { name: found, .. }) if found != name.as_bytes() => None,
+            slot => slot,
+        })
     }
 
     /// All slots in the order of the block.
@@ -94,24 +100,42 @@ impl Shard {
         self.links.iter().map(|link| self.slot(link))
     }
 
+    /// Entries must be where their hash puts them. So a shard cannot be linked to from two places, and a few blocks
+    /// cannot pose as a folder without end.
     fn slot(&self, link: &PbLink) -> Result<Slot, Error> {
-        if link.name.len() < self.width || !link.name[..self.width].iter().all(u8::is_ascii_hexdigit) {
-            return Err(Error::malformed(&self.cid, "a link of a HAMT without its slot"));
+        let fault = |reason: &str| Err(Error::malformed(&self.cid, format!("HAMT: {reason}")));
+        let Some(slot) = link.name.get(..self.width).and_then(parse_slot) else {
+            return fault("a link without its slot");
+        };
+        if slot >> self.slot_bits != 0 {
+            return fault("a link beyond the last slot");
         }
+        let place = Place {
+            bits: self.place.bits << self.slot_bits | slot,
+            used: self.place.used + self.slot_bits,
+        };
         let name = link.name.slice(self.width..);
-        Ok(match name.is_empty() {
-            true => Slot::Shard(link.cid),
-            false => Slot::Entry {
-                name,
-                cid: link.cid,
-                tree_bytes: link.tree_bytes,
-            },
+        if name.is_empty() {
+            return Ok(Slot::Shard(link.cid, place));
+        }
+        if murmur3::hash(&name) >> (u64::BITS - place.used) != place.bits {
+            return fault("an entry in the wrong slot");
+        }
+        Ok(Slot::Entry {
+            name,
+            cid: link.cid,
+            tree_bytes: link.tree_bytes,
         })
     }
 }
 
-/// Levels that a HAMT can have before its 64-bit hash is used up, at the least fanout that is read.
-pub(crate) const DEPTH_MAX: u32 = 64 / 3;
+fn parse_slot(hex: &[u8]) -> Option<u64> {
+    hex.iter().try_fold(0, |slot, &digit| match digit {
+        b'0'..=b'9' => Some(slot << 4 | u64::from(digit - b'0')),
+        b'A'..=b'F' => Some(slot << 4 | u64::from(digit - b'A' + 10)),
+        _ => None,
+    })
+}
 
 struct Slotted<'a> {
     hash: u64,

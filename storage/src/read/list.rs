@@ -4,7 +4,7 @@ use cid::Cid;
 
 use super::{UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
-use crate::dag::hamt::{DEPTH_MAX, Shard, Slot};
+use crate::dag::hamt::{Place, Shard, Slot};
 use crate::dag::unixfs::Type;
 use crate::{Error, codec};
 
@@ -23,7 +23,7 @@ pub struct Entry {
 pub fn list<'a>(blocks: &'a dyn Blocks, dir: &Cid) -> Listing<'a> {
     Listing {
         blocks,
-        pending: vec![Pending::Block(*dir, 0)],
+        pending: vec![Pending::Block(*dir, None)],
     }
 }
 
@@ -36,8 +36,8 @@ pub struct Listing<'a> {
 }
 
 enum Pending {
-    /// A folder or shard that is not read yet, and how many shards are above it.
-    Block(Cid, u32),
+    /// A block that is not read yet: the folder, or a shard of it at its place.
+    Block(Cid, Option<Place>),
     Entry(Result<Entry, Error>),
 }
 
@@ -46,24 +46,23 @@ impl Iterator for Listing<'_> {
 
     fn next(&mut self) -> Option<Result<Entry, Error>> {
         loop {
-            match self.pending.pop()? {
+            let (cid, place) = match self.pending.pop()? {
                 Pending::Entry(entry) => return Some(entry),
-                Pending::Block(cid, depth) => {
-                    if let Err(error) = self.expand(&cid, depth) {
-                        match error {
-                            Error::Missing(_) => self.pending.push(Pending::Block(cid, depth)),
-                            _ => self.pending.clear(),
-                        }
-                        return Some(Err(error));
-                    }
+                Pending::Block(cid, place) => (cid, place),
+            };
+            if let Err(error) = self.expand(&cid, place) {
+                match error {
+                    Error::Missing(_) => self.pending.push(Pending::Block(cid, place)),
+                    _ => self.pending.clear(),
                 }
+                return Some(Err(error));
             }
         }
     }
 }
 
 impl Listing<'_> {
-    fn expand(&mut self, cid: &Cid, depth: u32) -> Result<(), Error> {
+    fn expand(&mut self, cid: &Cid, place: Option<Place>) -> Result<(), Error> {
         if cid.codec() != codec::DAG_PB {
             return Err(Error::NotDirectory(*cid));
         }
@@ -71,34 +70,32 @@ impl Listing<'_> {
         let Some(UnixFsNode { node, data }) = unixfs_node(cid, &block)? else {
             return Err(Error::NotDirectory(*cid));
         };
-        match data.kind {
-            Type::HamtShard if depth <= DEPTH_MAX => {
-                self.expand_shard(&Shard::new(cid, node, &data)?, cid, depth)
+        match (data.kind, place) {
+            (Type::HamtShard, _) => {
+                let shard = Shard::new(cid, node, &data, place.unwrap_or_default())?;
+                let slots = shard.slots().rev().map(|slot| pending(cid, slot?));
+                self.pending.extend(slots.collect::<Result<Vec<_>, _>>()?);
             }
-            Type::HamtShard => Err(Error::malformed(cid, "a HAMT deeper than its hash")),
-            Type::Directory if depth == 0 => {
+            (Type::Directory, None) => {
                 let entries = node.links.into_iter().rev();
                 let entries = entries.map(|link| entry(cid, &link.name, link.cid, link.tree_bytes));
                 self.pending.extend(entries.map(Pending::Entry));
-                Ok(())
             }
-            _ => Err(Error::NotDirectory(*cid)),
-        }
-    }
-
-    fn expand_shard(&mut self, shard: &Shard, cid: &Cid, depth: u32) -> Result<(), Error> {
-        for slot in shard.slots().rev() {
-            self.pending.push(match slot? {
-                Slot::Shard(below) => Pending::Block(below, depth + 1),
-                Slot::Entry {
-                    name,
-                    cid: child,
-                    tree_bytes,
-                } => Pending::Entry(entry(cid, &name, child, tree_bytes)),
-            });
+            _ => return Err(Error::NotDirectory(*cid)),
         }
         Ok(())
     }
+}
+
+fn pending(dir: &Cid, slot: Slot) -> Result<Pending, Error> {
+    Ok(match slot {
+        Slot::Shard(below, place) => Pending::Block(below, Some(place)),
+        Slot::Entry {
+            name,
+            cid,
+            tree_bytes,
+        } => Pending::Entry(entry(dir, &name, cid, tree_bytes)),
+    })
 }
 
 fn entry(dir: &Cid, name: &[u8], cid: Cid, tree_bytes: u64) -> Result<Entry, Error> {

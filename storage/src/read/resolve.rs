@@ -6,7 +6,7 @@ use ipld_core::ipld::Ipld;
 
 use super::{UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
-use crate::dag::hamt::{DEPTH_MAX, Shard, Slot};
+use crate::dag::hamt::{Place, Shard, Slot};
 use crate::dag::unixfs::{Type, UnixFs};
 use crate::dag::{cbor, pb::PbNode};
 use crate::{Error, codec};
@@ -132,7 +132,9 @@ fn lookup(blocks: &dyn Blocks, cid: &Cid, block: &Bytes, name: &str) -> Result<C
     };
     match data.kind {
         Type::Directory => flat_lookup(&node, name).ok_or_else(missing),
-        Type::HamtShard => shard_lookup(blocks, Shard::new(cid, node, &data)?, name)?.ok_or_else(missing),
+        Type::HamtShard => {
+            shard_lookup(blocks, Shard::new(cid, node, &data, Place::default())?, name)?.ok_or_else(missing)
+        }
         _ => Err(missing()),
     }
 }
@@ -145,20 +147,19 @@ fn flat_lookup(node: &PbNode, name: &str) -> Option<Cid> {
 }
 
 fn shard_lookup(blocks: &dyn Blocks, mut shard: Shard, name: &str) -> Result<Option<Cid>, Error> {
-    for depth in 0..=DEPTH_MAX {
-        match shard.find(name, depth)? {
+    loop {
+        match shard.find(name)? {
             None => return Ok(None),
             Some(Slot::Entry { cid, .. }) => return Ok(Some(cid)),
-            Some(Slot::Shard(below)) => shard = read_shard(blocks, &below)?,
+            Some(Slot::Shard(below, place)) => shard = read_shard(blocks, &below, place)?,
         }
     }
-    Ok(None)
 }
 
-fn read_shard(blocks: &dyn Blocks, cid: &Cid) -> Result<Shard, Error> {
+fn read_shard(blocks: &dyn Blocks, cid: &Cid, place: Place) -> Result<Shard, Error> {
     let block = require(blocks, cid)?;
     let node = unixfs_node(cid, &block)?.ok_or_else(|| Error::malformed(cid, "not a HAMT shard"))?;
-    Shard::new(cid, node.node, &node.data)
+    Shard::new(cid, node.node, &node.data, place)
 }
 
 /// The first link that `path` crosses and what is left of the path; `None` when it ends inside the object.

@@ -83,16 +83,22 @@ impl Epochs {
         self.collect(database, 0)
     }
 
+    /// Whether a failed import left something that no import in flight may share.
+    pub fn can_collect_failed(&self) -> bool {
+        self.oldest_failed().is_some()
+    }
+
     /// Begins a collection of what failed imports left, if there is something that no import in flight may share.
     pub fn collect_failed(&mut self, database: &Database) -> Result<Option<Reach>, Error> {
-        let oldest = self.in_flight.first().copied().unwrap_or(Epoch::MAX);
-        let since = self
-            .failed
-            .iter()
-            .filter(|&(_, &ended)| ended < oldest)
-            .map(|(&began, _)| began)
-            .min();
-        since.map(|since| self.collect(database, since)).transpose()
+        self.oldest_failed()
+            .map(|since| self.collect(database, since))
+            .transpose()
+    }
+
+    fn oldest_failed(&self) -> Option<Epoch> {
+        let in_flight = self.in_flight.first().copied().unwrap_or(Epoch::MAX);
+        let mut collectable = self.failed.iter().filter(|&(_, &ended)| ended < in_flight);
+        collectable.next().map(|(&began, _)| began)
     }
 
     /// Ends a collection: the marks of the imports that it swept go.

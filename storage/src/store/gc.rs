@@ -30,26 +30,27 @@ pub(super) struct Hole {
 impl Store {
     /// Removes every block that no pin keeps and no import in flight needs, and gives the disk its space back.
     pub fn gc(&self, progress: &mut dyn FnMut(Checked)) -> Result<Freed, Error> {
-        let _collecting = lock(&self.0.collecting);
-        let reach = lock(&self.0.epochs).collect_all(&self.0.database)?;
-        let freed = self.collect(reach, progress)?;
+        let freed = self.collect_all(progress);
+        self.sweep_failed_or_warn();
+        let freed = freed?;
         if freed.blocks > 0 {
             self.0.database.compact()?;
         }
         Ok(freed)
     }
 
-    /// Removes what failed imports left, unless imports in flight may share it.
+    /// Removes what failed imports left, unless imports in flight may share it. When a collection is running already,
+    /// this is left to whoever runs it.
     pub(super) fn sweep_failed(&self) -> Result<(), Error> {
-        let _collecting = lock(&self.0.collecting);
-        let reach = lock(&self.0.epochs).collect_failed(&self.0.database)?;
-        let Some(reach) = reach else { return Ok(()) };
-        let freed = self.collect(reach, &mut |_| {})?;
-        info!(
-            blocks = freed.blocks,
-            bytes = freed.bytes,
-            "removed what an interrupted import left"
-        );
+        while lock(&self.0.epochs).can_collect_failed() {
+            let Ok(_collecting) = self.0.collecting.try_lock() else {
+                return Ok(());
+            };
+            let reach = lock(&self.0.epochs).collect_failed(&self.0.database)?;
+            let Some(reach) = reach else { continue };
+            let Freed { blocks, bytes } = self.collect(reach, &mut |_| {})?;
+            info!(blocks, bytes, "removed what an interrupted import left");
+        }
         Ok(())
     }
 
@@ -107,6 +108,12 @@ impl Store {
             },
         )?;
         Ok(true)
+    }
+
+    fn collect_all(&self, progress: &mut dyn FnMut(Checked)) -> Result<Freed, Error> {
+        let _collecting = lock(&self.0.collecting);
+        let reach = lock(&self.0.epochs).collect_all(&self.0.database)?;
+        self.collect(reach, progress)
     }
 
     fn collect(&self, reach: Reach, progress: &mut dyn FnMut(Checked)) -> Result<Freed, Error> {

@@ -3,9 +3,9 @@
 use cid::Cid;
 use serde::{Deserialize, Serialize};
 
-use super::Store;
 use super::database::{Batch, Column, Database};
 use super::session::Session;
+use super::{Store, lock};
 use crate::Error;
 
 /// A root that is kept with everything below it.
@@ -19,8 +19,11 @@ pub struct Pin {
 
 impl Store {
     /// Pins `root` and everything below it, all of which must be here: [`Error::Missing`] names what is not. Pinning
-    /// again changes the label.
+    /// again changes the label and looks at nothing else.
     pub fn pin(&self, root: &Cid, label: &str) -> Result<(), Error> {
+        if self.relabel(root, label)? {
+            return Ok(());
+        }
         let session = Session::begin(self)?;
         session.keep_below(&[*root])?;
         session.pin(&[(*root, Some(label))]).map(drop)
@@ -28,12 +31,24 @@ impl Store {
 
     /// Takes a pin away; the next gc removes what nothing else keeps.
     pub fn unpin(&self, root: &Cid) -> Result<(), Error> {
+        let _pinning = lock(&self.0.pinning);
         if !self.is_pinned(root)? {
             return Err(Error::NotPinned(*root));
         }
         let mut batch = self.0.database.batch();
         batch.delete(Column::Pins, &key(root));
         batch.write_durably()
+    }
+
+    /// Changes the label of a pin; false when there is none.
+    fn relabel(&self, root: &Cid, label: &str) -> Result<bool, Error> {
+        let _pinning = lock(&self.0.pinning);
+        if !self.is_pinned(root)? {
+            return Ok(false);
+        }
+        let mut batch = self.0.database.batch();
+        put(&self.0.database, &mut batch, root, Some(label))?;
+        batch.write_durably().map(|()| true)
     }
 
     /// Whether `root` itself is pinned; CIDv0 and CIDv1 are the same root.

@@ -74,12 +74,14 @@ impl Session {
     pub fn pin(mut self, roots: &[(Cid, Option<&str>)]) -> Result<u64, Error> {
         let database = &self.store.0.database;
         database.sync()?;
+        let pinning = lock(&self.store.0.pinning);
         let mut batch = database.batch();
         for (root, label) in roots {
             pins::put(database, &mut batch, root, *label)?;
         }
         batch.delete(Column::Meta, &mark(self.began));
         batch.write_durably()?;
+        drop(pinning);
         self.closed = true;
         lock(&self.store.0.epochs).end(self.began);
         self.store.sweep_failed_or_warn();

@@ -55,8 +55,9 @@ impl Store {
             }
             Ok(())
         })?;
-        self.verify_pins(&mut report)?;
-        Ok(report)
+        let verified = self.verify_pins(&mut report);
+        self.sweep_failed_or_warn();
+        verified.map(|()| report)
     }
 
     /// What is wrong with a block that the index lists.

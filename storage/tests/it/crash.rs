@@ -165,6 +165,12 @@ fn import_and_kill(folder: &Path, lines: u32) -> Vec<Cid> {
         .unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said: Vec<String> = output.by_ref().take(lines as usize).map(Result::unwrap).collect();
+    if lines > 0 {
+        assert!(matches!(
+            Store::open(&folder.join("blocks")),
+            Err(Error::InUse { .. })
+        ));
+    }
     child.kill().unwrap();
     child.wait().unwrap();
     said.extend(output.map_while(Result::ok));

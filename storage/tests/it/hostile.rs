@@ -165,6 +165,41 @@ fn nesting_without_end_is_refused() {
 }
 
 #[test]
+fn a_few_shards_cannot_pose_as_a_folder_without_end() {
+    const SHARD: [u8; 7] = [8, 5, 0x28, 0x22, 0x30, 0x80, 2];
+    let slots: Vec<String> = (0..256).map(|slot| format!("{slot:02X}")).collect();
+    let mut memory = Memory::default();
+    let file = memory.put(codec::RAW, &b"x"[..]);
+    for lowest in [
+        memory.put_node(&[], &SHARD),
+        memory.put_node(&[(b"00name", file)], &SHARD),
+    ] {
+        let mut shard = lowest;
+        for _ in 0..7 {
+            let links: Vec<(&[u8], Cid)> = slots.iter().map(|slot| (slot.as_bytes(), shard)).collect();
+            shard = memory.put_node(&links, &SHARD);
+        }
+        let entries: Vec<_> = list(&memory, &shard).collect();
+        assert!(
+            matches!(entries[..], [Err(Error::Malformed { .. })]),
+            "{}",
+            entries.len()
+        );
+        assert!(matches!(
+            contains(&memory, &shard, &Default::default()),
+            Err(Error::Malformed { .. })
+        ));
+    }
+    for name in [&b"0"[..], b"zz", b"0gname", b"ffname"] {
+        let shard = memory.put_node(&[(name, file)], &SHARD);
+        assert!(matches!(
+            list(&memory, &shard).next(),
+            Some(Err(Error::Malformed { .. }))
+        ));
+    }
+}
+
+#[test]
 fn a_cbor_bomb_is_refused() {
     let mut memory = Memory::default();
     let bomb = memory.put(codec::DAG_CBOR, [vec![0x81; 1 << 20], vec![0]].concat());
