@@ -147,7 +147,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<(), Error> {
     write().map_err(Error::file("write", path))
 }
 
-/// Writes a new file as [`write`] does; false if there is one already, which stays as it is.
+/// Writes a new file as [`write()`] does; false if there is one already, which stays as it is.
 ///
 /// # Errors
 /// If it cannot be written.

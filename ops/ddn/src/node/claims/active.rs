@@ -1,4 +1,4 @@
-//! One job in hand: what [`step`](super::step) decides is done here, on the chain and in the job file.
+//! One job in hand: what [`step`] decides is done here, on the chain and in the job file.
 
 use chain::{Fate, SubmitError, View};
 use ledger::{Action, Address, Asset, Hash, Link, NameEntry, Refusal, SecretKey, State as _, Tx};

@@ -1,0 +1,99 @@
+//! The node as a whole: errors, the address file, status, settings.
+
+use ledger::Amount;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The body of every answer whose status is not 2xx.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorText,
+}
+
+/// A failure: a stable word for programs and one line for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorText {
+    /// A stable word: `bad_request`, `unauthorized`, `forbidden_host`, `not_found`, `no_such_method`, `bad_name`,
+    /// `name_taken`, `not_yours`, `not_enough_coins`, `refused`, `missing_block`, `disk_full`, `upload_broken`,
+    /// `too_large`, `busy`, `stopping`, `timeout`, `internal`.
+    pub code: String,
+    /// One line: what was wrong, on which object, what to do.
+    pub message: String,
+}
+
+/// `DIR/node.json`: where the running node listens. It exists while the node is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeFile {
+    /// The process.
+    pub pid: u32,
+    /// The node key's public half, hex.
+    pub node_id: String,
+    /// The chain that the node keeps.
+    pub chain_id: String,
+    /// The HTTP gateway, `IP:PORT`.
+    pub gateway: String,
+    /// The DNS server, UDP and TCP, `IP:PORT`.
+    pub dns: String,
+    /// This API, `IP:PORT`.
+    pub admin: String,
+    /// The consensus engine, `IP:PORT`; `null` while it does not listen (a chain of one seat).
+    pub engine: Option<String>,
+    /// Addresses by which other nodes join; empty until the node has a mesh.
+    #[serde(default)]
+    pub mesh: Vec<String>,
+}
+
+/// Answer of `GET /v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct NodeStatus {
+    /// The program's version.
+    pub version: String,
+    /// The data folder.
+    pub data: String,
+    /// Seconds since the node became ready.
+    pub uptime_s: u64,
+    /// Whether the node does its work; as `/readyz`.
+    pub ready: bool,
+    /// If not ready: why.
+    pub problem: Option<String>,
+    /// Where it listens, and who it is.
+    pub node: NodeFile,
+    /// The chain's top-level domain, without dots.
+    pub tld: String,
+    /// Height of the newest block.
+    pub height: u64,
+    /// Time of the newest block.
+    pub time_ms: u64,
+    /// Publishes under way.
+    pub jobs: u64,
+    /// Address of the default wallet.
+    pub wallet: String,
+    /// Its balance.
+    #[schema(value_type = String)]
+    pub balance: Amount,
+}
+
+/// Answer of `GET /v1/config` and of `ddn config show`: the settings in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigReport {
+    /// The configuration file that was read.
+    pub file: Option<String>,
+    /// Every setting, by key.
+    pub settings: Vec<ConfigSetting>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigSetting {
+    /// `SECTION.KEY`.
+    pub key: String,
+    /// The value in force, as TOML.
+    pub value: String,
+    /// The default, as TOML.
+    pub default: String,
+    /// Where the value comes from: `default`, `file PATH`, `environment DDN_…` or `--set`.
+    pub origin: String,
+    /// What it does.
+    pub help: String,
+}
