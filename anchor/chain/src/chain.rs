@@ -121,10 +121,14 @@ impl Chain {
     /// If the ledger refuses it, it is too large, the mempool is full, or the chain cannot be read.
     pub fn submit(&self, tx: Tx) -> Result<Cid, SubmitError> {
         let cid = tx.cid();
-        if self.0.store.height_of(&cid)?.is_none() {
-            self.0.mempool.submit(cid, tx)?;
+        if self.0.store.height_of(&cid)?.is_some() {
+            return Ok(cid);
         }
-        Ok(cid)
+        match self.0.mempool.submit(cid, tx) {
+            // Its block may have come in between: then the ledger refuses only to take it twice.
+            Err(SubmitError::Refused(_)) if self.0.store.height_of(&cid)?.is_some() => Ok(cid),
+            taken => taken.map(|()| cid),
+        }
     }
 
     /// What became of a transaction.
@@ -239,8 +243,16 @@ impl Chain {
     /// Stops the engine. The store stays readable until the last clone is gone, and its folder locked until then.
     pub async fn shutdown(&self) {
         if let Some(engine) = self.0.engine.lock().await.take() {
-            self.0.monitor.leave();
             engine.stop().await;
+        }
+    }
+}
+
+/// A chain that was not shut down stops nevertheless, only nobody waits for it.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.get_mut() {
+            engine.abandon();
         }
     }
 }

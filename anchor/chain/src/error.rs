@@ -123,6 +123,30 @@ pub enum Error {
         /// Why it did not work.
         reason: String,
     },
+    /// The journal of a chain of several delegates is gone.
+    #[error(
+        "the signer's journal {} is gone, although the chain is at height {height}: put it back, or begin with an empty \
+         folder; without it the delegate could sign twice",
+        path.display()
+    )]
+    JournalLost {
+        /// The file.
+        path: PathBuf,
+        /// The newest height.
+        height: u64,
+    },
+    /// The engine's log is gone in the middle of a height.
+    #[error(
+        "the consensus log {} is gone, although the delegate has voted on height {height}, which is not decided here: \
+         put it back, or begin with an empty folder; without it the delegate could vote against its lock",
+        path.display()
+    )]
+    WalLost {
+        /// The file.
+        path: PathBuf,
+        /// The height in question.
+        height: u64,
+    },
     /// The engine did not start.
     #[error("cannot start the consensus engine on {listen}: {reason}")]
     Engine {

@@ -4,11 +4,13 @@
 //! a block is durable before the engine hears of it, every message is answered, and after a failed write nothing is
 //! answered any more.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
+use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef};
 use arc_malachitebft_app_channel::app::streaming::StreamContent;
 use arc_malachitebft_app_channel::app::types::core::{
     CommitCertificate, ExtendedCommitCertificate, HeightParams, Round, Validity,
@@ -16,7 +18,7 @@ use arc_malachitebft_app_channel::app::types::core::{
 use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
-use arc_malachitebft_app_channel::{AppMsg, NetworkMsg};
+use arc_malachitebft_app_channel::AppMsg;
 use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -58,7 +60,7 @@ pub(crate) struct App {
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) metrics: Metrics,
     pub(crate) tips: watch::Sender<Tip>,
-    pub(crate) network: mpsc::Sender<NetworkMsg<Chain>>,
+    pub(crate) network: NetworkRef<Chain>,
     pub(crate) ready: Option<oneshot::Sender<()>>,
     pub(crate) rounds: Rounds,
 }
@@ -69,6 +71,8 @@ pub(crate) struct Rounds {
     round: u32,
     parked: Vec<Part>,
     executed: HashMap<Hash, Executed>,
+    /// Blocks found invalid, by round: running them costs time, so they count against the proposer.
+    invalid: HashMap<u32, usize>,
     synced: bool,
 }
 
@@ -150,9 +154,10 @@ impl App {
         }
         let mut values = Vec::new();
         for part in std::mem::take(&mut self.rounds.parked) {
-            match part.height == height {
-                true => values.extend(self.accept(&part)?),
-                false => self.park(part),
+            match part.height.cmp(&height) {
+                Ordering::Less => {}
+                Ordering::Equal => values.extend(self.accept(&part)?),
+                Ordering::Greater => self.park(part),
             }
         }
         for kept in self.store.undecided(height)? {
@@ -179,8 +184,7 @@ impl App {
         reply: oneshot::Sender<LocallyProposedValue<Chain>>,
     ) -> Result<(), Error> {
         if height != self.store.tip().height + 1 {
-            tracing::error!(height, "the engine asks for a block that does not follow the tip");
-            return Ok(());
+            return Err(self.out_of_order("asks for the block of", height));
         }
         let part = match self.own_part(height, round_number(round))? {
             Some(part) => part,
@@ -233,8 +237,8 @@ impl App {
         id.extend(part.round.to_be_bytes());
         id.extend(&header.0[..8]);
         let message = StreamMessage::new(StreamId::new(id.into()), 0, StreamContent::Data(part));
-        if self.network.blocking_send(NetworkMsg::PublishProposalPart(message)).is_err() {
-            tracing::warn!("the engine's network has stopped");
+        if self.network.cast(NetworkMsg::PublishProposalPart(message)).is_err() {
+            tracing::debug!("the engine's network has stopped");
         }
     }
 
@@ -256,8 +260,11 @@ impl App {
         Ok(())
     }
 
-    /// Keeps a part for the next height; the oldest makes room.
+    /// Keeps a part for the next height, once; the oldest makes room.
     fn park(&mut self, part: Part) {
+        if self.rounds.parked.contains(&part) {
+            return;
+        }
         if self.rounds.parked.len() == PARKED_MAX {
             self.rounds.parked.remove(0);
         }
@@ -274,14 +281,18 @@ impl App {
         let proposer = self.proposer(&set, height, round);
         let Some((block, header)) = self.authentic(part, &proposer) else { return Ok(None) };
         let same_round = self.store.undecided(height)?;
-        let mut same_round = same_round.iter().filter(|kept| kept.round == round);
+        let same_round = same_round.iter().filter(|kept| kept.round == round);
         if same_round.clone().any(|kept| kept.header == header.0) {
             return Ok(Some(proposed(height, round, &proposer, header, Validity::Valid)));
         }
-        if same_round.by_ref().count() >= BLOCKS_PER_ROUND_MAX || !self.is_due(&block) {
+        let judged = same_round.count() + self.rounds.invalid.get(&round).unwrap_or(&0);
+        if judged >= BLOCKS_PER_ROUND_MAX || !self.is_due(&block) {
             return Ok(None);
         }
         let validity = self.judge(part, &block, header)?;
+        if validity == Validity::Invalid {
+            *self.rounds.invalid.entry(round).or_default() += 1;
+        }
         Ok(Some(proposed(height, round, &proposer, header, validity)))
     }
 
@@ -332,7 +343,8 @@ impl App {
     /// Sends a block again. Ours in this round is signed anew; another's carries its signature already.
     fn restream(&self, height: u64, round: u32, address: Address, header: Hash) -> Result<(), Error> {
         let kept = self.store.undecided(height)?;
-        let Some(kept) = kept.iter().find(|kept| kept.header == header.0) else {
+        let same = || kept.iter().filter(|kept| kept.header == header.0);
+        let Some(kept) = same().find(|kept| kept.round == round).or_else(|| same().next()) else {
             tracing::warn!(height, round, "the engine asks again for a block that is not here");
             return Ok(());
         };
@@ -346,12 +358,20 @@ impl App {
 
     /// The block is final. It is durable, and the state with it, before the engine goes on.
     fn decided(&mut self, certificate: CommitCertificate<Chain>, reply: oneshot::Sender<()>) -> Result<(), Error> {
-        let height = certificate.height.0;
-        if height == self.store.tip().height + 1 {
-            self.commit(&certificate)?;
+        let (height, next) = (certificate.height.0, self.store.tip().height + 1);
+        match height.cmp(&next) {
+            Ordering::Less => {}
+            Ordering::Equal => self.commit(&certificate)?,
+            Ordering::Greater => return Err(self.out_of_order("decided", height)),
         }
         let _ = reply.send(());
         Ok(())
+    }
+
+    /// The engine went past a block that is not here. No answer would be true.
+    fn out_of_order(&self, does: &str, height: u64) -> Error {
+        let tip = self.store.tip().height;
+        Error::Ledger { operation: "follow the engine", reason: format!("it {does} height {height}, the tip is {tip}") }
     }
 
     fn commit(&mut self, certificate: &CommitCertificate<Chain>) -> Result<(), Error> {
@@ -501,7 +521,12 @@ impl App {
         let header = block.header.id();
         let unsigned = ledger::Signature::from_bytes([0; 64]);
         let part = Part { height: height.0, round: round_number(round), signature: unsigned, block: bytes };
-        let validity = self.judge(&part, &block, header)?;
+        // What is kept already is kept with its signature.
+        let kept = self.store.undecided(height.0)?;
+        let validity = match kept.iter().any(|kept| kept.round == part.round && kept.header == header.0) {
+            true => Validity::Valid,
+            false => self.judge(&part, &block, header)?,
+        };
         self.rounds.synced = true;
         let value = Value(header);
         Ok(SyncedValueOutcome::Verdict(ProposedValue {

@@ -100,6 +100,11 @@ impl Journal {
         self.append(place, hash).map_err(|e| self.fail(&e))
     }
 
+    /// Whether a precommit of `height` was signed, for a block or for none.
+    pub(crate) fn has_precommitted(&self, height: u64) -> bool {
+        self.signed.keys().any(|place| place.height == height && place.step == Step::Precommit)
+    }
+
     fn append(&mut self, place: Place, hash: Hash) -> std::io::Result<()> {
         self.signed.insert(place, hash);
         self.signed = self.signed.split_off(&Place { round: 0, step: Step::Proposal, ..place });

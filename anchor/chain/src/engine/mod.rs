@@ -50,6 +50,8 @@ use wire::Wire;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// Requests to the engine that may wait: only the watchdog asks.
 const REQUESTS_MAX: usize = 16;
+/// The file of the engine's write-ahead log.
+const WAL: &str = "wal";
 
 /// What the engine works with.
 pub(crate) struct Parts {
@@ -66,6 +68,7 @@ pub(crate) struct Parts {
 pub(crate) struct Engine {
     handle: EngineHandle,
     app: std::thread::JoinHandle<()>,
+    monitor: Arc<Monitor>,
     watchdog: JoinHandle<()>,
     listen: SocketAddr,
 }
@@ -87,20 +90,21 @@ impl Engine {
         let delegate = open_delegate(&parts, dir)?;
         let (channels, handle, network) =
             build(&parts, &delegate, dir, listen).await.map_err(|e| failed(format!("{e:#}")))?;
-        let Channels { consensus, network: to_network, requests, net_requests, .. } = channels;
+        let Channels { consensus, requests, net_requests, .. } = channels;
         let monitor = Arc::clone(&parts.monitor);
-        let app = app(parts, delegate, to_network, ready_tx);
+        let app = app(parts, delegate, network.clone(), ready_tx);
         let app = std::thread::Builder::new().name("chain".into()).spawn(move || app.run(consensus));
         let app = app.map_err(|e| failed(e.to_string()))?;
         let listen = match tokio::time::timeout(START_DEADLINE, listening(ready, &network)).await {
             Ok(Some(listen)) => listen,
             _ => {
+                monitor.leave();
                 let _ = handle.actor.stop_and_wait(None, None).await;
                 return Err(failed(format!("it does not listen after {} s", START_DEADLINE.as_secs())));
             }
         };
-        let watchdog = tokio::spawn(watchdog::watch(monitor, requests, net_requests));
-        Ok(Engine { handle, app, watchdog, listen })
+        let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&monitor), requests, net_requests));
+        Ok(Engine { handle, app, monitor, watchdog, listen })
     }
 
     /// Where the engine listens.
@@ -110,6 +114,7 @@ impl Engine {
 
     /// Stops the engine and waits until nothing of it runs and its files are closed.
     pub(crate) async fn stop(self) {
+        self.monitor.leave();
         self.watchdog.abort();
         if let Err(e) = self.handle.actor.stop_and_wait(None, None).await {
             tracing::warn!("the engine did not stop in order: {e}");
@@ -117,12 +122,35 @@ impl Engine {
         let _ = self.handle.handle.await;
         let _ = tokio::task::spawn_blocking(move || self.app.join()).await;
     }
+
+    /// Tells the engine to stop, for a caller that cannot wait for it.
+    pub(crate) fn abandon(&self) {
+        self.monitor.leave();
+        self.watchdog.abort();
+        self.handle.actor.stop(None);
+    }
 }
 
 fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     let chain = &parts.genesis.chain_id;
-    let journal = Journal::open(&dir.join("signer.journal"), chain, &parts.delegate.public())?;
+    let path = dir.join("signer.journal");
+    let tip = parts.store.tip().height;
+    if peers_wanted(&parts.genesis) > 0 && tip > 0 && !path.exists() {
+        return Err(Error::JournalLost { path, height: tip });
+    }
+    let journal = Journal::open(&path, chain, &parts.delegate.public())?;
+    check_wal(parts, &journal, &dir.join(WAL), tip + 1)?;
     Ok(Delegate::new(parts.delegate.clone(), chain, journal, Arc::clone(&parts.monitor)))
+}
+
+/// The engine's lock on a block is in its WAL alone: without it, a delegate could vote in a later round against what
+/// it is bound to, and the journal, which knows no locks, would let it. One seat has nobody to disagree with.
+fn check_wal(parts: &Parts, journal: &Journal, wal: &Path, next: u64) -> Result<(), Error> {
+    let empty = std::fs::metadata(wal).map_or(true, |found| found.len() == 0);
+    if empty && peers_wanted(&parts.genesis) > 0 && journal.has_precommitted(next) {
+        return Err(Error::WalLost { path: wal.to_owned(), height: next });
+    }
+    Ok(())
 }
 
 async fn build(
@@ -137,14 +165,15 @@ async fn build(
     let settings = Settings::new(&parts.genesis, moniker.clone(), listen, peers);
     let registry = SharedRegistry::global().with_moniker(&moniker);
     let identity = NetworkIdentity::new(moniker, peers::keypair(&parts.delegate), None);
-    // Made here and not by the builder, to be able to ask where it listens.
+    // Made here and not by the builder, to be able to ask where it listens, and to send to it directly: the sender
+    // that comes with it logs an error when the engine stops between two proposals.
     let (network, to_network) =
         spawn_network_actor(identity, settings.consensus(), settings.value_sync(), &registry, Wire).await?;
     let checker = Checker::new(&parts.genesis.chain_id);
     let consensus =
         ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
     let (channels, handle) = EngineBuilder::new(context(&parts.genesis), settings)
-        .with_default_wal(WalContext::new(dir.join("wal"), Wire))
+        .with_default_wal(WalContext::new(dir.join(WAL), Wire))
         .with_custom_network(network.clone(), to_network)
         .with_default_sync(SyncContext::new(Wire))
         .with_default_consensus(consensus)
@@ -158,7 +187,7 @@ async fn build(
 fn app(
     parts: Parts,
     delegate: Delegate,
-    network: mpsc::Sender<arc_malachitebft_app_channel::NetworkMsg<Chain>>,
+    network: NetworkRef<Chain>,
     ready: oneshot::Sender<()>,
 ) -> App {
     let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&parts.store));

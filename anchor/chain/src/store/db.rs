@@ -91,7 +91,7 @@ impl Db {
 /// RocksDB tells a held lock only by its text.
 fn open_error(dir: &Path, source: rocksdb::Error) -> Error {
     let text = source.to_string();
-    if text.contains("LOCK") || text.contains("lock hold by current process") {
+    if text.contains("While lock file") || text.contains("lock hold by current process") {
         return Error::InUse { dir: dir.to_owned() };
     }
     Error::Open { dir: dir.to_owned(), source }

@@ -11,6 +11,7 @@ mod undecided;
 mod view;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use cid::Cid;
@@ -50,6 +51,10 @@ pub(crate) struct Executed {
 pub(crate) struct Store {
     db: Arc<Db>,
     tip: RwLock<Tip>,
+    /// Versions behind the tip that stay provable.
+    kept: u64,
+    /// What is stale since a version below this is deleted.
+    pruned: AtomicU64,
 }
 
 impl Store {
@@ -61,7 +66,7 @@ impl Store {
             Some(format) => check_identity(&db, &format, genesis)?,
         }
         let tip = read_tip(&db, genesis)?;
-        Ok(Store { db, tip: RwLock::new(tip) })
+        Ok(Store { db, tip: RwLock::new(tip), kept: prune::KEPT_VERSIONS, pruned: AtomicU64::new(0) })
     }
 
     /// The newest committed block.
@@ -91,9 +96,11 @@ impl Store {
         let mut batch = WriteBatch::default();
         self.put_block(&mut batch, block, cert)?;
         self.put_state(&mut batch, executed, height)?;
-        prune::stage(&self.db, &mut batch, height)?;
+        let horizon = height.saturating_sub(self.kept);
+        let pruned = prune::stage(&self.db, &mut batch, horizon, self.pruned.load(Ordering::Relaxed))?;
         undecided::stage_removal(&self.db, &mut batch, height)?;
         self.db.write("a block", batch)?;
+        self.pruned.store(pruned, Ordering::Relaxed);
         let tip = Tip::of(&block.header);
         *self.tip.write().expect("no panic while the tip is set") = tip.clone();
         Ok(tip)

@@ -15,16 +15,18 @@ pub(crate) const KEPT_VERSIONS: u64 = 1000;
 /// Rows deleted with one block: some times what a full block can make stale, so a backlog shrinks.
 const ROWS_MAX: usize = 20_000;
 
-/// Adds to the batch of the block at `height` the deletions that become possible with it.
-pub(crate) fn stage(db: &Db, batch: &mut WriteBatch, height: u64) -> Result<(), Error> {
-    let Some(horizon) = height.checked_sub(KEPT_VERSIONS) else { return Ok(()) };
-    for row in db.rows_from(STALE, &[])?.take(ROWS_MAX) {
+/// Adds to a batch the deletions of what only versions before `horizon` need. Rows below version `from` are gone
+/// already; returns the next `from`. Without it, each block would step over the traces of all earlier deletions.
+pub(crate) fn stage(db: &Db, batch: &mut WriteBatch, horizon: u64, from: u64) -> Result<u64, Error> {
+    let mut reached = from;
+    for row in db.rows_from(STALE, &from.to_be_bytes())?.take(ROWS_MAX) {
         let (row, _) = row?;
         let (since, kind, key) =
             Stale::parse(&row).ok_or_else(|| Error::damaged(STALE, "a row of no known kind"))?;
         if since > horizon {
             break;
         }
+        reached = since;
         match kind {
             Stale::Node => batch.delete_cf(db.table(NODES)?, key),
             Stale::Value => batch.delete_cf(db.table(VALUES)?, key),
@@ -32,7 +34,7 @@ pub(crate) fn stage(db: &Db, batch: &mut WriteBatch, height: u64) -> Result<(), 
         }
         batch.delete_cf(db.table(STALE)?, &row);
     }
-    Ok(())
+    Ok(reached)
 }
 
 /// The key may have been written again since: then its row is no tombstone of that version any more.

@@ -44,11 +44,11 @@ impl Store {
     }
 }
 
-/// Deletes the proposals of `height` and below with the block that decides it.
+/// Deletes the proposals of `height` with the block that decides it. Those of earlier heights went with theirs.
 pub(crate) fn stage_removal(db: &Db, batch: &mut WriteBatch, height: u64) -> Result<(), Error> {
-    for row in db.rows_from(UNDECIDED, &[])? {
+    for row in db.rows_from(UNDECIDED, &height.to_be_bytes())? {
         let (key, _) = row?;
-        if key.get(..8).is_none_or(|at| at > &height.to_be_bytes()[..]) {
+        if key.get(..8).is_none_or(|at| at != height.to_be_bytes()) {
             break;
         }
         batch.delete_cf(db.table(UNDECIDED)?, key);
