@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufReader, Read, Write},
+    path::Path,
     time::Duration,
 };
 
@@ -109,4 +110,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Outcome<T> + Sen
 pub fn body_reader(response: reqwest::Response) -> impl Read + Send + 'static {
     let body = StreamReader::new(Box::pin(response.bytes_stream().map_err(io::Error::other)));
     BufReader::with_capacity(PIECE_BYTES, SyncIoBridge::new(body))
+}
+
+/// The folder that a file is in.
+pub fn parent(file: &Path) -> &Path {
+    file.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::{
     Context,
     client::{Call, Node},
-    content::{blocking, body_reader},
+    content::{blocking, body_reader, parent},
     failure::{self, Failure, Outcome},
     incoming::{Again, Amount, Incoming},
     progress::Line,
@@ -65,7 +65,18 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let node = Arc::new(Node::on(&context.data).await?);
     let (root, name) = root_of(&node, &args.target).await?;
     let line = Line::start(context.screen, &format!("fetching {}", args.target));
-    let blocks = fetch(&node, &args.target, root, &line).await?;
+    let progress = {
+        let (line, stop, what) = (
+            line.clone_handle(),
+            context.stop.clone(),
+            format!("fetching {}", args.target),
+        );
+        move |now: Amount| {
+            line.counted(&what, now.blocks, now.bytes);
+            !stop.is_cancelled()
+        }
+    };
+    let blocks = fetch(&node, &args.target, root, progress).await?;
     let (path, place) = (args.target.path.clone(), out.clone());
     let (cid, amount) = blocking(move || {
         let cid = match to_stdout {
@@ -128,13 +139,16 @@ fn content_of(found: &Resolved) -> Outcome<Cid> {
 type Source = Incoming<Box<dyn Read + Send>>;
 
 /// Asks for the blocks on the way to the target and below it.
-async fn fetch(node: &Arc<Node>, target: &Target, root: Cid, line: &Line) -> Outcome<Source> {
+async fn fetch(
+    node: &Arc<Node>,
+    target: &Target,
+    root: Cid,
+    progress: impl Fn(Amount) -> bool + Send + Sync + 'static,
+) -> Outcome<Source> {
     let root = root.to_string();
     let mut values = vec![root.as_str()];
     values.extend(target.path.iter().map(String::as_str));
     let car = body_reader(node.stream(Call::get(paths::CONTENT, &values), None).await?);
-    let (line, what) = (line.clone_handle(), format!("fetching {target}"));
-    let progress = move |now: Amount| line.counted(&what, now.blocks, now.bytes);
     let again = again(Arc::clone(node));
     blocking(move || {
         let car: Box<dyn Read + Send> = Box::new(car);
@@ -210,12 +224,6 @@ fn failed(error: &storage::Error) -> Failure {
         ),
         (failure, _) => failure,
     }
-}
-
-fn parent(out: &Path) -> &Path {
-    out.parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
 }
 
 /// Nothing may be there but an empty folder, and its parent must be.

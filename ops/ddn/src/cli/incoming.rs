@@ -6,7 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    io::Read,
+    io::{self, Read},
     sync::{Mutex, PoisonError},
 };
 
@@ -21,6 +21,9 @@ const KEPT_BYTES_MAX: Bounds = Bounds {
     leaves: 16 << 20,
 };
 
+/// Hears how much came in, and says whether to go on.
+pub type Progress = Box<dyn Fn(Amount) -> bool + Send + Sync>;
+
 /// Fetches one block again.
 pub type Again = Box<dyn Fn(&Cid) -> Result<Option<Bytes>, Error> + Send + Sync>;
 
@@ -28,7 +31,7 @@ pub type Again = Box<dyn Fn(&Cid) -> Result<Option<Bytes>, Error> + Send + Sync>
 pub struct Incoming<R> {
     state: Mutex<State<R>>,
     again: Again,
-    progress: Box<dyn Fn(Amount) + Send + Sync>,
+    progress: Progress,
 }
 
 /// How much came in.
@@ -66,7 +69,7 @@ impl<R: Read> Incoming<R> {
     pub fn new(
         stream: R,
         again: Again,
-        progress: impl Fn(Amount) + Send + Sync + 'static,
+        progress: impl Fn(Amount) -> bool + Send + Sync + 'static,
     ) -> Result<Self, Error> {
         let stream = car::Reader::new(stream)?;
         let (seen, kept) = (HashSet::new(), Kept::within(KEPT_BYTES_MAX));
@@ -100,7 +103,9 @@ impl<R: Read> Blocks for Incoming<R> {
             let Some(next) = state.stream.next() else { break };
             let (cid, block) = next?;
             state.take_in(cid, &block);
-            (self.progress)(state.amount);
+            if !(self.progress)(state.amount) {
+                return Err(given_up());
+            }
             if cid == *wanted {
                 return Ok(Some(block));
             }
@@ -110,6 +115,13 @@ impl<R: Read> Blocks for Incoming<R> {
             state.kept.add(*wanted, block);
         }
         Ok(block)
+    }
+}
+
+fn given_up() -> Error {
+    Error::Stream {
+        operation: "read",
+        source: io::ErrorKind::Interrupted.into(),
     }
 }
 
@@ -192,7 +204,7 @@ mod tests {
             counter.fetch_add(1, Ordering::Relaxed);
             store.get(cid)
         });
-        let incoming = Incoming::new(&stream[..], again, |_| {}).expect("a CAR");
+        let incoming = Incoming::new(&stream[..], again, |_| true).expect("a CAR");
         incoming.state.lock().expect("nobody panicked").kept.bytes_max = bytes_max;
         let out = home.path().join("copy");
         storage::export(&incoming, &root, &out, &mut |_| {}).expect("exported");
@@ -220,10 +232,21 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_that_is_told_to_stop_leaves_nothing() {
+        let (home, _store, root, stream) = tree();
+        let few = |now: Amount| now.blocks < 4;
+        let incoming = Incoming::new(&stream[..], Box::new(|_| Ok(None)), few).expect("a CAR");
+        let place = home.path().join("place");
+        std::fs::create_dir(&place).expect("a folder");
+        assert!(storage::export(&incoming, &root, &place.join("copy"), &mut |_| {}).is_err());
+        assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 0);
+    }
+
+    #[test]
     fn a_stream_cut_short_is_an_error_and_not_an_end() {
         let (home, _store, root, stream) = tree();
         let incoming =
-            Incoming::new(&stream[..stream.len() - 10], Box::new(|_| Ok(None)), |_| {}).expect("a CAR");
+            Incoming::new(&stream[..stream.len() - 10], Box::new(|_| Ok(None)), |_| true).expect("a CAR");
         let out = home.path().join("copy");
         assert!(storage::export(&incoming, &root, &out, &mut |_| {}).is_err());
         assert!(!out.exists());

@@ -34,9 +34,10 @@ mod target;
 mod up;
 mod wallet;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, pin::pin, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
 
 use failure::{Failure, Outcome};
 use screen::Screen;
@@ -127,7 +128,13 @@ pub struct Context {
     data: PathBuf,
     /// Where answers go.
     screen: Screen,
+    /// Begins at Ctrl-C, for a command that takes away what it has half written.
+    stop: CancellationToken,
 }
+
+const INTERRUPTED_PUBLISH: &str = "interrupted: if all was uploaded the node goes on by itself, see `ddn node status`; else nothing is published";
+/// Half a tree of files is gone in less, unless the disk hangs.
+const CLEANED_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -150,10 +157,8 @@ fn run(cli: Cli) -> Outcome {
         _ => {}
     }
     log::start(cli.global.verbose, cli.global.json)?;
-    let context = Context {
-        data: data::folder(cli.global.data)?,
-        screen,
-    };
+    let (data, stop) = (data::folder(cli.global.data)?, CancellationToken::new());
+    let context = Context { data, screen, stop };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Failure::new("system", format!("cannot start threads: {error}")))?;
@@ -167,16 +172,23 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
     if let Command::Up(args) = command {
         return up::run(context, args).await;
     }
-    let interrupted = match command {
-        Command::Publish(_) => {
-            "interrupted: if all was uploaded the node goes on by itself, see `ddn node status`; else nothing is published"
-        }
-        _ => "interrupted",
+    let (words, cleans_up) = match command {
+        Command::Publish(_) => (INTERRUPTED_PUBLISH, false),
+        Command::Get(_) => ("interrupted: nothing was written", true),
+        _ => ("interrupted", false),
     };
+    let mut work = pin!(answer(context, command));
     tokio::select! {
-        outcome = answer(context, command) => outcome,
-        _ = tokio::signal::ctrl_c() => Err(Failure::new("interrupted", interrupted)),
+        outcome = &mut work => return outcome,
+        _ = tokio::signal::ctrl_c() => context.stop.cancel(),
     }
+    if cleans_up {
+        tokio::select! {
+            _ = tokio::time::timeout(CLEANED_UP_WITHIN, work) => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    Err(Failure::new("interrupted", words))
 }
 
 async fn answer(context: &Context, command: Command) -> Outcome {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Write},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,7 @@ use storage::{Checked, Store};
 use super::{
     Context,
     client::{Call, Node},
-    content::{Broken, blocking, body_reader, upload},
+    content::{Broken, blocking, body_reader, parent, upload},
     failure::{self, Failure, Outcome},
     progress::Line,
     screen::{self, Table},
@@ -443,16 +444,26 @@ async fn export(context: &Context, repo: Repo, cid: Cid, output: &Path) -> Outco
         }
         Repo::Folder(store) => Source::Store(store),
     };
-    let (path, shown) = (output.to_owned(), line.clone_handle());
-    let written = blocking(move || match to_stdout {
-        true => source.write(cid, io::stdout().lock(), &shown),
-        false => source.write_file(cid, &path, &shown),
-    })
-    .await?;
-    line.end();
+    let shown = line.clone_handle();
     if to_stdout {
+        blocking(move || source.write(cid, io::stdout().lock(), &shown)).await?;
+        line.end();
         return Ok(());
     }
+    // Written beside the target and renamed, so that a file of that name is whole; gone if this is interrupted.
+    let failed = |error: &io::Error| Failure::file("write", output, error);
+    let readable = std::fs::Permissions::from_mode(0o666);
+    let partial = tempfile::Builder::new()
+        .prefix(".ddn-partial-")
+        .permissions(readable)
+        .tempfile_in(parent(output));
+    let partial = partial.map_err(|error| failed(&error))?;
+    let file = partial.reopen().map_err(|error| failed(&error))?;
+    let written = blocking(move || source.write(cid, io::BufWriter::new(file), &shown)).await?;
+    partial
+        .persist_noclobber(output)
+        .map_err(|error| failed(&error.error))?;
+    line.end();
     let exported = Exported {
         cid: cid.to_string(),
         output,
@@ -478,20 +489,6 @@ struct Exported<'a> {
 }
 
 impl Source {
-    /// Writes beside the target and renames, so that a file of that name is whole.
-    fn write_file(self, cid: Cid, path: &Path, line: &Line) -> Outcome<Checked> {
-        let failed = |error: &io::Error| Failure::file("write", path, error);
-        let dir = path
-            .parent()
-            .filter(|dir| !dir.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|error| failed(&error))?;
-        let written = self.write(cid, io::BufWriter::new(&mut file), line)?;
-        file.persist_noclobber(path)
-            .map_err(|error| failed(&error.error))?;
-        Ok(written)
-    }
-
     /// What comes from the node is checked block by block on its way.
     fn write(self, cid: Cid, out: impl Write, line: &Line) -> Outcome<Checked> {
         let mut shown = |now: Checked| line.counted("exporting", now.blocks, now.bytes);
