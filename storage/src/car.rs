@@ -177,3 +177,26 @@ const HEADER_BYTES_MAX: usize = 1 << 20;
 const SECTION_BYTES_MAX: usize = BLOCK_BYTES_MAX + 128;
 /// Four groups of seven bits hold every length up to 256 MiB.
 const LENGTH_DIGITS_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_have_this_form() {
+        let cid: Cid = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+            .parse()
+            .unwrap();
+        let mut writer = Writer::new(Vec::new(), &[cid]).unwrap();
+        writer.block(&cid, b"hello world").unwrap();
+        let stream = writer.finish().unwrap();
+        let digest = "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9";
+        let header = format!("3aa265726f6f747381d82a58250001551220{digest}6776657273696f6e01");
+        let section = format!("2f01551220{digest}{}", hex::encode("hello world"));
+        assert_eq!(hex::encode(&stream), header + &section);
+        let mut reader = Reader::new(&stream[..]).unwrap();
+        assert_eq!(reader.roots(), [cid]);
+        assert_eq!(reader.next().unwrap().unwrap(), (cid, Bytes::from("hello world")));
+        assert!(reader.next().is_none());
+    }
+}

@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 
 use cid::Cid;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBWithThreadMode,
-    Direction, ErrorKind, FlushOptions, IteratorMode, Options, SingleThreaded, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
+    DBWithThreadMode, Direction, ErrorKind, FlushOptions, IteratorMode, Options, SingleThreaded, WriteBatch,
+    WriteOptions,
 };
 
 use super::key;
@@ -155,17 +156,19 @@ impl Database {
     /// Rewrites what deletions left, so that the disk gets its space back, the log's as well.
     pub fn compact(&self) -> Result<(), Error> {
         self.refuse_if_broken()?;
-        let columns = Column::ALL.map(|column| self.column(column));
-        let flushed = self.db.flush_cfs_opt(
-            &columns.each_ref().map(|column| *column),
-            &FlushOptions::default(),
-        );
-        flushed.map_err(|error| self.write_error(&error))?;
+        self.flush().map_err(|error| self.write_error(&error))?;
         for column in [Column::Blocks, Column::Index] {
             self.db
                 .compact_range_cf(self.column(column), None::<&[u8]>, None::<&[u8]>);
         }
         Ok(())
+    }
+
+    /// Moves what is only in the log into the tables.
+    fn flush(&self) -> Result<(), rocksdb::Error> {
+        let columns = Column::ALL.map(|column| self.column(column));
+        let columns = columns.each_ref().map(|column| *column);
+        self.db.flush_cfs_opt(&columns, &FlushOptions::default())
     }
 
     /// Bytes of all files in the folder.
@@ -306,10 +309,23 @@ impl Column {
     }
 }
 
+impl Drop for Database {
+    /// After a stop in order nothing depends on the log.
+    fn drop(&mut self) {
+        if self.broken.get().is_none()
+            && let Err(error) = self.flush()
+        {
+            tracing::warn!(folder = %self.folder.display(), %error, "cannot flush the block store; its log is read at the next start");
+        }
+    }
+}
+
 fn options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
+    // A torn end is what a power cut leaves; damage before it is rot, and must not silently end the log there.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_max_background_jobs(2);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_bytes_per_sync(1 << 20);

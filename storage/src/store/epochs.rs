@@ -131,3 +131,40 @@ pub(super) fn mark(began: Epoch) -> Vec<u8> {
 
 const EPOCH_KEY: &[u8] = b"epoch";
 const MARK_PREFIX: &[u8] = b"import/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collection_spares_imports_in_flight_and_sweeps_failed_ones_when_they_are_alone() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let database = Database::open(folder.path()).unwrap();
+        let mut epochs = Epochs::load(&database).unwrap();
+        let first = epochs.begin(&database).unwrap();
+        let second = epochs.begin(&database).unwrap();
+        assert_eq!((first, second), (1, 2));
+        let all = epochs.collect_all(&database).unwrap();
+        assert_eq!((all.epoch, all.since, all.before), (3, 0, first));
+        epochs.fail(second);
+        assert_eq!(
+            epochs.collect_failed(&database).unwrap(),
+            None,
+            "the first may share its blocks"
+        );
+        epochs.end(first);
+        let reach = epochs.collect_failed(&database).unwrap().unwrap();
+        assert_eq!((reach.epoch, reach.since, reach.before), (4, second, 4));
+        epochs.collected(&database, reach).unwrap();
+        assert!(!epochs.can_collect_failed());
+        // The first one's mark is still there, as after a crash: the next process sees a failed import.
+        let mut epochs = Epochs::load(&database).unwrap();
+        assert_eq!(epochs.current(), 4);
+        assert_eq!(epochs.collect_failed(&database).unwrap().unwrap().since, first);
+    }
+
+    #[test]
+    fn marks_have_this_form() {
+        assert_eq!(mark(258), *b"import/\0\0\0\0\0\0\x01\x02");
+    }
+}

@@ -106,3 +106,31 @@ fn key(root: &Cid) -> Vec<u8> {
 }
 
 const LABEL_BYTES_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_have_this_form() {
+        let cid: Cid = "bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e"
+            .parse()
+            .unwrap();
+        let stored = "a263636964d82a5825000155122\
+                      0b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9656c6162656c6473697465";
+        let pin = Pin {
+            cid,
+            label: "site".to_owned(),
+        };
+        assert_eq!(hex::encode(serde_ipld_dagcbor::to_vec(&pin).unwrap()), stored);
+        assert_eq!(decode(&key(&cid), &hex::decode(stored).unwrap()).unwrap(), pin);
+        assert!(matches!(decode(&key(&cid), b"?"), Err(Error::Corrupt { .. })));
+    }
+
+    #[test]
+    fn both_versions_of_a_cid_have_one_key() {
+        let v0: Cid = "Qmf412jQZiuVUtdgnB36FXFX7xg5V6KEbSJ4dpQuhkLyfD".parse().unwrap();
+        assert_eq!(key(&v0), v0.into_v1().unwrap().to_bytes());
+        assert_eq!(key(&v0), key(&v0.into_v1().unwrap()));
+    }
+}

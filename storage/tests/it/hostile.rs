@@ -32,33 +32,47 @@ proptest! {
             reader.for_each(drop);
         }
     }
+}
 
-    #[test]
-    fn a_car_cut_anywhere_is_refused(cut in 0.0f64..1.0) {
-        let (scratch, there) = (Scratch::new(), Scratch::new());
-        let root = scratch.import(&[("a/b", b"b"), ("c", &[7; 3000]), ("d", b"d")]);
-        let mut stream = Vec::new();
-        car::write(&scratch.store, &[root], &mut stream, &mut |_| {}).unwrap();
-        let cut = (cut * stream.len() as f64) as usize;
+#[test]
+fn a_car_cut_anywhere_is_refused() {
+    let (stream, _) = some_car();
+    let there = Scratch::new();
+    for cut in (0..stream.len())
+        .step_by(stream.len() / 50)
+        .chain([1, stream.len() - 1])
+    {
         let error = there.store.import_car(&stream[..cut], &mut |_| {}).unwrap_err();
-        prop_assert!(matches!(error, Error::Car(_) | Error::Missing(_)), "{}", error);
+        assert!(
+            matches!(error, Error::Car(_) | Error::Missing(_)),
+            "{cut}: {error}"
+        );
         let stat = there.store.stat().unwrap();
-        prop_assert_eq!((stat.blocks, stat.pins), (0, 0));
+        assert_eq!((stat.blocks, stat.pins), (0, 0));
     }
+}
 
-    #[test]
-    fn a_car_with_a_flipped_bit_is_refused_or_the_same(at in any::<prop::sample::Index>(), bit in 0u8..8) {
-        let (scratch, there) = (Scratch::new(), Scratch::new());
-        let root = scratch.import(&[("a/b", b"b"), ("c", b"c")]);
-        let mut stream = Vec::new();
-        car::write(&scratch.store, &[root], &mut stream, &mut |_| {}).unwrap();
-        let at = at.index(stream.len());
-        stream[at] ^= 1 << bit;
-        if let Ok(roots) = there.store.import_car(&stream[..], &mut |_| {}) {
-            prop_assert_eq!(roots[0].hash(), root.hash());
+#[test]
+fn a_car_with_a_flipped_bit_is_refused_or_the_same() {
+    let (stream, root) = some_car();
+    let there = Scratch::new();
+    for at in (0..stream.len()).step_by(stream.len() / 100) {
+        let mut bent = stream.clone();
+        bent[at] ^= 1 << (at % 8);
+        if let Ok(roots) = there.store.import_car(&bent[..], &mut |_| {}) {
+            assert_eq!(roots[0].hash(), root.hash());
         }
-        assert_clean(&there.store);
     }
+    assert_clean(&there.store);
+}
+
+/// A small CAR and its root.
+fn some_car() -> (Vec<u8>, Cid) {
+    let scratch = Scratch::new();
+    let root = scratch.import(&[("a/b", b"b"), ("c", &[7; 300]), ("d", b"d")]);
+    let mut stream = Vec::new();
+    car::write(&scratch.store, &[root], &mut stream, &mut |_| {}).unwrap();
+    (stream, root)
 }
 
 #[test]

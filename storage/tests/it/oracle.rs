@@ -2,90 +2,137 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use storage::{Profile, Store, hash_path, pack_tar};
+use storage::{Profile, hash_path, pack_tar};
+use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 use crate::support::{Generator, Scratch, assert_clean};
 
 #[test]
-fn folders_on_disk_get_the_same_cids() {
-    check(|path, profile| hash_path(path, profile, &mut |_| {}).unwrap().root.to_string());
-}
-
-#[test]
-fn tar_streams_get_the_same_cids() {
-    let scratch = Scratch::new();
-    check(|path, profile| import_packed(&scratch.store, path, profile));
-    assert_clean(&scratch.store);
-}
-
-fn import_packed(store: &Store, path: &Path, profile: Profile) -> String {
-    let mut stream = Vec::new();
-    pack_tar(path, &mut stream, &mut |_| {}).unwrap();
-    store
-        .import_tar(&stream[..], profile, &mut |_| {})
-        .unwrap()
-        .root
-        .to_string()
-}
-
-/// Builds each tree of the fixture and compares `root` of it with the CIDs there.
-fn check(root: impl Fn(&Path, Profile) -> String) {
+fn trees_get_the_same_cids_from_disk_and_from_a_tar_stream() {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/unixfs_trees.json");
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(fixture).unwrap()).unwrap();
     assert!(cases.len() > 300);
+    let scratch = Scratch::new();
     for case in cases {
+        let tree: Vec<Entry> = case["tree"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(entries)
+            .collect();
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("root");
-        for entry in case["tree"].as_array().unwrap() {
-            write_entry(&path, entry);
-        }
+        let (on_disk, stream) = if tree.len() < LARGE {
+            write_disk(&path, &tree);
+            (true, pack(&path))
+        } else {
+            (false, write_tar(&tree))
+        };
         for profile in Profile::ALL {
             let expected = case["cids"][profile.name()].as_str().unwrap();
-            assert_eq!(root(&path, profile), expected, "{profile}: {}", case["tree"]);
+            let imported = scratch
+                .store
+                .import_tar(&stream[..], profile, &mut |_| {})
+                .unwrap();
+            assert_eq!(imported.root.to_string(), expected, "{profile}: {}", case["tree"]);
+            if on_disk {
+                let hashed = hash_path(&path, profile, &mut |_| {}).unwrap();
+                assert_eq!(hashed.root, imported.root, "{profile}: {}", case["tree"]);
+            }
         }
     }
+    assert_clean(&scratch.store);
 }
 
-fn write_entry(root: &Path, entry: &Value) {
-    let path = match entry[0].as_str().unwrap() {
-        "" => root.to_owned(),
-        below => root.join(below),
-    };
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
+/// A path below the root, and what is there.
+type Entry = (String, Item);
+
+enum Item {
+    File(Vec<u8>),
+    Folder,
+    Symlink(String),
+}
+
+/// What one entry of a description stands for.
+fn entries(entry: &Value) -> Vec<Entry> {
+    let text = |at: usize| entry[at].as_str().unwrap().to_owned();
+    let number = |at: usize| u32::try_from(entry[at].as_u64().unwrap()).unwrap();
+    let path = text(0);
     match entry[1].as_str().unwrap() {
-        "file" => fs::write(
-            path,
-            Generator::bytes(number(entry, 3), number(entry, 2) as usize),
-        )
-        .unwrap(),
-        "dir" => fs::create_dir_all(path).unwrap(),
-        "link" => symlink(entry[2].as_str().unwrap(), path).unwrap(),
-        "many" => write_many(
-            &path,
-            number(entry, 2),
-            number(entry, 3) as usize,
-            number(entry, 4),
-        ),
+        "file" => vec![(path, Item::File(Generator::bytes(number(3), number(2) as usize)))],
+        "dir" => vec![(path, Item::Folder)],
+        "link" => vec![(path, Item::Symlink(text(2)))],
+        "many" => many(&path, number(2), number(3) as usize, number(4)),
         kind => panic!("{kind}"),
     }
 }
 
-fn write_many(folder: &PathBuf, count: u32, name_bytes: usize, seed: u32) {
-    fs::create_dir_all(folder).unwrap();
+fn many(folder: &str, count: u32, name_bytes: usize, seed: u32) -> Vec<Entry> {
     let mut generator = Generator(seed);
-    for at in 0..count {
+    let files = (0..count).map(|at| {
         let letters = (8..name_bytes).map(|_| LETTERS[(generator.next() >> 27) as usize] as char);
         let name = format!("{}{at:08x}", letters.collect::<String>());
-        fs::write(folder.join(name), Generator::bytes(at, at as usize % 200)).unwrap();
+        let path = if folder.is_empty() {
+            name
+        } else {
+            format!("{folder}/{name}")
+        };
+        (path, Item::File(Generator::bytes(at, at as usize % 200)))
+    });
+    files.collect()
+}
+
+fn write_disk(root: &Path, tree: &[Entry]) {
+    for (path, item) in tree {
+        let path = if path.is_empty() {
+            root.to_owned()
+        } else {
+            root.join(path)
+        };
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        match item {
+            Item::File(contents) => fs::write(path, contents).unwrap(),
+            Item::Folder => fs::create_dir_all(path).unwrap(),
+            Item::Symlink(target) => symlink(target, path).unwrap(),
+        }
     }
 }
 
-fn number(entry: &Value, at: usize) -> u32 {
-    entry[at].as_u64().unwrap().try_into().unwrap()
+fn pack(path: &Path) -> Vec<u8> {
+    let mut stream = Vec::new();
+    pack_tar(path, &mut stream, &mut |_| {}).unwrap();
+    stream
+}
+
+/// For trees with so many files that a disk would be slow.
+fn write_tar(tree: &[Entry]) -> Vec<u8> {
+    let mut builder = Builder::new(Vec::new());
+    for (path, item) in tree {
+        let path = format!("root/{path}");
+        let mut header = Header::new_gnu();
+        match item {
+            Item::File(contents) => {
+                header.set_size(contents.len() as u64);
+                builder.append_data(&mut header, path, &contents[..]).unwrap();
+            }
+            Item::Folder => {
+                header.set_entry_type(EntryType::Directory);
+                header.set_size(0);
+                builder.append_data(&mut header, path, &[][..]).unwrap();
+            }
+            Item::Symlink(target) => {
+                header.set_entry_type(EntryType::Symlink);
+                header.set_size(0);
+                builder.append_link(&mut header, path, target).unwrap();
+            }
+        }
+    }
+    builder.into_inner().unwrap()
 }
 
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz012345";
+const LARGE: usize = 1000;
