@@ -95,7 +95,15 @@ impl Chain {
         let engine_addr = engine.listen();
         tracing::info!(chain = genesis.chain_id, height = tip.height, %engine_addr, "the chain goes on");
         let engine = tokio::sync::Mutex::new(Some(engine));
-        let inner = Inner { genesis, store, mempool, monitor, tips: watched, engine_addr, engine };
+        let inner = Inner {
+            genesis,
+            store,
+            mempool,
+            monitor,
+            tips: watched,
+            engine_addr,
+            engine,
+        };
         Ok(Chain(Arc::new(inner)))
     }
 
@@ -192,7 +200,9 @@ impl Chain {
     pub fn prove(&self, key: &[u8]) -> Result<Bundle, Error> {
         let store = &self.0.store;
         let height = store.tip().height;
-        let no_block = || Error::NoBlock { chain: self.0.genesis.chain_id.clone() };
+        let no_block = || Error::NoBlock {
+            chain: self.0.genesis.chain_id.clone(),
+        };
         let header = store.header(height)?.ok_or_else(no_block)?;
         let certificate = store.certificate(height)?.ok_or_else(no_block)?;
         let (value, proof) = store.prove(key, height)?;
@@ -214,9 +224,13 @@ impl Chain {
     pub fn audit(&self) -> Result<Audit, Error> {
         let view = self.state();
         let mut broken = None;
-        let entries = view.scan(&[])?.map_while(|entry| entry.map_err(|e| broken = Some(e)).ok());
-        let audit = ledger::audit(entries, &self.0.genesis)
-            .map_err(|e| Error::Ledger { operation: "audit the state", reason: e.to_string() });
+        let entries = view
+            .scan(&[])?
+            .map_while(|entry| entry.map_err(|e| broken = Some(e)).ok());
+        let audit = ledger::audit(entries, &self.0.genesis).map_err(|e| Error::Ledger {
+            operation: "audit the state",
+            reason: e.to_string(),
+        });
         match broken {
             Some(error) => Err(error),
             None => audit,
@@ -262,7 +276,10 @@ fn check_seat(genesis: &Genesis, delegate: &SecretKey) -> Result<(), Error> {
         return Ok(());
     }
     let address = delegate.address().display(&genesis.prefix);
-    Err(Error::NotDelegate { address, chain: genesis.chain_id.clone() })
+    Err(Error::NotDelegate {
+        address,
+        chain: genesis.chain_id.clone(),
+    })
 }
 
 async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
@@ -274,5 +291,10 @@ async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
 fn monitor(genesis: &Genesis, config: &Config, height: u64) -> Monitor {
     let block_time = Duration::from_millis(genesis.block_time_ms);
     let silent_after = config.silent_after.max(block_time * SILENT_BLOCKS);
-    Monitor::new(silent_after, config.mute_after, engine::peers_wanted(genesis), height)
+    Monitor::new(
+        silent_after,
+        config.mute_after,
+        engine::peers_wanted(genesis),
+        height,
+    )
 }

@@ -176,11 +176,17 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn damaged(what: &'static str, reason: impl Into<String>) -> Error {
-        Error::Damaged { what, reason: reason.into() }
+        Error::Damaged {
+            what,
+            reason: reason.into(),
+        }
     }
 
     pub(crate) fn genesis(genesis: &ledger::Genesis, reason: impl ToString) -> Error {
-        Error::Genesis { chain: genesis.chain_id.clone(), reason: reason.to_string() }
+        Error::Genesis {
+            chain: genesis.chain_id.clone(),
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -191,7 +197,9 @@ pub enum SubmitError {
     #[error("{0}")]
     Refused(ledger::Refusal),
     /// The mempool is full.
-    #[error("the node has {txs} pending transactions ({bytes} bytes), which is its limit: submit again later")]
+    #[error(
+        "the node has {txs} pending transactions ({bytes} bytes), which is its limit: submit again later"
+    )]
     Full {
         /// Pending transactions.
         txs: usize,

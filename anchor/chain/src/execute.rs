@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use cid::Cid;
-use ledger::{Address, Block, Body, Certificate, Genesis, Hash, Header, Link, Refusal, State, Transition, Tx, ValidatorSet};
+use ledger::{
+    Address, Block, Body, Certificate, Genesis, Hash, Header, Link, Refusal, State, Transition, Tx,
+    ValidatorSet,
+};
 
 use crate::store::{Changes, Executed, Store, View};
 use crate::{Error, Tip};
@@ -46,25 +49,41 @@ impl From<Error> for Fault {
 impl Executor {
     pub(crate) fn new(genesis: Arc<Genesis>, store: Arc<Store>) -> Executor {
         let genesis_cid = genesis.cid();
-        Executor { genesis, genesis_cid, store }
+        Executor {
+            genesis,
+            genesis_cid,
+            store,
+        }
     }
 
     /// Those who vote on a height: at most one above the tip.
     pub(crate) fn validators(&self, height: u64) -> Result<ValidatorSet, Error> {
-        self.store.version(height.saturating_sub(1)).validators().map_err(ledger_error)
+        self.store
+            .version(height.saturating_sub(1))
+            .validators()
+            .map_err(ledger_error)
     }
 
     /// Makes the block after the tip from candidates, as many as fit, in their order.
-    pub(crate) fn build(&self, proposer: Address, now_ms: u64, candidates: &[Arc<Tx>]) -> Result<Built, Error> {
+    pub(crate) fn build(
+        &self,
+        proposer: Address,
+        now_ms: u64,
+        candidates: &[Arc<Tx>],
+    ) -> Result<Built, Error> {
         let tip = self.store.tip();
         let last_certificate = self.store.certificate(tip.height)?;
         let view = self.store.view();
-        let (txs, changes, refused) =
-            self.select(&view, proposer, candidates, last_certificate.as_ref()).map_err(ledger_error)?;
+        let (txs, changes, refused) = self
+            .select(&view, proposer, candidates, last_certificate.as_ref())
+            .map_err(ledger_error)?;
         let validators = view.validators().map_err(ledger_error)?;
         let next_validators = next_validators(&changes, &validators)?;
         let executed = self.store.execute(changes)?;
-        let body = Body { txs, last_certificate };
+        let body = Body {
+            txs,
+            last_certificate,
+        };
         let header = Header {
             chain: self.genesis.chain_id.clone(),
             genesis: Link(self.genesis_cid),
@@ -77,7 +96,11 @@ impl Executor {
             validators: validators.hash(),
             next_validators,
         };
-        Ok(Built { block: Block { header, body }, executed, refused })
+        Ok(Built {
+            block: Block { header, body },
+            executed,
+            refused,
+        })
     }
 
     /// Runs a block that claims to follow the tip.
@@ -86,15 +109,21 @@ impl Executor {
         let parent = self.store.header(tip.height)?;
         let set = self.validators(tip.height + 1)?;
         let parent_set = self.validators(tip.height)?;
-        block.check(&self.genesis, parent.as_ref(), &set, &parent_set).map_err(invalid)?;
+        block
+            .check(&self.genesis, parent.as_ref(), &set, &parent_set)
+            .map_err(invalid)?;
         let changes = self.run(block, &tip)?;
         if next_validators(&changes, &set)? != block.header.next_validators {
-            return Err(Fault::Invalid("the next validators are not those of the state".into()));
+            return Err(Fault::Invalid(
+                "the next validators are not those of the state".into(),
+            ));
         }
         let executed = self.store.execute(changes)?;
         if executed.root != block.header.state_root {
             let (claimed, found) = (block.header.state_root, executed.root);
-            return Err(Fault::Invalid(format!("the state root is {found}, the header says {claimed}")));
+            return Err(Fault::Invalid(format!(
+                "the state root is {found}, the header says {claimed}"
+            )));
         }
         Ok(executed)
     }
@@ -147,7 +176,8 @@ fn next_validators(changes: &Changes, current: &ValidatorSet) -> Result<Hash, Er
     match changes.get(&ledger::key::validators()) {
         Some(Some(bytes)) => {
             let set = ledger::decode::<ValidatorSet>(bytes);
-            set.map(|set| set.hash()).map_err(|e| Error::damaged("validators", e.to_string()))
+            set.map(|set| set.hash())
+                .map_err(|e| Error::damaged("validators", e.to_string()))
         }
         _ => Ok(current.hash()),
     }
@@ -158,5 +188,8 @@ fn invalid(error: impl std::fmt::Display) -> Fault {
 }
 
 fn ledger_error(error: impl std::fmt::Display) -> Error {
-    Error::Ledger { operation: "run a block", reason: error.to_string() }
+    Error::Ledger {
+        operation: "run a block",
+        reason: error.to_string(),
+    }
 }

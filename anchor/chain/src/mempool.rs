@@ -81,7 +81,13 @@ impl Mempool {
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
         };
-        Mempool { genesis, proposer, limits, metrics, pool: Mutex::new(pool) }
+        Mempool {
+            genesis,
+            proposer,
+            limits,
+            metrics,
+            pool: Mutex::new(pool),
+        }
     }
 
     /// Takes a transaction, or says why not. One that already waits is taken again without effect.
@@ -93,7 +99,10 @@ impl Mempool {
             Err(SubmitError::Full { .. }) => "full",
             Err(SubmitError::Chain(_)) => "error",
         };
-        self.metrics.submitted.get_or_create(&SubmitLabels { outcome }).inc();
+        self.metrics
+            .submitted
+            .get_or_create(&SubmitLabels { outcome })
+            .inc();
         taken
     }
 
@@ -108,7 +117,10 @@ impl Mempool {
             return Err(SubmitError::TooLarge { bytes, max });
         }
         if pool.waiting.len() >= self.limits.txs || pool.bytes + bytes > self.limits.bytes {
-            return Err(SubmitError::Full { txs: pool.waiting.len(), bytes: pool.bytes });
+            return Err(SubmitError::Full {
+                txs: pool.waiting.len(),
+                bytes: pool.bytes,
+            });
         }
         match self.apply(&mut pool, &tx)? {
             Ok(()) => {
@@ -160,18 +172,26 @@ impl Mempool {
         if pool.known.contains(cid) {
             return Standing::Waiting;
         }
-        pool.refused.get(cid).map_or(Standing::Unknown, |reason| Standing::Refused(reason.clone()))
+        pool.refused
+            .get(cid)
+            .map_or(Standing::Unknown, |reason| Standing::Refused(reason.clone()))
     }
 
     /// The nonce of the next transaction of an account, after those that wait.
     pub(crate) fn next_nonce(&self, address: &Address) -> Result<u64, Error> {
         let pool = self.pool();
-        let pending = Pending { view: &pool.view, changes: &pool.changes };
+        let pending = Pending {
+            view: &pool.view,
+            changes: &pool.changes,
+        };
         Ok(pending.account(address).map_err(state_error)?.nonce)
     }
 
     fn apply(&self, pool: &mut Pool, tx: &Tx) -> Result<Result<(), Refusal>, Error> {
-        let pending = Pending { view: &pool.view, changes: &pool.changes };
+        let pending = Pending {
+            view: &pool.view,
+            changes: &pool.changes,
+        };
         let height = pool.view.tip().height + 1;
         let mut run = Transition::new(&self.genesis, &pending, height, self.proposer);
         match run.apply(tx) {
@@ -223,5 +243,8 @@ impl State for Pending<'_> {
 }
 
 fn state_error(error: StateError) -> Error {
-    Error::Ledger { operation: "check a transaction", reason: error.0 }
+    Error::Ledger {
+        operation: "check a transaction",
+        reason: error.0,
+    }
 }

@@ -56,22 +56,54 @@ impl Metrics {
     }
 
     fn register_blocks(&self, chain: &mut Registry) {
-        chain.register("height", "Height of the newest committed block", self.height.clone());
-        chain.register("blocks", "Blocks committed, by the way they came", self.blocks.clone());
-        chain.register("late_rounds", "Rounds that ended without a block", self.late_rounds.clone());
+        chain.register(
+            "height",
+            "Height of the newest committed block",
+            self.height.clone(),
+        );
+        chain.register(
+            "blocks",
+            "Blocks committed, by the way they came",
+            self.blocks.clone(),
+        );
+        chain.register(
+            "late_rounds",
+            "Rounds that ended without a block",
+            self.late_rounds.clone(),
+        );
         chain.register("txs", "Transactions in committed blocks", self.txs.clone());
         let commit = self.commit_seconds.clone();
         chain.register_with_unit("commit", "Time to make a block durable", Unit::Seconds, commit);
         let invalid = self.invalid_proposals.clone();
         chain.register("invalid_proposals", "Proposals that broke a rule", invalid);
-        chain.register("equivocations", "Pairs of conflicting messages seen", self.equivocations.clone());
+        chain.register(
+            "equivocations",
+            "Pairs of conflicting messages seen",
+            self.equivocations.clone(),
+        );
         let missed = self.missed_signatures.clone();
-        chain.register("missed_signatures", "Certificates without the signature of this delegate", missed);
+        chain.register(
+            "missed_signatures",
+            "Certificates without the signature of this delegate",
+            missed,
+        );
     }
 
     fn register_mempool(&self, chain: &mut Registry) {
-        chain.register("mempool_txs", "Transactions that wait for a block", self.mempool_txs.clone());
-        chain.register("mempool_bytes", "Bytes of the waiting transactions", self.mempool_bytes.clone());
-        chain.register("submitted", "Transactions submitted, by outcome", self.submitted.clone());
+        chain.register(
+            "mempool_txs",
+            "Transactions that wait for a block",
+            self.mempool_txs.clone(),
+        );
+        chain.register(
+            "mempool_bytes",
+            "Bytes of the waiting transactions",
+            self.mempool_bytes.clone(),
+        );
+        chain.register(
+            "submitted",
+            "Transactions submitted, by outcome",
+            self.submitted.clone(),
+        );
     }
 }

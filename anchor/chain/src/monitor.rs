@@ -42,7 +42,9 @@ pub enum Failure {
         seconds: u64,
     },
     /// Others do not get what this delegate signs.
-    #[error("the delegate is mute: its signature is missing in {missed} certificates in a row; restart after 30 s")]
+    #[error(
+        "the delegate is mute: its signature is missing in {missed} certificates in a row; restart after 30 s"
+    )]
     Mute {
         /// Certificates in a row.
         missed: u32,
@@ -100,10 +102,23 @@ const PATIENCE: u32 = 5;
 
 impl Monitor {
     pub(crate) fn new(silent_after: Duration, mute_after: u32, peers_wanted: usize, height: u64) -> Monitor {
-        let seen = Seen { height, at: Instant::now(), peers: 0, missed: 0, signed: BTreeSet::new() };
+        let seen = Seen {
+            height,
+            at: Instant::now(),
+            peers: 0,
+            missed: 0,
+            signed: BTreeSet::new(),
+        };
         let failure = watch::Sender::new(None);
         let leaving = AtomicBool::new(false);
-        Monitor { silent_after, mute_after, peers_wanted, failure, leaving, seen: Mutex::new(seen) }
+        Monitor {
+            silent_after,
+            mute_after,
+            peers_wanted,
+            failure,
+            leaving,
+            seen: Mutex::new(seen),
+        }
     }
 
     /// The engine is being stopped on purpose: what ends from now on is no failure.
@@ -158,7 +173,13 @@ impl Monitor {
     pub(crate) fn certificate(&self, height: u64, has_ours: bool) -> bool {
         let mut seen = self.seen();
         let missing = !has_ours && seen.signed.contains(&height);
-        seen.missed = if missing { seen.missed + 1 } else if has_ours { 0 } else { seen.missed };
+        seen.missed = if missing {
+            seen.missed + 1
+        } else if has_ours {
+            0
+        } else {
+            seen.missed
+        };
         let missed = seen.missed;
         drop(seen);
         if missed >= self.mute_after {
@@ -182,10 +203,17 @@ impl Monitor {
             let seen = self.seen();
             (seen.height, now.duration_since(seen.at), seen.peers)
         };
-        let patience = if answers && self.peers_wanted > 0 { PATIENCE } else { 1 };
+        let patience = if answers && self.peers_wanted > 0 {
+            PATIENCE
+        } else {
+            1
+        };
         let waits_for_others = answers && !quorum_in_reach(peers, self.peers_wanted);
         if silence > self.silent_after * patience && !waits_for_others {
-            self.fail(Failure::Silent { height, seconds: silence.as_secs() });
+            self.fail(Failure::Silent {
+                height,
+                seconds: silence.as_secs(),
+            });
         }
     }
 
@@ -228,7 +256,13 @@ mod tests {
         let (monitor, start) = monitor(0);
         assert!(!monitor.is_overdue(start + BOUND));
         monitor.judge(start + BOUND + Duration::from_secs(1), true);
-        assert_eq!(monitor.failure(), Some(Failure::Silent { height: 7, seconds: 11 }));
+        assert_eq!(
+            monitor.failure(),
+            Some(Failure::Silent {
+                height: 7,
+                seconds: 11
+            })
+        );
     }
 
     #[test]

@@ -31,11 +31,22 @@ impl Tip {
 
     pub(crate) fn genesis(genesis: &Genesis, state_root: Hash) -> Tip {
         let cid = genesis.cid();
-        Tip { height: 0, time_ms: genesis.time_ms, header: digest(&cid), cid, state_root }
+        Tip {
+            height: 0,
+            time_ms: genesis.time_ms,
+            header: digest(&cid),
+            cid,
+            state_root,
+        }
     }
 }
 
 /// The digest of a CID that the ledger made: always 32 bytes of sha2-256.
 pub(crate) fn digest(cid: &Cid) -> Hash {
-    Hash(cid.hash().digest().try_into().expect("the ledger's CIDs are sha2-256"))
+    Hash(
+        cid.hash()
+            .digest()
+            .try_into()
+            .expect("the ledger's CIDs are sha2-256"),
+    )
 }

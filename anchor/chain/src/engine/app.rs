@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use arc_malachitebft_app_channel::AppMsg;
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
 use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef};
 use arc_malachitebft_app_channel::app::streaming::StreamContent;
@@ -18,7 +19,6 @@ use arc_malachitebft_app_channel::app::types::core::{
 use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
-use arc_malachitebft_app_channel::AppMsg;
 use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,28 +81,46 @@ impl App {
     pub(crate) fn run(mut self, mut messages: mpsc::Receiver<AppMsg<Chain>>) {
         while let Some(message) = messages.blocking_recv() {
             if let Err(error) = self.answer(message) {
-                self.monitor.fail(Failure::Store { reason: chain_of(&error) });
+                self.monitor.fail(Failure::Store {
+                    reason: chain_of(&error),
+                });
                 return;
             }
         }
-        self.monitor.fail(Failure::Stopped { height: self.store.tip().height + 1 });
+        self.monitor.fail(Failure::Stopped {
+            height: self.store.tip().height + 1,
+        });
     }
 
     fn answer(&mut self, message: AppMsg<Chain>) -> Result<(), Error> {
         match message {
             AppMsg::ConsensusReady { reply } => self.consensus_ready(reply),
-            AppMsg::StartedRound { height, round, reply_value, .. } => {
-                self.started_round(height.0, round_number(round), reply_value)
-            }
-            AppMsg::GetValue { height, round, reply, .. } => self.get_value(height.0, round, reply),
+            AppMsg::StartedRound {
+                height,
+                round,
+                reply_value,
+                ..
+            } => self.started_round(height.0, round_number(round), reply_value),
+            AppMsg::GetValue {
+                height, round, reply, ..
+            } => self.get_value(height.0, round, reply),
             AppMsg::ReceivedProposalPart { part, reply, .. } => self.received_part(part, reply),
-            AppMsg::RestreamProposal { height, round, address, value_id, .. } => {
-                self.restream(height.0, round_number(round), address, value_id.0)
-            }
-            AppMsg::Decided { certificate, reply, .. } => self.decided(certificate, reply),
-            AppMsg::Finalized { certificate, evidence, reply, .. } => {
-                self.finalized(certificate, &evidence, reply)
-            }
+            AppMsg::RestreamProposal {
+                height,
+                round,
+                address,
+                value_id,
+                ..
+            } => self.restream(height.0, round_number(round), address, value_id.0),
+            AppMsg::Decided {
+                certificate, reply, ..
+            } => self.decided(certificate, reply),
+            AppMsg::Finalized {
+                certificate,
+                evidence,
+                reply,
+                ..
+            } => self.finalized(certificate, &evidence, reply),
             AppMsg::GetHistoryMinHeight { reply } => {
                 let _ = reply.send(Height(1));
                 Ok(())
@@ -111,7 +129,13 @@ impl App {
                 let _ = reply.send(self.decided_values(range.start().0, range.end().0)?);
                 Ok(())
             }
-            AppMsg::ProcessSyncedValue { height, round, proposer, value_bytes, reply } => {
+            AppMsg::ProcessSyncedValue {
+                height,
+                round,
+                proposer,
+                value_bytes,
+                reply,
+            } => {
                 let _ = reply.send(self.synced_value(height, round, proposer, value_bytes)?);
                 Ok(())
             }
@@ -119,8 +143,15 @@ impl App {
                 let _ = reply.send(None);
                 Ok(())
             }
-            AppMsg::VerifyVoteExtensions { extensions, reply, .. } => {
-                let _ = reply.send(extensions.into_iter().map(|(address, ())| (address, Ok(()))).collect());
+            AppMsg::VerifyVoteExtensions {
+                extensions, reply, ..
+            } => {
+                let _ = reply.send(
+                    extensions
+                        .into_iter()
+                        .map(|(address, ())| (address, Ok(())))
+                        .collect(),
+                );
                 Ok(())
             }
         }
@@ -173,7 +204,13 @@ impl App {
     fn redeliver(&self, height: u64, kept: &Undecided) -> Result<Option<ProposedValue<Chain>>, Error> {
         let set = self.executor.validators(height)?;
         let proposer = self.proposer(&set, height, kept.round);
-        Ok(Some(proposed(height, kept.round, &proposer, Hash(kept.header), Validity::Valid)))
+        Ok(Some(proposed(
+            height,
+            kept.round,
+            &proposer,
+            Hash(kept.header),
+            Validity::Valid,
+        )))
     }
 
     /// Proposes the block that was already made for this round, if there is one: a delegate says one thing.
@@ -198,7 +235,11 @@ impl App {
     }
 
     fn own_part(&self, height: u64, round: u32) -> Result<Option<Part>, Error> {
-        let kept = self.store.undecided(height)?.into_iter().filter(|kept| kept.round == round);
+        let kept = self
+            .store
+            .undecided(height)?
+            .into_iter()
+            .filter(|kept| kept.round == round);
         for kept in kept {
             let part = decode_part(&kept)?;
             let block = decode(&part.block).map_err(|reason| Error::damaged("proposal", reason))?;
@@ -210,9 +251,15 @@ impl App {
     }
 
     fn build(&mut self, height: u64, round: u32) -> Result<Part, Error> {
-        let built = self.executor.build(self.me.address(), now_ms(), &self.mempool.candidates())?;
+        let built = self
+            .executor
+            .build(self.me.address(), now_ms(), &self.mempool.candidates())?;
         if !built.refused.is_empty() {
-            tracing::debug!(height, refused = built.refused.len(), "transactions that do not fit this block");
+            tracing::debug!(
+                height,
+                refused = built.refused.len(),
+                "transactions that do not fit this block"
+            );
         }
         let header = built.block.header.id();
         self.rounds.executed.insert(header, built.executed);
@@ -222,13 +269,22 @@ impl App {
     /// Signs a block as the proposer of the round and makes it durable.
     fn keep(&self, height: u64, round: u32, header: &Hash, block: Bytes) -> Result<Part, Error> {
         let signature = self.delegate.sign_part(height, round, header);
-        let part = Part { height, round, signature, block };
+        let part = Part {
+            height,
+            round,
+            signature,
+            block,
+        };
         self.put(&part, header)?;
         Ok(part)
     }
 
     fn put(&self, part: &Part, header: &Hash) -> Result<(), Error> {
-        let kept = Undecided { round: part.round, header: header.0, part: wire::encode(part) };
+        let kept = Undecided {
+            round: part.round,
+            header: header.0,
+            part: wire::encode(part),
+        };
         self.store.put_undecided(part.height, &kept)
     }
 
@@ -237,7 +293,11 @@ impl App {
         id.extend(part.round.to_be_bytes());
         id.extend(&header.0[..8]);
         let message = StreamMessage::new(StreamId::new(id.into()), 0, StreamContent::Data(part));
-        if self.network.cast(NetworkMsg::PublishProposalPart(message)).is_err() {
+        if self
+            .network
+            .cast(NetworkMsg::PublishProposalPart(message))
+            .is_err()
+        {
             tracing::debug!("the engine's network has stopped");
         }
     }
@@ -274,12 +334,15 @@ impl App {
     /// Judges a part of the height after the tip. None: nothing to say about it.
     fn accept(&mut self, part: &Part) -> Result<Option<ProposedValue<Chain>>, Error> {
         let (height, round) = (part.height, part.round);
-        if height != self.store.tip().height + 1 || round > self.rounds.round.saturating_add(ROUNDS_AHEAD_MAX) {
+        if height != self.store.tip().height + 1 || round > self.rounds.round.saturating_add(ROUNDS_AHEAD_MAX)
+        {
             return Ok(None);
         }
         let set = self.executor.validators(height)?;
         let proposer = self.proposer(&set, height, round);
-        let Some((block, header)) = self.authentic(part, &proposer) else { return Ok(None) };
+        let Some((block, header)) = self.authentic(part, &proposer) else {
+            return Ok(None);
+        };
         let same_round = self.store.undecided(height)?;
         let same_round = same_round.iter().filter(|kept| kept.round == round);
         if same_round.clone().any(|kept| kept.header == header.0) {
@@ -317,7 +380,11 @@ impl App {
     fn is_due(&self, block: &Block) -> bool {
         let ahead_ms = block.header.time_ms.saturating_sub(now_ms());
         if ahead_ms > CLOCK_TOLERANCE_MS {
-            tracing::warn!(height = block.header.height, ahead_ms, "a proposal is from the future: check the clocks");
+            tracing::warn!(
+                height = block.header.height,
+                ahead_ms,
+                "a proposal is from the future: check the clocks"
+            );
         }
         ahead_ms <= CLOCK_TOLERANCE_MS
     }
@@ -333,7 +400,12 @@ impl App {
             Err(Fault::Invalid(reason)) => {
                 self.metrics.invalid_proposals.inc();
                 let proposer = block.header.proposer.display(&self.genesis.prefix);
-                tracing::warn!(height = part.height, round = part.round, proposer, "invalid proposal: {reason}");
+                tracing::warn!(
+                    height = part.height,
+                    round = part.round,
+                    proposer,
+                    "invalid proposal: {reason}"
+                );
                 Ok(Validity::Invalid)
             }
             Err(Fault::Store(error)) => Err(error),
@@ -345,7 +417,11 @@ impl App {
         let kept = self.store.undecided(height)?;
         let same = || kept.iter().filter(|kept| kept.header == header.0);
         let Some(kept) = same().find(|kept| kept.round == round).or_else(|| same().next()) else {
-            tracing::warn!(height, round, "the engine asks again for a block that is not here");
+            tracing::warn!(
+                height,
+                round,
+                "the engine asks again for a block that is not here"
+            );
             return Ok(());
         };
         let mut part = decode_part(kept)?;
@@ -357,7 +433,11 @@ impl App {
     }
 
     /// The block is final. It is durable, and the state with it, before the engine goes on.
-    fn decided(&mut self, certificate: CommitCertificate<Chain>, reply: oneshot::Sender<()>) -> Result<(), Error> {
+    fn decided(
+        &mut self,
+        certificate: CommitCertificate<Chain>,
+        reply: oneshot::Sender<()>,
+    ) -> Result<(), Error> {
         let (height, next) = (certificate.height.0, self.store.tip().height + 1);
         match height.cmp(&next) {
             Ordering::Less => {}
@@ -371,7 +451,10 @@ impl App {
     /// The engine went past a block that is not here. No answer would be true.
     fn out_of_order(&self, does: &str, height: u64) -> Error {
         let tip = self.store.tip().height;
-        Error::Ledger { operation: "follow the engine", reason: format!("it {does} height {height}, the tip is {tip}") }
+        Error::Ledger {
+            operation: "follow the engine",
+            reason: format!("it {does} height {height}, the tip is {tip}"),
+        }
     }
 
     fn commit(&mut self, certificate: &CommitCertificate<Chain>) -> Result<(), Error> {
@@ -380,19 +463,29 @@ impl App {
         let block = self.decided_block(height, &certificate.value_id.0)?;
         let executed = match self.rounds.executed.remove(&certificate.value_id.0) {
             Some(executed) => executed,
-            None => self.executor.check(&block).map_err(|fault| decided_fault(height, fault))?,
+            None => self
+                .executor
+                .check(&block)
+                .map_err(|fault| decided_fault(height, fault))?,
         };
         let certificate = self.certificate(certificate)?;
         self.look_for_us(&block)?;
         let tip = self.store.commit(&block, &certificate, &executed)?;
-        self.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
+        self.metrics
+            .commit_seconds
+            .observe(started.elapsed().as_secs_f64());
         self.announce(&block, tip)
     }
 
     fn decided_block(&self, height: u64, header: &Hash) -> Result<Block, Error> {
-        let kept = self.store.undecided(height)?.into_iter().find(|kept| kept.header == header.0);
-        let kept =
-            kept.ok_or_else(|| Error::damaged("undecided", format!("the block of height {height} is not here")))?;
+        let kept = self
+            .store
+            .undecided(height)?
+            .into_iter()
+            .find(|kept| kept.header == header.0);
+        let kept = kept.ok_or_else(|| {
+            Error::damaged("undecided", format!("the block of height {height} is not here"))
+        })?;
         decode(&decode_part(&kept)?.block).map_err(|reason| Error::damaged("undecided", reason))
     }
 
@@ -400,7 +493,10 @@ impl App {
     fn announce(&mut self, block: &Block, tip: Tip) -> Result<(), Error> {
         let from = if self.rounds.synced { "sync" } else { "consensus" };
         let parked = std::mem::take(&mut self.rounds.parked);
-        self.rounds = Rounds { parked, ..Rounds::default() };
+        self.rounds = Rounds {
+            parked,
+            ..Rounds::default()
+        };
         let included: Vec<_> = block.body.txs.iter().map(ledger::Tx::cid).collect();
         self.mempool.rebase(self.store.view(), &included)?;
         self.metrics.height.set(tip.height as i64);
@@ -414,12 +510,16 @@ impl App {
 
     /// Others tell by the certificate of the parent in their blocks whether they hear us.
     fn look_for_us(&self, block: &Block) -> Result<(), Error> {
-        let Some(last) = &block.body.last_certificate else { return Ok(()) };
+        let Some(last) = &block.body.last_certificate else {
+            return Ok(());
+        };
         if block.header.proposer == self.me.address() {
             return Ok(());
         }
         let set = self.executor.validators(last.height)?;
-        let has_ours = set.find(&self.me.address()).is_some_and(|(place, _)| last.signed_by(place));
+        let has_ours = set
+            .find(&self.me.address())
+            .is_some_and(|(place, _)| last.signed_by(place));
         if self.monitor.certificate(last.height, has_ours) {
             self.metrics.missed_signatures.inc();
         }
@@ -429,9 +529,14 @@ impl App {
     fn certificate(&self, found: &CommitCertificate<Chain>) -> Result<Certificate, Error> {
         let (height, round) = (found.height.0, round_number(found.round));
         let set = self.executor.validators(height)?;
-        let precommits = found.commit_signatures.iter().map(|commit| (commit.address.0, commit.signature.0));
-        Certificate::build(&set, height, round, found.value_id.0, precommits)
-            .map_err(|e| Error::Ledger { operation: "keep a certificate", reason: e.to_string() })
+        let precommits = found
+            .commit_signatures
+            .iter()
+            .map(|commit| (commit.address.0, commit.signature.0));
+        Certificate::build(&set, height, round, found.value_id.0, precommits).map_err(|e| Error::Ledger {
+            operation: "keep a certificate",
+            reason: e.to_string(),
+        })
     }
 
     /// The block time is over; the certificate may have gained signatures of slower delegates.
@@ -453,7 +558,10 @@ impl App {
         if found.height.0 != tip.height || found.value_id.0 != tip.header {
             return Ok(());
         }
-        let kept = self.store.certificate(tip.height)?.map_or(0, |kept| kept.signatures.len());
+        let kept = self
+            .store
+            .certificate(tip.height)?
+            .map_or(0, |kept| kept.signatures.len());
         if found.commit_signatures.len() > kept {
             self.store.replace_certificate(&self.certificate(found)?)?;
         }
@@ -474,20 +582,29 @@ impl App {
         let mut values = Vec::new();
         let mut bytes = 0;
         for height in first..=last.min(self.store.tip().height) {
-            let Some((block, certificate)) = self.store.block(height)? else { break };
+            let Some((block, certificate)) = self.store.block(height)? else {
+                break;
+            };
             let block = ledger::encode(&block);
             bytes += block.len();
             if !values.is_empty() && (bytes > SYNC_BYTES_MAX || values.len() == settings::SYNC_BLOCKS_MAX) {
                 break;
             }
-            values.push(RawDecidedValue::new(block.into(), self.engine_certificate(&certificate)?));
+            values.push(RawDecidedValue::new(
+                block.into(),
+                self.engine_certificate(&certificate)?,
+            ));
         }
         Ok(values)
     }
 
     fn engine_certificate(&self, kept: &Certificate) -> Result<ExtendedCommitCertificate<Chain>, Error> {
         let set = self.executor.validators(kept.height)?;
-        let signers = set.validators().iter().enumerate().filter(|(place, _)| kept.signed_by(*place));
+        let signers = set
+            .validators()
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| kept.signed_by(*place));
         let commits = signers.zip(&kept.signatures).map(|((_, validator), signature)| {
             arc_malachitebft_app_channel::app::types::core::CommitSignature::new(
                 Address(validator.address()),
@@ -500,7 +617,10 @@ impl App {
             value_id: Value(kept.header),
             commit_signatures: commits.collect(),
         };
-        Ok(ExtendedCommitCertificate::from_commit_certificate_and_extensions(certificate, Default::default()))
+        Ok(ExtendedCommitCertificate::from_commit_certificate_and_extensions(
+            certificate,
+            Default::default(),
+        ))
     }
 
     /// A block that a peer sent because we are behind. Its certificate is good; the bytes are the peer's word.
@@ -514,16 +634,26 @@ impl App {
         if height.0 != self.store.tip().height + 1 {
             return Ok(SyncedValueOutcome::LocalTransientError);
         }
-        let Ok(block) = decode(&bytes) else { return Ok(SyncedValueOutcome::PeerFault) };
+        let Ok(block) = decode(&bytes) else {
+            return Ok(SyncedValueOutcome::PeerFault);
+        };
         if block.header.body.0 != block.body.cid() {
             return Ok(SyncedValueOutcome::PeerFault);
         }
         let header = block.header.id();
         let unsigned = ledger::Signature::from_bytes([0; 64]);
-        let part = Part { height: height.0, round: round_number(round), signature: unsigned, block: bytes };
+        let part = Part {
+            height: height.0,
+            round: round_number(round),
+            signature: unsigned,
+            block: bytes,
+        };
         // What is kept already is kept with its signature.
         let kept = self.store.undecided(height.0)?;
-        let validity = match kept.iter().any(|kept| kept.round == part.round && kept.header == header.0) {
+        let validity = match kept
+            .iter()
+            .any(|kept| kept.round == part.round && kept.header == header.0)
+        {
             true => Validity::Valid,
             false => self.judge(&part, &block, header)?,
         };
@@ -575,13 +705,17 @@ fn decided_fault(height: u64, fault: Fault) -> Error {
         Fault::Store(error) => error,
         Fault::Invalid(reason) => Error::Ledger {
             operation: "run a decided block",
-            reason: format!("height {height} breaks a rule here: {reason}: is this program of an older version?"),
+            reason: format!(
+                "height {height} breaks a rule here: {reason}: is this program of an older version?"
+            ),
         },
     }
 }
 
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }
 
 /// An error with its sources, for the log.

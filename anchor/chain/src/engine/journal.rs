@@ -74,10 +74,20 @@ impl Journal {
         let header = format!("{MAGIC} {chain} {key}\n");
         let text = read(path)?;
         let (signed, good) = parse(&text, &header).map_err(|reason| error("use", path, reason))?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path);
         let file = file.map_err(|e| error("open", path, e))?;
-        let mut journal =
-            Journal { path: path.to_owned(), header, file, bytes: good as u64, signed, failed: None };
+        let mut journal = Journal {
+            path: path.to_owned(),
+            header,
+            file,
+            bytes: good as u64,
+            signed,
+            failed: None,
+        };
         journal.rewrite().map_err(|e| error("write", path, e))?;
         Ok(journal)
     }
@@ -94,7 +104,12 @@ impl Journal {
             None => {}
         }
         match self.signed.last_key_value() {
-            Some((top, _)) if place < *top => return Err(Refused::Below { asked: place, top: *top }),
+            Some((top, _)) if place < *top => {
+                return Err(Refused::Below {
+                    asked: place,
+                    top: *top,
+                });
+            }
             _ => {}
         }
         self.append(place, hash).map_err(|e| self.fail(&e))
@@ -102,12 +117,18 @@ impl Journal {
 
     /// Whether a precommit of `height` was signed, for a block or for none.
     pub(crate) fn has_precommitted(&self, height: u64) -> bool {
-        self.signed.keys().any(|place| place.height == height && place.step == Step::Precommit)
+        self.signed
+            .keys()
+            .any(|place| place.height == height && place.step == Step::Precommit)
     }
 
     fn append(&mut self, place: Place, hash: Hash) -> std::io::Result<()> {
         self.signed.insert(place, hash);
-        self.signed = self.signed.split_off(&Place { round: 0, step: Step::Proposal, ..place });
+        self.signed = self.signed.split_off(&Place {
+            round: 0,
+            step: Step::Proposal,
+            ..place
+        });
         if self.bytes > COMPACT_BYTES {
             return self.rewrite();
         }
@@ -120,7 +141,9 @@ impl Journal {
     /// Writes what still counts to a new file and puts it in the place of the old one.
     fn rewrite(&mut self) -> std::io::Result<()> {
         let mut text = self.header.clone();
-        self.signed.iter().for_each(|(place, hash)| text += &line(place, hash));
+        self.signed
+            .iter()
+            .for_each(|(place, hash)| text += &line(place, hash));
         let beside = self.path.with_extension("journal.new");
         let mut file = File::create(&beside)?;
         file.write_all(text.as_bytes())?;
@@ -156,7 +179,10 @@ fn parse(text: &str, header: &str) -> Result<(BTreeMap<Place, Hash>, usize), Str
     }
     let lines = text.strip_prefix(header).ok_or_else(|| {
         let first = text.lines().next().unwrap_or_default();
-        format!("it begins with {first:?}, expected {:?}: it is of another key or chain", header.trim_end())
+        format!(
+            "it begins with {first:?}, expected {:?}: it is of another key or chain",
+            header.trim_end()
+        )
     })?;
     let whole = lines.rfind('\n').map_or(0, |end| end + 1);
     let mut signed = BTreeMap::new();
@@ -165,7 +191,11 @@ fn parse(text: &str, header: &str) -> Result<(BTreeMap<Place, Hash>, usize), Str
         signed.insert(place, hash);
     }
     if let Some((top, _)) = signed.last_key_value() {
-        signed = signed.split_off(&Place { height: top.height, round: 0, step: Step::Proposal });
+        signed = signed.split_off(&Place {
+            height: top.height,
+            round: 0,
+            step: Step::Proposal,
+        });
     }
     Ok((signed, header.len() + whole))
 }
@@ -191,7 +221,11 @@ fn check(content: &str) -> String {
 }
 
 fn error(operation: &'static str, path: &Path, reason: impl fmt::Display) -> Error {
-    Error::Journal { operation, path: path.to_owned(), reason: reason.to_string() }
+    Error::Journal {
+        operation,
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 impl fmt::Display for Step {
@@ -249,7 +283,13 @@ mod tests {
         assert_eq!(journal.allow(at, b"b"), Err(Refused::Conflict(at)));
         assert_eq!(journal.allow(at, b"a"), Ok(()));
         let below = place(5, 0, Step::Precommit);
-        assert_eq!(journal.allow(below, b"a"), Err(Refused::Below { asked: below, top: at }));
+        assert_eq!(
+            journal.allow(below, b"a"),
+            Err(Refused::Below {
+                asked: below,
+                top: at
+            })
+        );
         assert_eq!(journal.allow(place(5, 1, Step::Precommit), b"c"), Ok(()));
     }
 
@@ -289,7 +329,9 @@ mod tests {
         for height in 1..2000 {
             journal.allow(place(height, 0, Step::Prevote), b"a").unwrap();
         }
-        let bytes = std::fs::metadata(dir.path().join("signer.journal")).unwrap().len();
+        let bytes = std::fs::metadata(dir.path().join("signer.journal"))
+            .unwrap()
+            .len();
         assert!(bytes < 2 * COMPACT_BYTES, "{bytes}");
         let top = place(1999, 0, Step::Prevote);
         assert_eq!(open(&dir).allow(top, b"b"), Err(Refused::Conflict(top)));

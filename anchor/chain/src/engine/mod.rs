@@ -18,14 +18,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_malachitebft_app_channel::app::config::NodeConfig;
 use arc_malachitebft_app_channel::app::engine::network::{NetworkEvent, NetworkMsg, NetworkRef, Subscriber};
 use arc_malachitebft_app_channel::app::engine::util::output_port::{OutputPort, OutputPortSubscriberTrait};
 use arc_malachitebft_app_channel::app::metrics::SharedRegistry;
 use arc_malachitebft_app_channel::app::net::Multiaddr;
-use arc_malachitebft_app_channel::app::config::NodeConfig;
 use arc_malachitebft_app_channel::spawn::spawn_network_actor;
 use arc_malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, RequestContext, SyncContext, WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, RequestContext, SyncContext,
+    WalContext,
 };
 use ledger::{Genesis, SecretKey};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -81,30 +82,53 @@ pub(crate) fn peers_wanted(genesis: &Genesis) -> usize {
 impl Engine {
     /// Starts the engine with its files in `dir`. It has found its height when this returns.
     pub(crate) async fn start(parts: Parts, dir: &Path, listen: SocketAddr) -> Result<Engine, Error> {
-        let failed = |reason: String| Error::Engine { listen: listen.to_string(), reason };
-        std::fs::create_dir_all(dir).map_err(|source| Error::Folder { dir: dir.to_owned(), source })?;
+        let failed = |reason: String| Error::Engine {
+            listen: listen.to_string(),
+            reason,
+        };
+        std::fs::create_dir_all(dir).map_err(|source| Error::Folder {
+            dir: dir.to_owned(),
+            source,
+        })?;
         // The engine only logs that it cannot listen, and waits for ever.
         TcpListener::bind(listen).map_err(|e| failed(e.to_string()))?;
 
         let (ready_tx, ready) = oneshot::channel();
         let delegate = open_delegate(&parts, dir)?;
-        let (channels, handle, network) =
-            build(&parts, &delegate, dir, listen).await.map_err(|e| failed(format!("{e:#}")))?;
-        let Channels { consensus, requests, net_requests, .. } = channels;
+        let (channels, handle, network) = build(&parts, &delegate, dir, listen)
+            .await
+            .map_err(|e| failed(format!("{e:#}")))?;
+        let Channels {
+            consensus,
+            requests,
+            net_requests,
+            ..
+        } = channels;
         let monitor = Arc::clone(&parts.monitor);
         let app = app(parts, delegate, network.clone(), ready_tx);
-        let app = std::thread::Builder::new().name("chain".into()).spawn(move || app.run(consensus));
+        let app = std::thread::Builder::new()
+            .name("chain".into())
+            .spawn(move || app.run(consensus));
         let app = app.map_err(|e| failed(e.to_string()))?;
         let listen = match tokio::time::timeout(START_DEADLINE, listening(ready, &network)).await {
             Ok(Some(listen)) => listen,
             _ => {
                 monitor.leave();
                 let _ = handle.actor.stop_and_wait(None, None).await;
-                return Err(failed(format!("it does not listen after {} s", START_DEADLINE.as_secs())));
+                return Err(failed(format!(
+                    "it does not listen after {} s",
+                    START_DEADLINE.as_secs()
+                )));
             }
         };
         let watchdog = tokio::spawn(watchdog::watch(Arc::clone(&monitor), requests, net_requests));
-        Ok(Engine { handle, app, monitor, watchdog, listen })
+        Ok(Engine {
+            handle,
+            app,
+            monitor,
+            watchdog,
+            listen,
+        })
     }
 
     /// Where the engine listens.
@@ -140,7 +164,12 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     }
     let journal = Journal::open(&path, chain, &parts.delegate.public())?;
     check_wal(parts, &journal, &dir.join(WAL), tip + 1)?;
-    Ok(Delegate::new(parts.delegate.clone(), chain, journal, Arc::clone(&parts.monitor)))
+    Ok(Delegate::new(
+        parts.delegate.clone(),
+        chain,
+        journal,
+        Arc::clone(&parts.monitor),
+    ))
 }
 
 /// The engine's lock on a block is in its WAL alone: without it, a delegate could vote in a later round against what
@@ -148,7 +177,10 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
 fn check_wal(parts: &Parts, journal: &Journal, wal: &Path, next: u64) -> Result<(), Error> {
     let empty = std::fs::metadata(wal).map_or(true, |found| found.len() == 0);
     if empty && peers_wanted(&parts.genesis) > 0 && journal.has_precommitted(next) {
-        return Err(Error::WalLost { path: wal.to_owned(), height: next });
+        return Err(Error::WalLost {
+            path: wal.to_owned(),
+            height: next,
+        });
     }
     Ok(())
 }
@@ -167,8 +199,14 @@ async fn build(
     let identity = NetworkIdentity::new(moniker, peers::keypair(&parts.delegate), None);
     // Made here and not by the builder, to be able to ask where it listens, and to send to it directly: the sender
     // that comes with it logs an error when the engine stops between two proposals.
-    let (network, to_network) =
-        spawn_network_actor(identity, settings.consensus(), settings.value_sync(), &registry, Wire).await?;
+    let (network, to_network) = spawn_network_actor(
+        identity,
+        settings.consensus(),
+        settings.value_sync(),
+        &registry,
+        Wire,
+    )
+    .await?;
     let checker = Checker::new(&parts.genesis.chain_id);
     let consensus =
         ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
@@ -184,12 +222,7 @@ async fn build(
     Ok((channels, handle, network))
 }
 
-fn app(
-    parts: Parts,
-    delegate: Delegate,
-    network: NetworkRef<Chain>,
-    ready: oneshot::Sender<()>,
-) -> App {
+fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: oneshot::Sender<()>) -> App {
     let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&parts.store));
     App {
         me: parts.delegate.public(),
@@ -210,21 +243,29 @@ fn app(
 }
 
 fn context(genesis: &Genesis) -> Chain {
-    Chain { genesis: genesis.id() }
+    Chain {
+        genesis: genesis.id(),
+    }
 }
 
 /// The engine keys its metrics by this name, for the whole process: an engine that is started again needs a new one.
 fn moniker(genesis: &Genesis, delegate: &SecretKey) -> String {
     static STARTED: AtomicU64 = AtomicU64::new(0);
     let number = STARTED.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{}-{number}", genesis.chain_id, &delegate.address().display(&genesis.prefix))
+    format!(
+        "{}-{}-{number}",
+        genesis.chain_id,
+        &delegate.address().display(&genesis.prefix)
+    )
 }
 
 /// Waits until the engine is ready, then asks its network for the address.
 async fn listening(ready: oneshot::Receiver<()>, network: &NetworkRef<Chain>) -> Option<SocketAddr> {
     ready.await.ok()?;
     let (found, mut addresses) = mpsc::unbounded_channel();
-    network.cast(NetworkMsg::Subscribe(Box::new(Listener(found)))).ok()?;
+    network
+        .cast(NetworkMsg::Subscribe(Box::new(Listener(found))))
+        .ok()?;
     addresses.recv().await.as_ref().and_then(socket_addr)
 }
 

@@ -15,7 +15,9 @@ const ED25519_PEER_PREFIX: [u8; 6] = [0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
 /// The peer id of a delegate on the engine's network, as it stands in `/p2p/…` of its multiaddr in the genesis.
 pub fn engine_peer_id(delegate: &PublicKey) -> String {
     let bytes = [&ED25519_PEER_PREFIX[..], delegate.as_bytes()].concat();
-    PeerId::from_bytes(&bytes).expect("an identity multihash of a key is a peer id").to_base58()
+    PeerId::from_bytes(&bytes)
+        .expect("an identity multihash of a key is a peer id")
+        .to_base58()
 }
 
 /// The transport identity of a delegate.
@@ -26,7 +28,9 @@ pub(crate) fn keypair(delegate: &SecretKey) -> Keypair {
 /// The addresses of all other delegates, each with its peer id.
 pub(crate) fn others(genesis: &Genesis, me: &PublicKey) -> Result<Vec<Multiaddr>, Error> {
     let others = genesis.delegates.iter().filter(|delegate| delegate.key != *me);
-    others.map(|delegate| address(genesis, &delegate.key, &delegate.engine)).collect()
+    others
+        .map(|delegate| address(genesis, &delegate.key, &delegate.engine))
+        .collect()
 }
 
 /// An address without a peer id gets the one of the key; one with another's is an error of the genesis.
@@ -34,15 +38,21 @@ fn address(genesis: &Genesis, key: &PublicKey, engine: &str) -> Result<Multiaddr
     let who = key.address().display(&genesis.prefix);
     let bad = |reason: String| Error::genesis(genesis, format!("delegate {who}: {reason}"));
     if engine.is_empty() {
-        return Err(bad("it has no engine address, which a chain of several delegates needs".into()));
+        return Err(bad(
+            "it has no engine address, which a chain of several delegates needs".into(),
+        ));
     }
     let (host, peer) = engine.split_once("/p2p/").unwrap_or((engine, ""));
     let wanted = engine_peer_id(key);
     if !peer.is_empty() && peer != wanted {
-        return Err(bad(format!("its engine address is of peer {peer}, its key makes peer {wanted}")));
+        return Err(bad(format!(
+            "its engine address is of peer {peer}, its key makes peer {wanted}"
+        )));
     }
     let whole = format!("{host}/p2p/{wanted}");
-    whole.parse().map_err(|e| bad(format!("{engine:?} is no multiaddr: {e}")))
+    whole
+        .parse()
+        .map_err(|e| bad(format!("{engine:?} is no multiaddr: {e}")))
 }
 
 #[cfg(test)]
@@ -61,9 +71,15 @@ mod tests {
 
     #[test]
     fn an_address_must_be_of_its_key() {
-        let (me, other) = (SecretKey::from_seed([1; 32]).public(), SecretKey::from_seed([2; 32]).public());
+        let (me, other) = (
+            SecretKey::from_seed([1; 32]).public(),
+            SecretKey::from_seed([2; 32]).public(),
+        );
         let mut genesis = Genesis::dev("test", 1, me);
-        genesis.delegates.push(ledger::GenesisDelegate { key: other, engine: "/ip4/10.0.0.1/tcp/4103".into() });
+        genesis.delegates.push(ledger::GenesisDelegate {
+            key: other,
+            engine: "/ip4/10.0.0.1/tcp/4103".into(),
+        });
         let wanted = format!("/ip4/10.0.0.1/tcp/4103/p2p/{}", engine_peer_id(&other));
         assert_eq!(others(&genesis, &me).unwrap()[0].to_string(), wanted);
 

@@ -32,7 +32,12 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Settings of one seat on a chain. `peers` are the other delegates.
-    pub(crate) fn new(genesis: &Genesis, moniker: String, listen: SocketAddr, peers: Vec<Multiaddr>) -> Settings {
+    pub(crate) fn new(
+        genesis: &Genesis,
+        moniker: String,
+        listen: SocketAddr,
+        peers: Vec<Multiaddr>,
+    ) -> Settings {
         let seats = peers.len() + 1;
         Settings {
             moniker,

@@ -34,12 +34,18 @@ pub(crate) struct Checker {
 
 impl Delegate {
     pub(crate) fn new(key: SecretKey, chain: &str, journal: Journal, monitor: Arc<Monitor>) -> Delegate {
-        Delegate { key, chain: chain.into(), journal: Arc::new(Mutex::new(journal)), monitor }
+        Delegate {
+            key,
+            chain: chain.into(),
+            journal: Arc::new(Mutex::new(journal)),
+            monitor,
+        }
     }
 
     /// Signs a block for its transport. What is decided hangs on votes, not on this, so the journal has no part in it.
     pub(crate) fn sign_part(&self, height: u64, round: u32, header: &Hash) -> Signature {
-        self.key.sign(PART_DOMAIN, &self.chain, &part_message(height, round, header))
+        self.key
+            .sign(PART_DOMAIN, &self.chain, &part_message(height, round, header))
     }
 
     /// Signs if the journal allows. The disk is waited for away from the runtime's threads.
@@ -54,13 +60,18 @@ impl Delegate {
     }
 
     fn sign_blocking(&self, place: Place, bytes: &[u8]) -> Result<Sig, Refused> {
-        self.journal.lock().expect("no panic while the journal is held").allow(place, bytes)?;
+        self.journal
+            .lock()
+            .expect("no panic while the journal is held")
+            .allow(place, bytes)?;
         Ok(Sig(self.key.sign_bytes(bytes)))
     }
 
     /// The engine stops on this; the reason would be lost in it.
     fn refuse(&self, refused: Refused) -> Error {
-        self.monitor.fail(Failure::Signer { reason: refused.to_string() });
+        self.monitor.fail(Failure::Signer {
+            reason: refused.to_string(),
+        });
         Error::from_source(refused)
     }
 }
@@ -114,7 +125,11 @@ impl Signer<Chain> for Delegate {
             VoteType::Prevote => Step::Prevote,
             VoteType::Precommit => Step::Precommit,
         };
-        let place = Place { height: vote.height.0, round: round_number(vote.round), step };
+        let place = Place {
+            height: vote.height.0,
+            round: round_number(vote.round),
+            step,
+        };
         let signature = self.sign(place, vote_bytes(&self.chain, &vote)).await?;
         if step == Step::Precommit && vote.value.is_val() {
             self.monitor.signed(place.height);
@@ -124,7 +139,11 @@ impl Signer<Chain> for Delegate {
 
     async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Chain, Proposal>, Error> {
         let (height, round) = (proposal.height.0, round_number(proposal.round));
-        let place = Place { height, round, step: Step::Proposal };
+        let place = Place {
+            height,
+            round,
+            step: Step::Proposal,
+        };
         let signature = self.sign(place, proposal_bytes(&self.chain, &proposal)).await?;
         Ok(SignedMessage::new(proposal, signature))
     }
@@ -142,13 +161,20 @@ impl Signer<Chain> for Delegate {
         _key: Vec<u8>,
         _peer: Vec<u8>,
     ) -> Result<ValidatorProof<Chain>, Error> {
-        Err(Error::from_source("peers are known from the genesis, not by proof"))
+        Err(Error::from_source(
+            "peers are known from the genesis, not by proof",
+        ))
     }
 }
 
 #[async_trait]
 impl Verifier<Chain> for Checker {
-    async fn verify_signed_vote(&self, vote: &Vote, sig: &Sig, key: &Key) -> Result<VerificationResult, Error> {
+    async fn verify_signed_vote(
+        &self,
+        vote: &Vote,
+        sig: &Sig,
+        key: &Key,
+    ) -> Result<VerificationResult, Error> {
         let valid = key.0.verify_bytes(&vote_bytes(&self.chain, vote), &sig.0);
         Ok(VerificationResult::from_bool(valid))
     }

@@ -123,15 +123,33 @@ impl bft::Context for Chain {
         pol_round: Round,
         proposer: Address,
     ) -> Proposal {
-        Proposal { height, round, value, pol_round, proposer }
+        Proposal {
+            height,
+            round,
+            value,
+            pol_round,
+            proposer,
+        }
     }
 
     fn new_prevote(&self, height: Height, round: Round, value: NilOrVal<Value>, voter: Address) -> Vote {
-        Vote { kind: VoteType::Prevote, height, round, value, voter }
+        Vote {
+            kind: VoteType::Prevote,
+            height,
+            round,
+            value,
+            voter,
+        }
     }
 
     fn new_precommit(&self, height: Height, round: Round, value: NilOrVal<Value>, voter: Address) -> Vote {
-        Vote { kind: VoteType::Precommit, height, round, value, voter }
+        Vote {
+            kind: VoteType::Precommit,
+            height,
+            round,
+            value,
+            voter,
+        }
     }
 }
 
@@ -266,7 +284,9 @@ impl bft::ValidatorSet<Chain> for ValidatorSet {
     }
 
     fn get_by_address(&self, address: &Address) -> Option<&Validator> {
-        self.ledger.find(&address.0).map(|(place, _)| &self.members[place])
+        self.ledger
+            .find(&address.0)
+            .map(|(place, _)| &self.members[place])
     }
 
     fn get_by_index(&self, index: usize) -> Option<&Validator> {
@@ -282,7 +302,9 @@ impl bft::SigningScheme for Ed25519 {
     type PrivateKey = ();
 
     fn decode_signature(bytes: &[u8]) -> Result<Sig, String> {
-        let bytes = bytes.try_into().map_err(|_| format!("a signature of {} bytes", bytes.len()))?;
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| format!("a signature of {} bytes", bytes.len()))?;
         Ok(Sig(Signature::from_bytes(bytes)))
     }
 
@@ -291,8 +313,12 @@ impl bft::SigningScheme for Ed25519 {
     }
 
     fn decode_public_key(bytes: &[u8]) -> Result<Key, String> {
-        let bytes = bytes.try_into().map_err(|_| format!("a key of {} bytes", bytes.len()))?;
-        ledger::PublicKey::from_bytes(bytes).map(Key).map_err(|e| e.to_string())
+        let bytes = bytes
+            .try_into()
+            .map_err(|_| format!("a key of {} bytes", bytes.len()))?;
+        ledger::PublicKey::from_bytes(bytes)
+            .map(Key)
+            .map_err(|e| e.to_string())
     }
 
     fn encode_public_key(key: &Key) -> Vec<u8> {

@@ -7,9 +7,9 @@ use arc_malachitebft_app_channel::app::consensus::LivenessMsg;
 use arc_malachitebft_app_channel::app::streaming::StreamContent;
 use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
 use arc_malachitebft_app_channel::app::types::core::{
-    CommitCertificate, CommitSignature, ExtendedCommitCertificate, NilOrVal, PolkaCertificate, PolkaSignature,
-    Round, RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage, Validity, ValidatorProof,
-    VoteType,
+    CommitCertificate, CommitSignature, ExtendedCommitCertificate, NilOrVal, PolkaCertificate,
+    PolkaSignature, Round, RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage,
+    ValidatorProof, Validity, VoteType,
 };
 use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::{PeerId, ProposedValue, SignedConsensusMsg};
@@ -66,12 +66,20 @@ impl Input {
     }
 
     fn slice(&mut self, count: usize) -> Result<Bytes, WireError> {
-        if self.0.len() < count { Err(WireError::Short) } else { Ok(self.0.split_to(count)) }
+        if self.0.len() < count {
+            Err(WireError::Short)
+        } else {
+            Ok(self.0.split_to(count))
+        }
     }
 
     fn length(&mut self, max: usize) -> Result<usize, WireError> {
         let length = u32::take(self)? as usize;
-        if length > max { Err(WireError::Bound(length, max)) } else { Ok(length) }
+        if length > max {
+            Err(WireError::Bound(length, max))
+        } else {
+            Ok(length)
+        }
     }
 
     fn list<T: Field>(&mut self, max: usize) -> Result<Vec<T>, WireError> {
@@ -91,7 +99,11 @@ impl<T: Field> Codec<T> for Wire {
     fn decode(&self, bytes: Bytes) -> Result<T, WireError> {
         let mut input = Input(bytes);
         let value = T::take(&mut input)?;
-        if input.0.is_empty() { Ok(value) } else { Err(WireError::Long(input.0.len())) }
+        if input.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(WireError::Long(input.0.len()))
+        }
     }
 
     fn encode(&self, value: &T) -> Result<Bytes, WireError> {
@@ -260,7 +272,9 @@ impl Field for Round {
     fn take(input: &mut Input) -> Result<Self, WireError> {
         match i64::take(input)? {
             -1 => Ok(Round::Nil),
-            round => u32::try_from(round).map(Round::new).map_err(|_| WireError::Tag("round", 0)),
+            round => u32::try_from(round)
+                .map(Round::new)
+                .map_err(|_| WireError::Tag("round", 0)),
         }
     }
 }
@@ -369,7 +383,11 @@ impl Field for ValidatorProof<Chain> {
 
     fn take(input: &mut Input) -> Result<Self, WireError> {
         let (key, peer) = (Bytes::take(input)?, Bytes::take(input)?);
-        Ok(ValidatorProof::new(key.to_vec(), peer.to_vec(), Sig::take(input)?))
+        Ok(ValidatorProof::new(
+            key.to_vec(),
+            peer.to_vec(),
+            Sig::take(input)?,
+        ))
     }
 }
 
@@ -426,7 +444,10 @@ impl Field for ExtendedCommitCertificate<Chain> {
             value_id: Field::take(input)?,
             commit_signatures: input.list(SIGNATURES_MAX)?,
         };
-        Ok(Self::from_commit_certificate_and_extensions(certificate, Default::default()))
+        Ok(Self::from_commit_certificate_and_extensions(
+            certificate,
+            Default::default(),
+        ))
     }
 }
 
@@ -452,7 +473,10 @@ impl Field for Response<Chain> {
 
     fn take(input: &mut Input) -> Result<Self, WireError> {
         let start = Height::take(input)?;
-        Ok(Response::ValueResponse(ValueResponse::new(start, input.list(VALUES_MAX)?)))
+        Ok(Response::ValueResponse(ValueResponse::new(
+            start,
+            input.list(VALUES_MAX)?,
+        )))
     }
 }
 

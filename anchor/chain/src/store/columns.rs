@@ -25,8 +25,19 @@ pub(crate) const UNDECIDED: &str = "undecided";
 /// Format, chain id, genesis, tip.
 pub(crate) const META: &str = "meta";
 
-const ALL: [&str; 10] =
-    [NODES, VALUES, STALE, STATE, HEADERS, BODIES, CERTIFICATES, INDEX, UNDECIDED, META];
+/// Every table.
+pub(crate) const ALL: [&str; 10] = [
+    NODES,
+    VALUES,
+    STALE,
+    STATE,
+    HEADERS,
+    BODIES,
+    CERTIFICATES,
+    INDEX,
+    UNDECIDED,
+    META,
+];
 
 const WRITE_BUFFER_BYTES: usize = 8 << 20;
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
@@ -37,6 +48,8 @@ pub(crate) fn options() -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
+    // A torn end is what a power cut leaves; damage before it is rot, and must not silently end the log there.
+    options.set_wal_recovery_mode(rocksdb::DBRecoveryMode::TolerateCorruptedTailRecords);
     options.set_keep_log_file_num(2);
     options.set_max_total_wal_size(64 << 20);
     options
@@ -52,7 +65,9 @@ pub(crate) fn descriptors() -> Vec<ColumnFamilyDescriptor> {
     options.set_write_buffer_size(WRITE_BUFFER_BYTES);
     options.set_compression_type(rocksdb::DBCompressionType::Lz4);
     options.set_block_based_table_factory(&table);
-    ALL.iter().map(|name| ColumnFamilyDescriptor::new(*name, options.clone())).collect()
+    ALL.iter()
+        .map(|name| ColumnFamilyDescriptor::new(*name, options.clone()))
+        .collect()
 }
 
 /// Where the object of a CID is kept.

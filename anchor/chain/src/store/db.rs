@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rocksdb::{ColumnFamily, DB, Direction, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, WriteBatch, WriteOptions};
 
 use super::columns;
 use crate::Error;
@@ -25,10 +25,17 @@ pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 impl Db {
     /// Opens or creates the folder. RocksDB's lock keeps every other process out.
     pub(crate) fn open(dir: &Path) -> Result<Db, Error> {
-        std::fs::create_dir_all(dir).map_err(|source| Error::Folder { dir: dir.to_owned(), source })?;
+        std::fs::create_dir_all(dir).map_err(|source| Error::Folder {
+            dir: dir.to_owned(),
+            source,
+        })?;
         let rocks = DB::open_cf_descriptors(&columns::options(), dir, columns::descriptors())
             .map_err(|source| open_error(dir, source))?;
-        Ok(Db { rocks, dir: dir.to_owned(), broken: OnceLock::new() })
+        Ok(Db {
+            rocks,
+            dir: dir.to_owned(),
+            broken: OnceLock::new(),
+        })
     }
 
     /// The folder.
@@ -38,14 +45,18 @@ impl Db {
 
     /// The table, for a batch.
     pub(crate) fn table(&self, name: &'static str) -> Result<&ColumnFamily, Error> {
-        self.rocks.cf_handle(name).ok_or_else(|| Error::damaged(name, "the table is missing"))
+        self.rocks
+            .cf_handle(name)
+            .ok_or_else(|| Error::damaged(name, "the table is missing"))
     }
 
     /// The value of a key.
     pub(crate) fn get(&self, table: &'static str, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.usable()?;
         let handle = self.table(table)?;
-        self.rocks.get_cf(handle, key).map_err(|source| Error::Read { what: table, source })
+        self.rocks
+            .get_cf(handle, key)
+            .map_err(|source| Error::Read { what: table, source })
     }
 
     /// The row with the greatest key that is not above `key`.
@@ -53,7 +64,8 @@ impl Db {
         self.usable()?;
         let mode = IteratorMode::From(key, Direction::Reverse);
         let row = self.rocks.iterator_cf(self.table(table)?, mode).next();
-        row.transpose().map_err(|source| Error::Read { what: table, source })
+        row.transpose()
+            .map_err(|source| Error::Read { what: table, source })
     }
 
     /// Rows in order of keys, from the first that is not below `from`. The caller says when to stop.
@@ -63,7 +75,9 @@ impl Db {
         from: &[u8],
     ) -> Result<impl Iterator<Item = Result<Row, Error>> + use<'_>, Error> {
         self.usable()?;
-        let rows = self.rocks.iterator_cf(self.table(table)?, IteratorMode::From(from, Direction::Forward));
+        let rows = self
+            .rocks
+            .iterator_cf(self.table(table)?, IteratorMode::From(from, Direction::Forward));
         Ok(rows.map(move |row| row.map_err(|source| Error::Read { what: table, source })))
     }
 
@@ -72,12 +86,17 @@ impl Db {
         self.usable()?;
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        self.rocks.write_opt(batch, &options).map_err(|source| self.break_down(what, source))
+        self.rocks
+            .write_opt(batch, &options)
+            .map_err(|source| self.break_down(what, source))
     }
 
     fn usable(&self) -> Result<(), Error> {
         match self.broken.get() {
-            Some(reason) => Err(Error::Broken { dir: self.dir.clone(), reason: reason.clone() }),
+            Some(reason) => Err(Error::Broken {
+                dir: self.dir.clone(),
+                reason: reason.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -88,11 +107,30 @@ impl Db {
     }
 }
 
+impl Drop for Db {
+    /// After a stop in order nothing depends on the log.
+    fn drop(&mut self) {
+        if self.broken.get().is_some() {
+            return;
+        }
+        let tables: Vec<&ColumnFamily> = columns::ALL
+            .iter()
+            .filter_map(|name| self.rocks.cf_handle(name))
+            .collect();
+        if let Err(error) = self.rocks.flush_cfs_opt(&tables, &FlushOptions::default()) {
+            tracing::warn!(dir = %self.dir.display(), %error, "cannot flush the chain; its log is read at the next start");
+        }
+    }
+}
+
 /// RocksDB tells a held lock only by its text.
 fn open_error(dir: &Path, source: rocksdb::Error) -> Error {
     let text = source.to_string();
     if text.contains("While lock file") || text.contains("lock hold by current process") {
         return Error::InUse { dir: dir.to_owned() };
     }
-    Error::Open { dir: dir.to_owned(), source }
+    Error::Open {
+        dir: dir.to_owned(),
+        source,
+    }
 }

@@ -66,7 +66,12 @@ impl Store {
             Some(format) => check_identity(&db, &format, genesis)?,
         }
         let tip = read_tip(&db, genesis)?;
-        Ok(Store { db, tip: RwLock::new(tip), kept: prune::KEPT_VERSIONS, pruned: AtomicU64::new(0) })
+        Ok(Store {
+            db,
+            tip: RwLock::new(tip),
+            kept: prune::KEPT_VERSIONS,
+            pruned: AtomicU64::new(0),
+        })
     }
 
     /// The newest committed block.
@@ -81,17 +86,29 @@ impl Store {
 
     /// The state after the block of an earlier height, of the last 1000.
     pub(crate) fn version(&self, height: u64) -> Version {
-        Version { db: Arc::clone(&self.db), height }
+        Version {
+            db: Arc::clone(&self.db),
+            height,
+        }
     }
 
     /// What `changes` make of the state at the tip.
     pub(crate) fn execute(&self, changes: Changes) -> Result<Executed, Error> {
         let (root, tree) = Tree(&self.db).update(&changes, self.tip().height + 1)?;
-        Ok(Executed { changes, root: Hash(root), tree })
+        Ok(Executed {
+            changes,
+            root: Hash(root),
+            tree,
+        })
     }
 
     /// Keeps a decided block. The block must be the one that `executed` is of, and follow the tip.
-    pub(crate) fn commit(&self, block: &Block, cert: &Certificate, executed: &Executed) -> Result<Tip, Error> {
+    pub(crate) fn commit(
+        &self,
+        block: &Block,
+        cert: &Certificate,
+        executed: &Executed,
+    ) -> Result<Tip, Error> {
         let height = block.header.height;
         let mut batch = WriteBatch::default();
         self.put_block(&mut batch, block, cert)?;
@@ -109,7 +126,11 @@ impl Store {
     /// Replaces the certificate of the tip by one with more signatures.
     pub(crate) fn replace_certificate(&self, cert: &Certificate) -> Result<(), Error> {
         let mut batch = WriteBatch::default();
-        batch.put_cf(self.db.table(CERTIFICATES)?, cert.height.to_be_bytes(), ledger::encode(cert));
+        batch.put_cf(
+            self.db.table(CERTIFICATES)?,
+            cert.height.to_be_bytes(),
+            ledger::encode(cert),
+        );
         self.db.write("a certificate", batch)
     }
 
@@ -130,9 +151,13 @@ impl Store {
 
     /// A block with its certificate.
     pub(crate) fn block(&self, height: u64) -> Result<Option<(Block, Certificate)>, Error> {
-        let Some(header) = self.header(height)? else { return Ok(None) };
+        let Some(header) = self.header(height)? else {
+            return Ok(None);
+        };
         let body = self.body(height)?.ok_or_else(|| missing("body", height))?;
-        let cert = self.certificate(height)?.ok_or_else(|| missing("certificate", height))?;
+        let cert = self
+            .certificate(height)?
+            .ok_or_else(|| missing("certificate", height))?;
         Ok(Some((Block { header, body }, cert)))
     }
 
@@ -146,10 +171,15 @@ impl Store {
 
     /// A committed transaction and its height.
     pub(crate) fn transaction(&self, cid: &Cid) -> Result<Option<(Tx, u64)>, Error> {
-        let Some(Place::Tx(height, position)) = self.place(cid)? else { return Ok(None) };
+        let Some(Place::Tx(height, position)) = self.place(cid)? else {
+            return Ok(None);
+        };
         let mut body = self.body(height)?.ok_or_else(|| missing("body", height))?;
         if position as usize >= body.txs.len() {
-            return Err(Error::damaged(INDEX, format!("no transaction {position} at height {height}")));
+            return Err(Error::damaged(
+                INDEX,
+                format!("no transaction {position} at height {height}"),
+            ));
         }
         Ok(Some((body.txs.swap_remove(position as usize), height)))
     }
@@ -173,20 +203,32 @@ impl Store {
 
     fn genesis_object(&self, cid: &Cid) -> Result<Option<Vec<u8>>, Error> {
         let own = self.db.get(META, META_GENESIS_CID)?;
-        if own.as_deref() == Some(&cid.to_bytes()) { self.db.get(META, META_GENESIS) } else { Ok(None) }
+        if own.as_deref() == Some(&cid.to_bytes()) {
+            self.db.get(META, META_GENESIS)
+        } else {
+            Ok(None)
+        }
     }
 
     fn place(&self, cid: &Cid) -> Result<Option<Place>, Error> {
-        let Some(bytes) = self.db.get(INDEX, cid.hash().digest())? else { return Ok(None) };
-        Place::decode(&bytes).map(Some).ok_or_else(|| Error::damaged(INDEX, cid.to_string()))
+        let Some(bytes) = self.db.get(INDEX, cid.hash().digest())? else {
+            return Ok(None);
+        };
+        Place::decode(&bytes)
+            .map(Some)
+            .ok_or_else(|| Error::damaged(INDEX, cid.to_string()))
     }
 
     fn decoded<T>(&self, table: &'static str, height: u64) -> Result<Option<T>, Error>
     where
         T: serde::Serialize + serde::de::DeserializeOwned,
     {
-        let Some(bytes) = self.db.get(table, &height.to_be_bytes())? else { return Ok(None) };
-        ledger::decode(&bytes).map(Some).map_err(|e| Error::damaged(table, format!("height {height}: {e}")))
+        let Some(bytes) = self.db.get(table, &height.to_be_bytes())? else {
+            return Ok(None);
+        };
+        ledger::decode(&bytes)
+            .map(Some)
+            .map_err(|e| Error::damaged(table, format!("height {height}: {e}")))
     }
 
     fn put_block(&self, batch: &mut WriteBatch, block: &Block, cert: &Certificate) -> Result<(), Error> {
@@ -199,7 +241,11 @@ impl Store {
         }
         batch.put_cf(self.db.table(HEADERS)?, height.to_be_bytes(), header);
         batch.put_cf(self.db.table(BODIES)?, height.to_be_bytes(), body);
-        batch.put_cf(self.db.table(CERTIFICATES)?, height.to_be_bytes(), ledger::encode(cert));
+        batch.put_cf(
+            self.db.table(CERTIFICATES)?,
+            height.to_be_bytes(),
+            ledger::encode(cert),
+        );
         Ok(())
     }
 
@@ -239,7 +285,11 @@ fn stage_tree(
     for ((_, hash), value) in update.node_batch.values() {
         let row = tree::value_key(*hash, version);
         if let Some((old, _)) = Tree(db).value_at(*hash, version)? {
-            batch.put_cf(db.table(STALE)?, Stale::Value.row(version, &tree::value_key(*hash, old)), []);
+            batch.put_cf(
+                db.table(STALE)?,
+                Stale::Value.row(version, &tree::value_key(*hash, old)),
+                [],
+            );
         }
         if value.is_none() {
             batch.put_cf(db.table(STALE)?, Stale::Value.row(version, &row), []);
@@ -255,7 +305,10 @@ fn stage_tree(
 
 fn write_genesis(db: &Db, genesis: &Genesis) -> Result<(), Error> {
     let entries = genesis.initial_state().map_err(|e| Error::genesis(genesis, e))?;
-    let changes: Changes = entries.into_iter().map(|(key, value)| (key, Some(value))).collect();
+    let changes: Changes = entries
+        .into_iter()
+        .map(|(key, value)| (key, Some(value)))
+        .collect();
     let (_, update) = Tree(db).update(&changes, 0)?;
     let mut batch = WriteBatch::default();
     stage_state(db, &mut batch, &changes, 0)?;
@@ -271,19 +324,32 @@ fn write_genesis(db: &Db, genesis: &Genesis) -> Result<(), Error> {
 fn check_identity(db: &Db, format: &[u8], genesis: &Genesis) -> Result<(), Error> {
     if format != FORMAT.as_bytes() {
         let found = String::from_utf8_lossy(format).into_owned();
-        return Err(Error::Format { dir: db.dir().to_owned(), found, wanted: FORMAT });
+        return Err(Error::Format {
+            dir: db.dir().to_owned(),
+            found,
+            wanted: FORMAT,
+        });
     }
     let chain = db.get(META, META_CHAIN)?.unwrap_or_default();
     let found = String::from_utf8_lossy(&chain).into_owned();
     if found != genesis.chain_id {
         let wanted = genesis.chain_id.clone();
-        return Err(Error::OtherChain { dir: db.dir().to_owned(), found, wanted });
+        return Err(Error::OtherChain {
+            dir: db.dir().to_owned(),
+            found,
+            wanted,
+        });
     }
     let cid = db.get(META, META_GENESIS_CID)?.unwrap_or_default();
     if cid != genesis.cid().to_bytes() {
         let found = Cid::try_from(cid).map(|cid| cid.to_string()).unwrap_or_default();
         let (chain, wanted) = (genesis.chain_id.clone(), genesis.cid().to_string());
-        return Err(Error::OtherGenesis { dir: db.dir().to_owned(), chain, found, wanted });
+        return Err(Error::OtherGenesis {
+            dir: db.dir().to_owned(),
+            chain,
+            found,
+            wanted,
+        });
     }
     Ok(())
 }
@@ -291,7 +357,8 @@ fn check_identity(db: &Db, format: &[u8], genesis: &Genesis) -> Result<(), Error
 fn read_tip(db: &Db, genesis: &Genesis) -> Result<Tip, Error> {
     match db.at_or_before(HEADERS, &u64::MAX.to_be_bytes())? {
         Some((_, bytes)) => {
-            let header: Header = ledger::decode(&bytes).map_err(|e| Error::damaged(HEADERS, e.to_string()))?;
+            let header: Header =
+                ledger::decode(&bytes).map_err(|e| Error::damaged(HEADERS, e.to_string()))?;
             Ok(Tip::of(&header))
         }
         None => Ok(Tip::genesis(genesis, Hash(Tree(db).root(0)?))),

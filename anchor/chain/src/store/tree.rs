@@ -23,8 +23,14 @@ pub(crate) struct Tree<'a>(pub(crate) &'a Db);
 
 impl Tree<'_> {
     /// The root and the rows that `changes` make of the version before `version`.
-    pub(crate) fn update(&self, changes: &Changes, version: u64) -> Result<([u8; 32], TreeUpdateBatch), Error> {
-        let set = changes.iter().map(|(key, value)| (KeyHash::with::<Sha256>(key), value.clone()));
+    pub(crate) fn update(
+        &self,
+        changes: &Changes,
+        version: u64,
+    ) -> Result<([u8; 32], TreeUpdateBatch), Error> {
+        let set = changes
+            .iter()
+            .map(|(key, value)| (KeyHash::with::<Sha256>(key), value.clone()));
         let (root, mut batch) = JellyfishMerkleTree::<_, Sha256>::new(self)
             .put_value_set(set.collect::<Vec<_>>(), version)
             .map_err(|e| Error::damaged("state tree", format!("{e:#}")))?;
@@ -35,7 +41,8 @@ impl Tree<'_> {
     /// The root of a version.
     pub(crate) fn root(&self, version: u64) -> Result<[u8; 32], Error> {
         let root = JellyfishMerkleTree::<_, Sha256>::new(self).get_root_hash(version);
-        root.map(|root| root.0).map_err(|e| Error::damaged("state tree", format!("{e:#}")))
+        root.map(|root| root.0)
+            .map_err(|e| Error::damaged("state tree", format!("{e:#}")))
     }
 
     /// The value of a key at a version, with its proof of presence or absence.
@@ -46,8 +53,14 @@ impl Tree<'_> {
     }
 
     /// The newest value of a key that is not newer than `version`, with the version that wrote it.
-    pub(crate) fn value_at(&self, hash: KeyHash, version: u64) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
-        let Some((key, value)) = self.0.at_or_before(VALUES, &value_key(hash, version))? else { return Ok(None) };
+    pub(crate) fn value_at(
+        &self,
+        hash: KeyHash,
+        version: u64,
+    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+        let Some((key, value)) = self.0.at_or_before(VALUES, &value_key(hash, version))? else {
+            return Ok(None);
+        };
         if key.len() != 40 || key[..32] != hash.0 {
             return Ok(None);
         }
@@ -58,8 +71,12 @@ impl Tree<'_> {
 
 impl TreeReader for Tree<'_> {
     fn get_node_option(&self, key: &NodeKey) -> anyhow::Result<Option<Node>> {
-        let Some(bytes) = self.0.get(NODES, &node_key(key))? else { return Ok(None) };
-        borsh::from_slice(&bytes).map(Some).with_context(|| format!("tree node {key:?}"))
+        let Some(bytes) = self.0.get(NODES, &node_key(key))? else {
+            return Ok(None);
+        };
+        borsh::from_slice(&bytes)
+            .map(Some)
+            .with_context(|| format!("tree node {key:?}"))
     }
 
     fn get_value_option(&self, version: Version, hash: KeyHash) -> anyhow::Result<Option<OwnedValue>> {
@@ -73,11 +90,22 @@ impl TreeReader for Tree<'_> {
 
 /// The library leaves the old root in place when a version changes nothing; without this row it would stay for ever.
 fn mark_old_root_stale(batch: &mut TreeUpdateBatch, version: u64) {
-    let Some(before) = version.checked_sub(1) else { return };
-    let root = batch.node_batch.nodes().keys().find(|key| key.nibble_path().is_empty());
-    let Some(path) = root.map(|key| key.nibble_path().clone()) else { return };
+    let Some(before) = version.checked_sub(1) else {
+        return;
+    };
+    let root = batch
+        .node_batch
+        .nodes()
+        .keys()
+        .find(|key| key.nibble_path().is_empty());
+    let Some(path) = root.map(|key| key.nibble_path().clone()) else {
+        return;
+    };
     let node_key = NodeKey::new(before, path);
-    batch.stale_node_index_batch.insert(StaleNodeIndex { stale_since_version: version, node_key });
+    batch.stale_node_index_batch.insert(StaleNodeIndex {
+        stale_since_version: version,
+        node_key,
+    });
 }
 
 /// Key of a row of the nodes table.

@@ -38,7 +38,11 @@ impl Store {
             }
             let round = u32::from_be_bytes(key[8..12].try_into().expect("four bytes"));
             let header = key[12..44].try_into().expect("thirty-two bytes");
-            found.push(Undecided { round, header, part: part.into_vec() });
+            found.push(Undecided {
+                round,
+                header,
+                part: part.into_vec(),
+            });
         }
         Ok(found)
     }

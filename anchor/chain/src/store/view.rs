@@ -30,7 +30,13 @@ pub(crate) struct Version {
 
 impl View {
     pub(crate) fn new(db: Arc<Db>, tip: Tip) -> View {
-        View { version: Version { db, height: tip.height }, tip }
+        View {
+            version: Version {
+                db,
+                height: tip.height,
+            },
+            tip,
+        }
     }
 
     /// The block after which this state holds.
@@ -56,7 +62,8 @@ impl View {
     ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + use<'_>, Error> {
         let wanted = prefix.to_vec();
         let rows = self.version.db.rows_from(STATE, prefix)?;
-        let within = rows.take_while(move |row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&wanted)));
+        let within =
+            rows.take_while(move |row| row.as_ref().map_or(true, |(key, _)| key.starts_with(&wanted)));
         Ok(within.filter_map(|row| self.version.entry(row).transpose()))
     }
 
@@ -100,8 +107,9 @@ impl Version {
 
     /// What a row of the newest state says at this height: rows written since are looked up by version.
     fn as_of(&self, key: &[u8], row: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let (written, value) =
-            row.split_first_chunk::<8>().ok_or_else(|| Error::damaged(STATE, "a row without a version"))?;
+        let (written, value) = row
+            .split_first_chunk::<8>()
+            .ok_or_else(|| Error::damaged(STATE, "a row without a version"))?;
         if u64::from_be_bytes(*written) <= self.height {
             return tree::decode_value(value);
         }
@@ -123,5 +131,8 @@ impl State for Version {
 }
 
 fn read_error(error: StateError) -> Error {
-    Error::Ledger { operation: "read the state", reason: error.0 }
+    Error::Ledger {
+        operation: "read the state",
+        reason: error.0,
+    }
 }
