@@ -27,7 +27,8 @@ Examples:
   ddn config show --long > config.toml    every setting, with what it does
   ddn config check config.toml
 
-Settings come from DIR/config.toml, then variables DDN_SECTION_KEY, then `ddn up --set SECTION.KEY=VALUE`.")]
+Settings come from DIR/config.toml, then from variables DDN_SECTION_KEY, then from
+`ddn up --set SECTION.KEY=VALUE`; the last one wins.")]
 pub enum Command {
     /// Print the settings as TOML: those of the running node, else those that `ddn up` would take
     Show {

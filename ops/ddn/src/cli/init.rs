@@ -20,11 +20,11 @@ use crate::node::{self, folder::Folder, secrets};
 
 const HELP: &str = "\
 Examples, for two delegates on this machine:
-  ddn chain init testnet --preset dev --delegate d1@127.0.0.1:4103 --delegate d2@127.0.0.1:4113 -o genesis.json
+  ddn chain init net --preset dev --delegate d1@127.0.0.1:4103 --delegate d2@127.0.0.1:4113
   ddn up --data d1 --genesis genesis.json
 
-For delegates elsewhere, each of them runs `ddn chain init --print-key` and tells its key and address; one of them
-writes the genesis with --delegate KEY@IP:PORT and hands it to all.
+For delegates elsewhere, each of them runs `ddn chain init --print-key` and tells its key and
+address. One of them writes the genesis with --delegate KEY@IP:PORT, and hands it to all.
 
 The rules of a chain are in its genesis, and fixed for ever.";
 

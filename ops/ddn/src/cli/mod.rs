@@ -69,13 +69,8 @@ pub struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 struct Global {
     /// The node's data folder [default: `ddn` in the platform's folder for user data]
-    #[arg(
-        long,
-        global = true,
-        env = "DDN_DATA",
-        value_name = "DIR",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, env = "DDN_DATA", value_name = "DIR")]
+    #[arg(hide_env_values = true, help_heading = GLOBAL)]
     data: Option<PathBuf>,
     /// Print one JSON document instead of text; errors too
     #[arg(long, global = true, help_heading = GLOBAL)]
