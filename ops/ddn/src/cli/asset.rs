@@ -9,7 +9,7 @@ use super::{
     Context,
     client::{Call, Node},
     confirm,
-    content::blocking,
+    content::{blocking, named},
     failure::{self, Failure, Outcome},
     name::How,
     progress::Line,
@@ -190,9 +190,8 @@ async fn list(context: &Context, node: &Node, owner: Option<String>) -> Outcome 
 }
 
 async fn verify(context: &Context, node: &Node, file: &Path) -> Outcome {
-    std::fs::symlink_metadata(file).map_err(|error| Failure::file("read", file, &error))?;
+    let path = named(file)?;
     let line = Line::start(context.screen, &format!("hashing {}", file.display()));
-    let path = file.to_owned();
     let cids = blocking(move || cids_of(&path)).await?;
     line.say("asking the node");
     let order = AssetVerify { cids: cids.clone() };

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufReader, Read, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -117,4 +117,14 @@ pub fn parent(file: &Path) -> &Path {
     file.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// The file or folder that a user names. A link is followed here; below it links are content.
+pub fn named(path: &Path) -> Outcome<PathBuf> {
+    let failed = |error: &io::Error| Failure::file("read", path, error);
+    let meta = std::fs::symlink_metadata(path).map_err(|error| failed(&error))?;
+    match meta.is_symlink() {
+        true => path.canonicalize().map_err(|error| failed(&error)),
+        false => Ok(path.to_owned()),
+    }
 }
