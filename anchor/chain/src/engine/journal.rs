@@ -14,8 +14,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -72,24 +72,19 @@ impl Journal {
     /// Opens the journal of a key on a chain, or begins it.
     pub(crate) fn open(path: &Path, chain: &str, key: &PublicKey) -> Result<Journal, Error> {
         let header = format!("{MAGIC} {chain} {key}\n");
-        let text = read(path)?;
-        let (signed, good) = parse(&text, &header).map_err(|reason| error("use", path, reason))?;
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path);
-        let file = file.map_err(|e| error("open", path, e))?;
-        let mut journal = Journal {
+        let signed = match read(path)? {
+            Some(text) => parse(&text, &header).map_err(|reason| error("use", path, reason))?,
+            None => BTreeMap::new(),
+        };
+        let (file, bytes) = write_anew(path, &header, &signed).map_err(|e| error("write", path, e))?;
+        Ok(Journal {
             path: path.to_owned(),
             header,
             file,
-            bytes: good as u64,
+            bytes,
             signed,
             failed: None,
-        };
-        journal.rewrite().map_err(|e| error("write", path, e))?;
-        Ok(journal)
+        })
     }
 
     /// Notes that `bytes` are about to be signed at `place`. Returns once the disk has it.
@@ -122,7 +117,7 @@ impl Journal {
             .any(|place| place.height == height && place.step == Step::Precommit)
     }
 
-    fn append(&mut self, place: Place, hash: Hash) -> std::io::Result<()> {
+    fn append(&mut self, place: Place, hash: Hash) -> io::Result<()> {
         self.signed.insert(place, hash);
         self.signed = self.signed.split_off(&Place {
             round: 0,
@@ -130,7 +125,8 @@ impl Journal {
             ..place
         });
         if self.bytes > COMPACT_BYTES {
-            return self.rewrite();
+            (self.file, self.bytes) = write_anew(&self.path, &self.header, &self.signed)?;
+            return Ok(());
         }
         let line = line(&place, &hash);
         self.file.write_all(line.as_bytes())?;
@@ -138,45 +134,41 @@ impl Journal {
         self.file.sync_data()
     }
 
-    /// Writes what still counts to a new file and puts it in the place of the old one.
-    fn rewrite(&mut self) -> std::io::Result<()> {
-        let mut text = self.header.clone();
-        self.signed
-            .iter()
-            .for_each(|(place, hash)| text += &line(place, hash));
-        let beside = self.path.with_extension("journal.new");
-        let mut file = File::create(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)?;
-        if let Some(folder) = self.path.parent() {
-            File::open(folder)?.sync_all()?;
-        }
-        file.seek(SeekFrom::End(0))?;
-        (self.file, self.bytes) = (file, text.len() as u64);
-        Ok(())
-    }
-
     /// Nobody knows what is on the disk now: nothing more is signed.
-    fn fail(&mut self, source: &std::io::Error) -> Refused {
+    fn fail(&mut self, source: &io::Error) -> Refused {
         self.failed = Some(source.to_string());
         Refused::Write(source.to_string())
     }
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+/// Writes what still counts to a new file and puts it in the place of the old one, so that there is never a file
+/// without its first line. Returns it, ready for the next line, and its length.
+fn write_anew(path: &Path, header: &str, signed: &BTreeMap<Place, Hash>) -> io::Result<(File, u64)> {
+    let lines = signed.iter().map(|(place, hash)| line(place, hash));
+    let text = header.to_owned() + &lines.collect::<String>();
+    let beside = path.with_extension("journal.new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok((file, text.len() as u64))
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
     match std::fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map_err(|e| error("use", path, e)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Ok(bytes) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|e| error("use", path, e)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(error("read", path, e)),
     }
 }
 
-/// The signatures of the newest height, and how many bytes of the text are good.
-fn parse(text: &str, header: &str) -> Result<(BTreeMap<Place, Hash>, usize), String> {
-    if text.is_empty() || (text.len() < header.len() && header.starts_with(text)) {
-        return Ok((BTreeMap::new(), 0));
-    }
+/// The signatures of the newest height.
+fn parse(text: &str, header: &str) -> Result<BTreeMap<Place, Hash>, String> {
     let lines = text.strip_prefix(header).ok_or_else(|| {
         let first = text.lines().next().unwrap_or_default();
         format!(
@@ -190,6 +182,7 @@ fn parse(text: &str, header: &str) -> Result<(BTreeMap<Place, Hash>, usize), Str
         let (place, hash) = parse_line(line).ok_or_else(|| format!("line {} is damaged", number + 2))?;
         signed.insert(place, hash);
     }
+    signed.extend(parse_tail(&lines[whole..]));
     if let Some((top, _)) = signed.last_key_value() {
         signed = signed.split_off(&Place {
             height: top.height,
@@ -197,7 +190,14 @@ fn parse(text: &str, header: &str) -> Result<(BTreeMap<Place, Hash>, usize), Str
             step: Step::Proposal,
         });
     }
-    Ok((signed, header.len() + whole))
+    Ok(signed)
+}
+
+/// A last line that lacks only its end, or has a damaged one, counts: its signature may have left.
+fn parse_tail(tail: &str) -> Option<(Place, Hash)> {
+    let mut shorter = tail.chars();
+    shorter.next_back();
+    parse_line(tail).or_else(|| parse_line(shorter.as_str()))
 }
 
 fn line(place: &Place, hash: &Hash) -> String {
@@ -311,6 +311,51 @@ mod tests {
         std::fs::write(&path, text.replace("1 0 proposal", "2 0 proposal")).unwrap();
         let error = Journal::open(&path, CHAIN, &key()).unwrap_err().to_string();
         assert!(error.ends_with("line 2 is damaged"), "{error}");
+    }
+
+    /// Whatever byte of the file changes: it is refused, or nothing of it is forgotten.
+    #[test]
+    fn no_flipped_byte_makes_it_forget() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("signer.journal");
+        let at = place(3, 0, Step::Prevote);
+        open(&dir).allow(at, b"a").unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for (position, flip) in
+            (0..good.len()).flat_map(|position| [1, 0x20, 0x80].map(|flip| (position, flip)))
+        {
+            let mut bad = good.clone();
+            bad[position] ^= flip;
+            std::fs::write(&path, &bad).unwrap();
+            if let Ok(mut journal) = Journal::open(&path, CHAIN, &key()) {
+                assert_eq!(
+                    journal.allow(at, b"b"),
+                    Err(Refused::Conflict(at)),
+                    "byte {position} ^ {flip:#x}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_emptied_file_is_not_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("signer.journal");
+        drop(open(&dir));
+        std::fs::write(&path, "").unwrap();
+        let error = Journal::open(&path, CHAIN, &key()).unwrap_err().to_string();
+        assert!(error.contains("it begins with \"\""), "{error}");
+    }
+
+    #[test]
+    fn a_failed_write_is_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = open(&dir);
+        // A descriptor that cannot be written, as a full disk is one.
+        journal.file = File::open(dir.path().join("signer.journal")).unwrap();
+        let at = place(1, 0, Step::Prevote);
+        assert!(matches!(journal.allow(at, b"a"), Err(Refused::Write(_))));
+        assert!(matches!(journal.allow(at, b"a"), Err(Refused::Write(_))));
     }
 
     #[test]

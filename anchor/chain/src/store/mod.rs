@@ -10,6 +10,9 @@ mod tree;
 mod undecided;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -111,10 +114,11 @@ impl Store {
     ) -> Result<Tip, Error> {
         let height = block.header.height;
         let mut batch = WriteBatch::default();
-        self.put_block(&mut batch, block, cert)?;
-        self.put_state(&mut batch, executed, height)?;
+        // Deletions first: a key may come back in the block that drops its tombstone.
         let horizon = height.saturating_sub(self.kept);
         let pruned = prune::stage(&self.db, &mut batch, horizon, self.pruned.load(Ordering::Relaxed))?;
+        self.put_block(&mut batch, block, cert)?;
+        self.put_state(&mut batch, executed, height)?;
         undecided::stage_removal(&self.db, &mut batch, height)?;
         self.db.write("a block", batch)?;
         self.pruned.store(pruned, Ordering::Relaxed);

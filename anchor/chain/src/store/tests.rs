@@ -7,6 +7,7 @@ use ledger::{Address, Link, SecretKey};
 use proptest::prelude::*;
 use sha2::Sha256;
 
+use super::columns::UNDECIDED;
 use super::*;
 
 const KEPT: u64 = 4;
@@ -26,7 +27,12 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir, &genesis);
         let states = vec![genesis.initial_state().unwrap().into_iter().collect()];
-        World { dir, store, genesis, states }
+        World {
+            dir,
+            store,
+            genesis,
+            states,
+        }
     }
 
     fn commit(&mut self, changes: Changes) {
@@ -44,10 +50,20 @@ impl World {
     }
 
     fn restart(self) -> World {
-        let World { dir, store, genesis, states } = self;
+        let World {
+            dir,
+            store,
+            genesis,
+            states,
+        } = self;
         drop(store);
         let store = open(&dir, &genesis);
-        World { dir, store, genesis, states }
+        World {
+            dir,
+            store,
+            genesis,
+            states,
+        }
     }
 
     /// Every key that ever was, proven and read at every version that is kept.
@@ -84,7 +100,10 @@ fn open(dir: &tempfile::TempDir, genesis: &Genesis) -> Store {
 
 /// A block that says nothing but its state root. The store checks no rule.
 fn block(tip: &Tip, genesis: &Genesis, state_root: Hash) -> (Block, Certificate) {
-    let body = Body { txs: vec![], last_certificate: None };
+    let body = Body {
+        txs: vec![],
+        last_certificate: None,
+    };
     let header = Header {
         chain: genesis.chain_id.clone(),
         genesis: Link(genesis.cid()),
@@ -98,7 +117,13 @@ fn block(tip: &Tip, genesis: &Genesis, state_root: Hash) -> (Block, Certificate)
         next_validators: Hash([0; 32]),
     };
     let (height, id) = (header.height, header.id());
-    let certificate = Certificate { height, round: 0, header: id, signers: vec![], signatures: vec![] };
+    let certificate = Certificate {
+        height,
+        round: 0,
+        header: id,
+        signers: vec![],
+        signatures: vec![],
+    };
     (Block { header, body }, certificate)
 }
 
@@ -132,7 +157,13 @@ fn what_comes_and_goes_leaves_nothing_behind() {
     }
     let before = [NODES, VALUES, STATE].map(|table| world.rows(table));
     for number in 0..20 {
-        world.commit([(key(number), Some(vec![number])), (key(number.wrapping_sub(1)), None)].into());
+        world.commit(
+            [
+                (key(number), Some(vec![number])),
+                (key(number.wrapping_sub(1)), None),
+            ]
+            .into(),
+        );
     }
     world.commit([(key(19), None)].into());
     for _ in 0..2 * KEPT {
@@ -143,18 +174,40 @@ fn what_comes_and_goes_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_key_comes_back_in_the_block_that_drops_its_tombstone() {
+    for empty_blocks in KEPT - 2..KEPT + 2 {
+        let mut world = World::new();
+        world.commit([(key(0), Some(b"a".to_vec()))].into());
+        world.commit([(key(0), None)].into());
+        (0..empty_blocks).for_each(|_| world.commit(Changes::new()));
+        world.commit([(key(0), Some(b"b".to_vec()))].into());
+        world.check();
+    }
+}
+
+#[test]
 fn a_view_keeps_its_state_while_blocks_come() {
     let mut world = World::new();
     world.commit([(key(0), Some(b"a".to_vec())), (key(1), Some(b"b".to_vec()))].into());
     let view = world.store.view();
-    world.commit([(key(0), None), (key(1), Some(b"c".to_vec())), (key(2), Some(b"d".to_vec()))].into());
+    world.commit(
+        [
+            (key(0), None),
+            (key(1), Some(b"c".to_vec())),
+            (key(2), Some(b"d".to_vec())),
+        ]
+        .into(),
+    );
     let seen: Vec<_> = view.scan(b"test/").unwrap().map(Result::unwrap).collect();
     assert_eq!(seen, [(key(0), b"a".to_vec()), (key(1), b"b".to_vec())]);
     assert_eq!(view.value(&key(2)).unwrap(), None);
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
-    let value = prop_oneof![Just(None), proptest::collection::vec(any::<u8>(), 0..4).prop_map(Some)];
+    let value = prop_oneof![
+        Just(None),
+        proptest::collection::vec(any::<u8>(), 0..4).prop_map(Some)
+    ];
     proptest::collection::btree_map((0u8..12).prop_map(key), value, 0..6)
 }
 

@@ -1,0 +1,208 @@
+//! Four seats in one process, on loopback.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use chain::{Chain, Config};
+use ledger::{Action, Genesis, GenesisDelegate};
+
+use crate::journal::note;
+use crate::world::*;
+
+/// Long enough for several rounds: what comes in none of them does not come.
+const HALTED_FOR: Duration = Duration::from_secs(3);
+
+struct Seat {
+    dir: tempfile::TempDir,
+    port: u16,
+    chain: Option<Chain>,
+    signed: BTreeMap<String, String>,
+}
+
+struct Four {
+    genesis: Genesis,
+    seats: Vec<Seat>,
+}
+
+impl Four {
+    async fn start(chain_id: &str) -> Four {
+        let ports = free_ports();
+        let mut genesis = genesis(chain_id, &[]);
+        genesis.seats = 4;
+        genesis.block_time_ms = 200;
+        let seat = |(number, port): (usize, &u16)| GenesisDelegate {
+            key: seat_key(number).public(),
+            engine: format!("/ip4/127.0.0.1/tcp/{port}"),
+        };
+        genesis.delegates = ports.iter().enumerate().map(seat).collect();
+        genesis.delegates.sort_by_key(|delegate| delegate.key.address());
+        let seat = |port| Seat {
+            dir: tempfile::tempdir().unwrap(),
+            port,
+            chain: None,
+            signed: BTreeMap::new(),
+        };
+        let mut four = Four {
+            genesis,
+            seats: ports.into_iter().map(seat).collect(),
+        };
+        for number in 0..4 {
+            four.begin(number).await;
+        }
+        four
+    }
+
+    async fn begin(&mut self, number: usize) {
+        let seat = &mut self.seats[number];
+        let config = Config {
+            engine_listen: ([127, 0, 0, 1], seat.port).into(),
+            ..config(seat.dir.path())
+        };
+        seat.chain = Some(try_start(&self.genesis, seat_key(number), config).await.unwrap());
+    }
+
+    /// Stops a seat and waits until the others have noticed: a delegate that is back too early stays mute.
+    async fn end(&mut self, number: usize) {
+        let seat = &mut self.seats[number];
+        let chain = seat.chain.take().unwrap();
+        chain.shutdown().await;
+        assert_eq!(chain.health().failure, None);
+        note(&mut seat.signed, seat.dir.path());
+        let peers = self.running().count().saturating_sub(1);
+        for other in self.running() {
+            until("a lost peer to be noticed", || {
+                (other.health().peers == peers).then_some(())
+            })
+            .await;
+        }
+    }
+
+    fn chain(&self, number: usize) -> &Chain {
+        self.seats[number].chain.as_ref().unwrap()
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Chain> {
+        self.seats.iter().filter_map(|seat| seat.chain.as_ref())
+    }
+
+    fn top(&self) -> u64 {
+        self.running().map(|chain| chain.tip().height).max().unwrap()
+    }
+
+    async fn reach(&self, height: u64) {
+        for chain in self.running() {
+            reach(chain, height).await;
+        }
+    }
+
+    /// All that run have the same block at each height.
+    fn agree(&self) {
+        let common = self.running().map(|chain| chain.tip().height).min().unwrap();
+        for height in 1..=common {
+            let header = |chain: &Chain| chain.block(height).unwrap().unwrap().0.header;
+            let first = header(self.chain(0));
+            assert!(
+                self.running().all(|chain| header(chain) == first),
+                "height {height}"
+            );
+        }
+        self.running().for_each(check_history);
+    }
+}
+
+fn seat_key(number: usize) -> ledger::SecretKey {
+    secret(1 + number as u8)
+}
+
+fn free_ports() -> Vec<u16> {
+    let listeners: Vec<_> = (0..4)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    listeners
+        .iter()
+        .map(|listener| listener.local_addr().unwrap().port())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_four_may_be_away_and_is_heard_when_it_is_back() {
+    let mut four = Four::start("one-away").await;
+    four.reach(3).await;
+    let draw = next(four.chain(0), &secret(20), Action::Faucet {});
+    let height = include(four.chain(0), draw.clone()).await;
+    four.reach(height).await;
+    for chain in four.running() {
+        assert_eq!(
+            chain.transaction(&draw.cid()).unwrap(),
+            Some((draw.clone(), height))
+        );
+    }
+    four.agree();
+
+    four.end(3).await;
+    four.reach(four.top() + 4).await;
+    four.begin(3).await;
+    four.reach(four.top()).await;
+    // Its signature is in a certificate that another keeps: it is no mute.
+    let (chain, from) = (four.chain(0), four.top());
+    until("a certificate of all four", || {
+        let certificates = (from..=chain.tip().height).map(|height| chain.block(height).unwrap().unwrap().1);
+        certificates
+            .map(|found| found.signatures.len())
+            .find(|signatures| *signatures == 4)
+    })
+    .await;
+    four.agree();
+    for number in 0..4 {
+        four.end(number).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_of_four_halt_and_go_on_with_the_others() {
+    let mut four = Four::start("two-away").await;
+    four.reach(3).await;
+    four.end(2).await;
+    four.end(3).await;
+    let halted = four.top();
+    let more = tokio::time::timeout(HALTED_FOR, reach(four.chain(0), halted + 2)).await;
+    assert!(more.is_err(), "two of four made blocks");
+    assert!(four.running().all(|chain| !chain.health().is_good()));
+
+    four.begin(2).await;
+    four.begin(3).await;
+    four.reach(four.top() + 3).await;
+    four.agree();
+    for number in 0..4 {
+        four.end(number).await;
+    }
+}
+
+/// Without its engine's log a delegate does not know what it is bound to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
+    let mut four = Four::start("lost-files").await;
+    four.reach(2).await;
+    for number in (0..4).rev() {
+        four.end(number).await;
+    }
+    let dir = four.seats[0].dir.path().to_owned();
+    let refused = async |four: &Four| {
+        let config = config(&dir);
+        try_start(&four.genesis, seat_key(0), config)
+            .await
+            .err()
+            .unwrap()
+            .to_string()
+    };
+    let journal = dir.join("engine/signer.journal");
+    let kept = dir.join("journal.kept");
+    std::fs::rename(&journal, &kept).unwrap();
+    let error = refused(&four).await;
+    assert!(
+        error.starts_with(&format!("the signer's journal {} is gone", journal.display())),
+        "{error}"
+    );
+    std::fs::rename(&kept, &journal).unwrap();
+}

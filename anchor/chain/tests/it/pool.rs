@@ -1,0 +1,190 @@
+//! Transactions that wait: order, bounds, refusals. Blocks are ten minutes apart, so that they do wait.
+
+use chain::{Chain, Config, Fate, SubmitError};
+use ledger::{Action, Amount, Genesis, Hash, Label, Records, Tx};
+
+use crate::world::*;
+
+fn slow(chain_id: &str) -> Genesis {
+    let mut genesis = genesis(chain_id, &[&secret(20)]);
+    genesis.block_time_ms = 600_000;
+    genesis
+}
+
+/// A chain after its first block.
+async fn start_slow(genesis: &Genesis, config: Config) -> Chain {
+    let chain = try_start(genesis, delegate(), config).await.unwrap();
+    reach(&chain, 1).await;
+    chain
+}
+
+fn refusal(chain: &Chain, tx: Tx) -> String {
+    let cid = tx.cid();
+    let error = chain.submit(tx).unwrap_err();
+    assert!(matches!(error, SubmitError::Refused(_)), "{error:?}");
+    assert_eq!(
+        chain.fate(&cid).unwrap(),
+        Fate::Refused {
+            reason: error.to_string()
+        }
+    );
+    error.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonces_follow_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (secret(20), secret(21).address());
+    let genesis = slow("nonces");
+    let chain = start_slow(&genesis, config(dir.path())).await;
+    let tx = |nonce| sign(&genesis, &alice, nonce, transfer(&bob, 1));
+
+    let reason = refusal(&chain, tx(1));
+    assert!(
+        reason.starts_with("nonce 1 of account ") && reason.ends_with("its next one is 0"),
+        "{reason}"
+    );
+    for nonce in 0..3 {
+        assert_eq!(chain.next_nonce(&alice.address()).unwrap(), nonce);
+        let cid = chain.submit(tx(nonce)).unwrap();
+        assert_eq!(chain.fate(&cid).unwrap(), Fate::Pending);
+        assert_eq!(chain.submit(tx(nonce)).unwrap(), cid);
+    }
+    assert_eq!(chain.next_nonce(&alice.address()).unwrap(), 3);
+    // What waits is no state yet.
+    assert_eq!(chain.state().account(&bob).unwrap().balance, Amount::ZERO);
+    let reason = refusal(&chain, sign(&genesis, &alice, 1, transfer(&bob, 2)));
+    assert!(reason.ends_with("its next one is 3"), "{reason}");
+    // Coins that wait to come can be spent behind that.
+    chain
+        .submit(sign(&genesis, &secret(21), 0, transfer(&alice.address(), 2)))
+        .unwrap();
+    chain.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_say_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (secret(20), secret(21).address());
+    let genesis = slow("refusals");
+    let chain = start_slow(&genesis, config(dir.path())).await;
+
+    let mut forged = sign(&genesis, &alice, 0, transfer(&bob, 1));
+    forged.body.action = transfer(&bob, 99);
+    let mut foreign = genesis.clone();
+    foreign.chain_id = "other".into();
+    let mut cheap = genesis.clone();
+    cheap.fee = Amount::from_units(1);
+    for (tx, reason) in [
+        (forged, "the transaction's signature does not hold"),
+        (
+            sign(&foreign, &alice, 0, transfer(&bob, 1)),
+            "the transaction is for chain 'other', this is 'refusals'",
+        ),
+        (
+            sign(&cheap, &alice, 0, transfer(&bob, 1)),
+            "a fee of 0.00000001 coins is too low: this chain asks for 0.001",
+        ),
+        (
+            sign(&genesis, &alice, 0, transfer(&bob, 0)),
+            "a transfer needs an amount above zero",
+        ),
+    ] {
+        assert_eq!(refusal(&chain, tx), reason);
+    }
+    assert_eq!(chain.next_nonce(&alice.address()).unwrap(), 0);
+    chain.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pool_is_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (secret(20), secret(21).address());
+    let genesis = slow("bounds");
+    let few = Config {
+        mempool_max_txs: 2,
+        refusals_kept: 2,
+        ..config(dir.path())
+    };
+    let chain = start_slow(&genesis, few).await;
+    let tx = |nonce| sign(&genesis, &alice, nonce, transfer(&bob, 1));
+    for nonce in 0..2 {
+        chain.submit(tx(nonce)).unwrap();
+    }
+    let error = chain.submit(tx(2)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("the node has 2 pending transactions ("),
+        "{error}"
+    );
+    // No verdict of the ledger: it can be submitted again later.
+    assert_eq!(chain.fate(&tx(2).cid()).unwrap(), Fate::Unknown);
+    chain.shutdown().await;
+    drop(chain);
+
+    let small = Config {
+        mempool_max_bytes: tx(0).encode().len() * 3 / 2,
+        refusals_kept: 2,
+        ..config(dir.path())
+    };
+    let chain = start_slow(&genesis, small).await;
+    let first = chain.submit(tx(0)).unwrap();
+    assert!(matches!(
+        chain.submit(tx(1)),
+        Err(SubmitError::Full { txs: 1, .. }) | Ok(_)
+    ));
+    included_or_pending(&chain, &first);
+    chain.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_refusals_are_forgotten_and_giants_are_not_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let alice = secret(20);
+    let genesis = slow("giants");
+    let chain = start_slow(
+        &genesis,
+        Config {
+            refusals_kept: 2,
+            ..config(dir.path())
+        },
+    )
+    .await;
+    let early: Vec<_> = (5..8)
+        .map(|nonce| sign(&genesis, &alice, nonce, Action::Faucet {}))
+        .collect();
+    early.iter().for_each(|tx| drop(refusal(&chain, tx.clone())));
+    assert_eq!(chain.fate(&early[0].cid()).unwrap(), Fate::Unknown);
+    assert!(matches!(
+        chain.fate(&early[1].cid()).unwrap(),
+        Fate::Refused { .. }
+    ));
+
+    let records = Records {
+        txt: vec!["x".repeat(255); 100],
+        ..Records::default()
+    };
+    let label = Label::parse("alice").unwrap();
+    let giant = sign(
+        &genesis,
+        &alice,
+        0,
+        Action::NameRegister {
+            label,
+            secret: Hash([0; 32]),
+            records,
+        },
+    );
+    let (bytes, max) = (giant.encode().len(), ledger::MAX_TX_BYTES);
+    let error = chain.submit(giant).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        format!("the transaction has {bytes} bytes, a block of this chain at most {max}")
+    );
+    chain.shutdown().await;
+}
+
+/// A restart makes a block at once, so what was submitted just before may be in it.
+fn included_or_pending(chain: &Chain, cid: &cid::Cid) {
+    let fate = chain.fate(cid).unwrap();
+    assert!(matches!(fate, Fate::Pending | Fate::Included { .. }), "{fate:?}");
+}
