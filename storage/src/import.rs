@@ -32,6 +32,34 @@ pub struct Progress {
     pub bytes: u64,
 }
 
+/// What of a folder is taken. By default, as both profiles say: no hidden files, and symlinks as symlinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Also take files and folders whose name starts with a dot.
+    pub hidden: bool,
+    /// Take what symlinks lead to in their place. A link that leads nowhere, or into a folder that it is in, is
+    /// refused.
+    pub follow: bool,
+}
+
+/// How files are imported: which, and how they are cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Import {
+    /// How they are cut.
+    pub profile: Profile,
+    /// Which.
+    pub selection: Selection,
+}
+
+impl From<Profile> for Import {
+    fn from(profile: Profile) -> Import {
+        Import {
+            profile,
+            selection: Selection::default(),
+        }
+    }
+}
+
 /// What came of an import. From [`Store::import_tar`](crate::Store::import_tar) and its siblings it means: on disk,
 /// synced and pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,25 +74,26 @@ pub struct Imported {
     pub new_bytes: u64,
 }
 
-/// The CID that an import of `path` would give, without a store. Hidden files below `path` are left out.
+/// The CID that an import of `path` would give, without a store.
 pub fn hash_path(
     path: &Path,
-    profile: Profile,
+    import: impl Into<Import>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, Error> {
-    import_path(&Discard, path, profile, progress)
+    import_path(&Discard, path, import.into(), progress)
 }
 
 /// Feeds what is at `path` to `sink`.
 pub(crate) fn import_path(
     sink: &dyn Sink,
     path: &Path,
-    profile: Profile,
+    Import { profile, selection }: Import,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, Error> {
     with_hashers(sink, profile, |hashers| {
         let mut tree = Tree::new(sink, profile, hashers, progress);
-        source::walk(path, &mut |below, found| match found {
+        source::walk(path, selection, &mut |below, found| match found {
+            Found::Hidden => Ok(()),
             Found::Directory => tree.directory(below),
             Found::Symlink(target) => tree.symlink(below, target),
             Found::File(file) => {

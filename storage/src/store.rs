@@ -22,7 +22,7 @@ use bytes::Bytes;
 use cid::Cid;
 
 use crate::block::{Blocks, inline};
-use crate::{Error, Imported, Profile, Progress, car, import, verify};
+use crate::{Error, Import, Imported, Progress, car, import, verify};
 use database::{Column, Database};
 use epochs::{Epoch, Epochs};
 pub use metrics::Metrics;
@@ -105,25 +105,28 @@ impl Store {
 
     /// Imports a tar stream whose entries are all at or below one top entry: a file, a folder or a symlink.
     ///
-    /// Hidden files below the top entry are left out. The result is pinned and on disk. A failed import leaves
+    /// Hidden files below the top entry are left out unless asked for. The result is pinned and on disk. A failed import leaves
     /// nothing: not a pin, and no block that was not there before.
     pub fn import_tar(
         &self,
         mut stream: impl Read,
-        profile: Profile,
+        import: impl Into<Import>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, Error> {
-        self.import(|session| import::tar::import(session, &mut stream, profile, progress))
+        let how = import.into();
+        self.import(|session| import::tar::import(session, &mut stream, how, progress))
     }
 
-    /// Imports a local file, folder or symlink, as [`Store::import_tar`] does; a symlink is not followed.
+    /// Imports a local file, folder or symlink, as [`Store::import_tar`] does; a symlink is not followed
+    /// unless asked for.
     pub fn import_path(
         &self,
         path: &Path,
-        profile: Profile,
+        import: impl Into<Import>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, Error> {
-        self.import(|session| import::import_path(session, path, profile, progress))
+        let how = import.into();
+        self.import(|session| import::import_path(session, path, how, progress))
     }
 
     /// Imports a CARv1 stream and pins its roots, all of whose blocks must be in it or here already.

@@ -100,12 +100,19 @@ pub fn write(dir: &Path, path: &str, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// When they differ; the text is what `diff` says.
 pub fn same(left: &Path, right: &Path) -> Result<()> {
-    let mut diff = Command::new("diff");
-    let diff = diff
-        .args(["-r", "--no-dereference", "--exclude=.*"])
-        .arg(left)
-        .arg(right)
-        .output()?;
+    diff(&["-r", "--no-dereference", "--exclude=.*"], left, right)
+}
+
+/// Sees that two trees are the same to whoever reads them, hidden files too, and what links lead to as well.
+///
+/// # Errors
+/// When they differ; the text is what `diff` says.
+pub fn identical(left: &Path, right: &Path) -> Result<()> {
+    diff(&["-r"], left, right)
+}
+
+fn diff(args: &[&str], left: &Path, right: &Path) -> Result<()> {
+    let diff = Command::new("diff").args(args).arg(left).arg(right).output()?;
     let said = String::from_utf8_lossy(&diff.stdout);
     let said: String = said.lines().take(20).collect::<Vec<_>>().join("\n");
     ensure!(

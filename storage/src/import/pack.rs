@@ -8,28 +8,45 @@ use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use super::Progress;
 use super::source::{Found, walk};
+use super::{Progress, Selection};
 use crate::Error;
 
 /// Writes what is at `path` to `out`, as [`Store::import_tar`](crate::Store::import_tar) takes it.
 ///
-/// Hidden files below `path` are left out and symlinks kept. An error names the file: a device, a name that is not
+/// What the selection leaves out is told. An error names the file: a device, a name that is not
 /// UTF-8, a file that vanishes or changes its length. The stream is then cut short and must not be used.
-pub fn pack_tar(path: &Path, out: impl Write, progress: &mut dyn FnMut(Progress)) -> Result<(), Error> {
+pub fn pack_tar(
+    path: &Path,
+    selection: Selection,
+    out: impl Write,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Packed, Error> {
     let mut packer = Packer {
         out,
         done: Progress::default(),
+        packed: Packed::default(),
         progress,
     };
-    walk(path, &mut |below, found| packer.entry(below, found))?;
+    walk(path, selection, &mut |below, found| packer.entry(below, found))?;
     packer.out.write_all(&[0; 2 * BLOCK]).map_err(Error::writing)?;
-    packer.out.flush().map_err(Error::writing)
+    packer.out.flush().map_err(Error::writing)?;
+    Ok(packer.packed)
+}
+
+/// What a packing left out or may not have meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Hidden files and folders that were left out.
+    pub hidden: u64,
+    /// Symlinks that lead out of the folder, so that their targets are not in it.
+    pub outward: u64,
 }
 
 struct Packer<'a, W> {
     out: W,
     done: Progress,
+    packed: Packed,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -42,14 +59,20 @@ impl<W: Write> Packer<'_, W> {
             _ => format!("./{}", below.join("/")),
         };
         match found {
+            Found::Hidden => {
+                self.packed.hidden += 1;
+                return Ok(());
+            }
             Found::Directory => {
                 return self
                     .header(EntryType::Directory, &name, "", 0)
                     .map_err(Error::writing);
             }
-            Found::Symlink(target) => self
-                .header(EntryType::Symlink, &name, target, 0)
-                .map_err(Error::writing)?,
+            Found::Symlink(target) => {
+                self.packed.outward += u64::from(leads_out(below, target));
+                self.header(EntryType::Symlink, &name, target, 0)
+                    .map_err(Error::writing)?;
+            }
             Found::File(file) => {
                 let bytes = file.length();
                 self.header(EntryType::Regular, &name, "", bytes)
@@ -132,3 +155,20 @@ const BLOCK: usize = 512;
 /// Bytes of a name or target in a header.
 const FIELD: usize = 100;
 const BUFFER: usize = 256 << 10;
+
+/// Whether a symlink at `below` leads above the root.
+fn leads_out(below: &[&str], target: &str) -> bool {
+    if target.starts_with('/') {
+        return true;
+    }
+    let mut depth = below.len().saturating_sub(1);
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
+}

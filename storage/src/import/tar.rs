@@ -8,15 +8,15 @@ use std::io::{ErrorKind, Read};
 use tar::{EntryType, Header, PaxExtensions};
 
 use super::tree::is_hidden;
-use super::{FileError, Imported, Progress, Tree, with_hashers};
+use super::{FileError, Import, Imported, Progress, Selection, Tree, with_hashers};
+use crate::Error;
 use crate::dag::Sink;
-use crate::{Error, Profile};
 
 /// Feeds a tar stream to `sink`.
 pub(crate) fn import(
     sink: &dyn Sink,
     stream: &mut dyn Read,
-    profile: Profile,
+    Import { profile, selection }: Import,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Imported, Error> {
     with_hashers(sink, profile, |hashers| {
@@ -24,7 +24,7 @@ pub(crate) fn import(
         let mut entries = Entries { stream };
         let mut top = None;
         while let Some(entry) = entries.next()? {
-            entry.add_to(&mut tree, &mut top, entries.stream)?;
+            entry.add_to(&mut tree, &mut top, selection, entries.stream)?;
         }
         // Writers pad the end; they should not find the reader gone.
         skip(&mut entries.stream.take(END_BYTES_MAX), "")?;
@@ -152,11 +152,12 @@ impl TarEntry {
         &self,
         tree: &mut Tree<'_>,
         top: &mut Option<String>,
+        selection: Selection,
         stream: &mut dyn Read,
     ) -> Result<(), Error> {
         let name = self.utf8(&self.name, "its name")?;
         let below = self.below(name, top)?;
-        let hidden = below.iter().any(|name| is_hidden(name));
+        let hidden = !selection.hidden && below.iter().any(|name| is_hidden(name));
         let mut contents = stream.take(self.bytes);
         match self.kind {
             EntryType::Regular | EntryType::Continuous if !hidden && !name.ends_with('/') => {

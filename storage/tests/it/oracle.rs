@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use serde_json::Value;
-use storage::{Profile, hash_path, pack_tar};
+use storage::{Profile, Selection, hash_path, pack_tar};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ fn write_disk(root: &Path, tree: &[Entry]) {
 
 fn pack(path: &Path) -> Vec<u8> {
     let mut stream = Vec::new();
-    pack_tar(path, &mut stream, &mut |_| {}).unwrap();
+    pack_tar(path, Selection::default(), &mut stream, &mut |_| {}).unwrap();
     stream
 }
 

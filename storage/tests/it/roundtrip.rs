@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use proptest::prelude::*;
-use storage::{FileReader, Profile, Store, car, export, hash_path, pack_tar};
+use storage::{FileReader, Import, Profile, Selection, Store, car, export, hash_path, pack_tar};
 use tempfile::TempDir;
 
 use crate::support::{Generator, Scratch, assert_clean, describe};
@@ -30,7 +30,7 @@ proptest! {
         tree.write(&source);
 
         let mut stream = Vec::new();
-        pack_tar(&source, &mut stream, &mut |_| {}).unwrap();
+        pack_tar(&source, Selection::default(), &mut stream, &mut |_| {}).unwrap();
         let imported = from.store.import_tar(&stream[..], profile, &mut |_| {}).unwrap();
         prop_assert_eq!(imported.files, tree.files());
         let hashed = hash_path(&source, profile, &mut |_| {}).unwrap();
@@ -165,4 +165,84 @@ fn tree() -> impl Strategy<Value = Tree> {
 /// Names that are not hidden.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof!["[a-z]{1,3}", "[^./\0][^/\0]{0,40}", "[a-z]{90,200}"]
+}
+
+#[test]
+fn a_selection_takes_hidden_files_and_what_links_lead_to() {
+    let scratch = Scratch::new();
+    let folder = TempDir::new().unwrap();
+    let outside = TempDir::new().unwrap();
+    let site = folder.path().join("site");
+    fs::create_dir_all(site.join(".well-known")).unwrap();
+    fs::write(site.join(".well-known/key"), "k").unwrap();
+    fs::write(site.join("page"), "p").unwrap();
+    fs::create_dir(outside.path().join("lib")).unwrap();
+    fs::write(outside.path().join("lib/a.js"), "a").unwrap();
+    symlink(outside.path().join("lib"), site.join("lib")).unwrap();
+    symlink("page", site.join("same")).unwrap();
+
+    let mut stream = Vec::new();
+    let packed = pack_tar(&site, Selection::default(), &mut stream, &mut |_| {}).unwrap();
+    assert_eq!((packed.hidden, packed.outward), (1, 1));
+
+    let selection = Selection {
+        hidden: true,
+        follow: true,
+    };
+    let import = Import {
+        profile: Profile::V1_2025,
+        selection,
+    };
+    let mut stream = Vec::new();
+    let packed = pack_tar(&site, selection, &mut stream, &mut |_| {}).unwrap();
+    assert_eq!((packed.hidden, packed.outward), (0, 0));
+    let root = scratch
+        .store
+        .import_tar(&stream[..], import, &mut |_| {})
+        .unwrap()
+        .root;
+    assert_eq!(root, hash_path(&site, import, &mut |_| {}).unwrap().root);
+    let copy = folder.path().join("copy");
+    export(&scratch.store, &root, &copy, &mut |_| {}).unwrap();
+    for (name, text) in [
+        (".well-known/key", "k"),
+        ("page", "p"),
+        ("same", "p"),
+        ("lib/a.js", "a"),
+    ] {
+        let copied = copy.join(name);
+        assert!(!copied.is_symlink(), "{name}");
+        assert_eq!(fs::read_to_string(copied).unwrap(), text);
+    }
+
+    // A hidden file in a stream is only taken when asked for.
+    let plain = scratch
+        .store
+        .import_tar(&stream[..], Profile::V1_2025, &mut |_| {})
+        .unwrap();
+    assert_eq!(plain.files, 3);
+}
+
+#[test]
+fn links_that_cannot_be_followed_are_refused() {
+    let follow = Selection {
+        hidden: false,
+        follow: true,
+    };
+    let import = Import {
+        profile: Profile::V1_2025,
+        selection: follow,
+    };
+    let cases = [
+        ("nowhere", "No such file"),
+        (".", "leads back into a folder that it is in"),
+    ];
+    for (target, reason) in cases {
+        let site = TempDir::new().unwrap();
+        symlink(target, site.path().join("link")).unwrap();
+        let error = hash_path(site.path(), import, &mut |_| {})
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("link") && error.contains(reason), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use std::thread;
 
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use storage::{Error, Profile, Store, Walk, codec};
+use storage::{Error, Profile, Selection, Store, Walk, codec};
 use tempfile::TempDir;
 
 use crate::support::{Generator, Scratch, assert_clean, write_files};
@@ -212,7 +212,7 @@ fn import_and_unpin(store: &Store, seed: u32) {
         .unwrap();
         if round % 5 == 4 {
             let mut stream = Vec::new();
-            storage::pack_tar(source.path(), &mut stream, &mut |_| {}).unwrap();
+            storage::pack_tar(source.path(), Selection::default(), &mut stream, &mut |_| {}).unwrap();
             stream.truncate(stream.len() - 3000);
             assert!(
                 store

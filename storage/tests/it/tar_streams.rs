@@ -7,7 +7,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use storage::{Error, Profile, hash_path, pack_tar};
+use storage::{Error, Profile, Selection, hash_path, pack_tar};
 use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
@@ -190,8 +190,8 @@ fn what_cannot_be_published_is_named() {
     let socket = folder.path().join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();
     for result in [
-        pack_tar(folder.path(), Vec::new(), &mut |_| {}),
-        hash_path(folder.path(), Profile::V1_2025, &mut |_| {}).map(drop),
+        pack_tar(folder.path(), Selection::default(), Vec::new(), &mut |_| {}),
+        hash_path(folder.path(), Profile::V1_2025, &mut |_| {}).map(|_| storage::Packed::default()),
     ] {
         let expected = format!(
             "cannot publish {}: it is neither a file, a folder nor a symlink",
@@ -200,7 +200,7 @@ fn what_cannot_be_published_is_named() {
         assert_eq!(result.unwrap_err().to_string(), expected);
     }
     let nothing = folder.path().join("nothing");
-    let error = pack_tar(&nothing, Vec::new(), &mut |_| {}).unwrap_err();
+    let error = pack_tar(&nothing, Selection::default(), Vec::new(), &mut |_| {}).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -211,7 +211,7 @@ fn what_cannot_be_published_is_named() {
     let latin = TempDir::new().unwrap();
     let name: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9");
     fs::write(latin.path().join(name), b"x").unwrap();
-    let error = pack_tar(latin.path(), Vec::new(), &mut |_| {}).unwrap_err();
+    let error = pack_tar(latin.path(), Selection::default(), Vec::new(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().ends_with("its name is not UTF-8"), "{error}");
 }
 
@@ -227,7 +227,7 @@ fn a_file_that_changes_while_it_is_read_is_named() {
         let path = folder.path().join("file");
         fs::write(&path, vec![0; 2 << 20]).unwrap();
         let mut changed = false;
-        let error = pack_tar(folder.path(), Vec::new(), &mut |_| {
+        let error = pack_tar(folder.path(), Selection::default(), Vec::new(), &mut |_| {
             if !std::mem::replace(&mut changed, true) {
                 change(&path);
             }
@@ -265,7 +265,7 @@ fn packing_depends_on_names_and_contents_alone() {
         write_files(&root, &[("b", b"b"), ("a/c", b"c")]);
         symlink("b", root.join("l")).unwrap();
         let mut stream = Vec::new();
-        pack_tar(&root, &mut stream, &mut |_| {}).unwrap();
+        pack_tar(&root, Selection::default(), &mut stream, &mut |_| {}).unwrap();
         stream
     };
     let stream = pack("one");

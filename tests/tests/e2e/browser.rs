@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testkit::{Node, Running, tree};
 
-use crate::{docs, publish};
+use crate::{docs, publish, publish_all};
 
 /// Chromium starts, loads and draws a page in a few seconds on one busy core.
 const PAGE_DEADLINE: Duration = Duration::from_secs(90);
@@ -182,7 +182,7 @@ fn a_browser_renders_a_documentation() -> Result<()> {
     };
     let node = Node::dev()?;
     let manual = docs::Documentation::find()?;
-    publish(&node, manual.path(), "pydoc.ddn")?;
+    publish_all(&node, manual.path(), "pydoc.ddn")?;
 
     let site = format!("http://pydoc.ddn.localhost:{}/", node.listener("gateway")?.port());
     let visit = Visit::to(&chromium, &site)?;

@@ -28,6 +28,13 @@ fn publish(node: &Node, folder: &Path, name: &str) -> Result<Value> {
         .json(&["publish", &folder.to_string_lossy(), "--name", name])
 }
 
+/// Publishes everything in a folder under a name, hidden files and what links lead to as well.
+fn publish_all(node: &Node, folder: &Path, name: &str) -> Result<Value> {
+    let folder = folder.to_string_lossy();
+    node.ddn()
+        .json(&["publish", &folder, "--name", name, "--hidden", "--follow"])
+}
+
 /// The string at `pointer` of a JSON document.
 ///
 /// # Errors

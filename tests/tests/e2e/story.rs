@@ -10,7 +10,7 @@ use hickory_proto::rr::RecordType;
 use serde_json::Value;
 use testkit::{Node, Ran, Transport, tree, wait_until};
 
-use crate::{docs, number, publish, text};
+use crate::{docs, number, publish, publish_all, text};
 
 /// A block of a dev chain takes about a second.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(30);
@@ -94,14 +94,18 @@ fn a_documentation_of_a_thousand_files_goes_out_and_comes_back() -> Result<()> {
     let node = Node::dev()?;
     let manual = docs::Documentation::find()?;
     let start = Instant::now();
-    let published = publish(&node, manual.path(), "pydoc.ddn")?;
+    let published = publish_all(&node, manual.path(), "pydoc.ddn")?;
     let (took, files) = (start.elapsed(), number(&published, "/files")?);
     println!(
         "published {files} files, {} bytes, by name in {took:.1?}",
         number(&published, "/bytes")?
     );
     ensure!(files > 1_000, "{published}");
-    comes_back(&node, "pydoc.ddn", manual.path())?;
+    let copies = tempfile::tempdir()?;
+    let copy = copies.path().join("copy");
+    node.ddn()
+        .ok(&["get", "pydoc.ddn", "-o", &copy.to_string_lossy()])?;
+    tree::identical(manual.path(), &copy)?;
     let page = node.gateway()?.get("pydoc.ddn", "/")?;
     ensure!(
         page.status == 200 && page.text().contains(manual.heading()),

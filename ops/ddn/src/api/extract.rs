@@ -6,13 +6,23 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use cid::Cid;
+use serde::de::DeserializeOwned;
 
 use super::failure::Failed;
 
-/// A JSON body.
-#[derive(FromRequest)]
-#[from_request(via(Json), rejection(Failed))]
+/// A JSON object as the body. Serde would read an array as an object whose fields are all absent.
 pub struct Body<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Failed;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+        let Json(object) = Json::<serde_json::Map<_, _>>::from_request(request, state).await?;
+        serde_json::from_value(object.into())
+            .map(Self)
+            .map_err(|error| Failed::bad_request(format!("the body does not fit: {error}")))
+    }
+}
 
 /// A body of bytes, within the limit for bodies that are no uploads.
 pub struct Raw(pub Bytes);

@@ -1,14 +1,18 @@
 //! `ddn publish`: local files to the node, which stores them, anchors them and points the name.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use serde::Serialize;
-use storage::{Imported, Profile, hash_path, pack_tar};
+use storage::{Import, Imported, Packed, Profile, Selection, hash_path, pack_tar};
 
 use super::{
     Context,
     client::{Call, Node},
-    content::{Broken, blocking, upload},
+    content::{Broken, blocking, named, upload},
     cost::{Cost, Publish},
     failure::{self, Failure, Outcome},
     genesis, links,
@@ -26,7 +30,7 @@ Examples:
   ddn publish photo.jpg                  store and anchor, no name
   ddn publish ./site --only-hash         the CID, nothing else; needs no node
 
-Hidden files (.name) below PATH are left out. The name is registered if nobody has it.
+Hidden files (.name) below PATH are left out and symlinks kept, unless asked otherwise. The name is registered if nobody has it.
 If it is cut off after the upload, the node goes on by itself.";
 
 /// Arguments of `ddn publish`.
@@ -47,6 +51,12 @@ pub struct Args {
     /// How files are cut: unixfs-v1-2025, or unixfs-v0-2015 for the CIDs of older IPFS nodes
     #[arg(long, value_name = "PROFILE", default_value_t)]
     profile: Profile,
+    /// Take hidden files (.name) too
+    #[arg(long)]
+    hidden: bool,
+    /// Take what symlinks lead to in their place
+    #[arg(long)]
+    follow: bool,
     /// Say what would be published and what it would cost, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -58,9 +68,28 @@ pub struct Args {
     only_hash: bool,
 }
 
+impl Args {
+    fn selection(&self) -> Selection {
+        Selection {
+            hidden: self.hidden,
+            follow: self.follow,
+        }
+    }
+
+    fn import(&self) -> Import {
+        Import {
+            profile: self.profile,
+            selection: self.selection(),
+        }
+    }
+}
+
 /// Publishes.
 pub async fn run(context: &Context, args: Args) -> Outcome {
-    std::fs::symlink_metadata(&args.path).map_err(|error| Failure::file("read", &args.path, &error))?;
+    let args = Args {
+        path: named(&args.path)?,
+        ..args
+    };
     match (args.only_hash, args.dry_run) {
         (true, _) => only_hash(context, args).await,
         (_, true) => dry_run(context, args).await,
@@ -69,26 +98,53 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
 }
 
 async fn publish(context: &Context, args: Args) -> Outcome {
+    let selection = args.selection();
     let node = Node::on(&context.data).await?;
     let line = Line::start(context.screen, &format!("publishing {}", args.path.display()));
     let query = Call::post(paths::PUBLISH, &[])
         .query("name", args.name.as_ref())
         .query("profile", Some(args.profile))
+        .query("hidden", Some(args.hidden))
         .query("title", args.title.as_ref())
         .query("wallet", args.wallet.as_ref())
         .query("wait", Some(!args.no_wait));
-    let path = args.path;
+    let (path, selection) = (args.path, selection);
+    let packed = Arc::new(OnceLock::new());
+    let told = Arc::clone(&packed);
     let (body, reading) = upload(Broken::Ends, move |out| {
-        pack_tar(&path, out, &mut |_| {}).map_err(|error| failure::storage(&error))
+        let packed =
+            pack_tar(&path, selection, out, &mut |_| {}).map_err(|error| failure::storage(&error))?;
+        told.get_or_init(|| packed);
+        Ok(())
     });
-    let published = match send(&node, query, body, &line).await {
+    let mut published = match send(&node, query, body, &line).await {
         Ok(published) => published,
         Err(answer) => return Err(reading.blame(answer).await),
     };
     line.end();
+    let notes = published
+        .note
+        .take()
+        .into_iter()
+        .chain(packed.get().and_then(left_out));
+    published.note = Some(notes.collect::<Vec<_>>().join("; ")).filter(|note| !note.is_empty());
     context.screen.show(&published, |out, published| {
         tell(out, published, &node.file.gateway)
     })
+}
+
+/// What a publisher may not expect of the folder that was sent.
+fn left_out(packed: &Packed) -> Option<String> {
+    let hidden = (packed.hidden > 0).then(|| {
+        let count = screen::count(packed.hidden, "hidden name");
+        format!("{count} left out (--hidden takes them)")
+    });
+    let outward = (packed.outward > 0).then(|| {
+        let count = screen::count(packed.outward, "symlink");
+        format!("{count} out of the folder (--follow takes what they lead to)")
+    });
+    let notes: Vec<String> = hidden.into_iter().chain(outward).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 async fn send(node: &Node, query: Call<'_>, body: reqwest::Body, line: &Line) -> Outcome<Published> {
@@ -152,11 +208,11 @@ fn tell(out: &mut dyn io::Write, published: &Published, gateway: &str) -> io::Re
     screen::facts(out, &facts)
 }
 
-async fn hashed(context: &Context, path: PathBuf, profile: Profile) -> Outcome<Imported> {
+async fn hashed(context: &Context, path: PathBuf, how: Import) -> Outcome<Imported> {
     let line = Line::start(context.screen, "hashing");
     let shown = line.clone_handle();
     let hashed = blocking(move || {
-        let hashed = hash_path(&path, profile, &mut |now| {
+        let hashed = hash_path(&path, how, &mut |now| {
             shown.moved("hashing", now.files, now.bytes);
         });
         hashed.map_err(|error| failure::storage(&error))
@@ -167,9 +223,10 @@ async fn hashed(context: &Context, path: PathBuf, profile: Profile) -> Outcome<I
 }
 
 async fn only_hash(context: &Context, args: Args) -> Outcome {
+    let how = args.import();
     let Imported {
         root, bytes, files, ..
-    } = hashed(context, args.path, args.profile).await?;
+    } = hashed(context, args.path, how).await?;
     let (cid, name) = (root.to_string(), None);
     let nothing_sent = Published {
         cid,
@@ -199,9 +256,10 @@ struct Plan {
 }
 
 async fn dry_run(context: &Context, args: Args) -> Outcome {
+    let how = args.import();
     let Imported {
         root, bytes, files, ..
-    } = hashed(context, args.path, args.profile).await?;
+    } = hashed(context, args.path, how).await?;
     let cid = root.to_string();
     let cost = match Node::if_running(&context.data).await? {
         Some(node) => {

@@ -2,7 +2,7 @@
 
 use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, SecretKey};
 use named::dap::{self, NameError, Resolution};
-use storage::Profile;
+use storage::{Import, Profile, Selection};
 
 use super::claims::step::Failure;
 use super::publish::failed;
@@ -15,8 +15,8 @@ pub struct Plan {
     pub wallet: String,
     /// Its key.
     pub key: SecretKey,
-    /// How content is cut.
-    pub profile: Profile,
+    /// What is taken and how it is cut.
+    pub import: Import,
     /// What the content is called.
     pub title: Option<String>,
     /// What is to point to it.
@@ -32,6 +32,10 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
     let profile = match &query.profile {
         Some(text) => text.parse::<Profile>().map_err(|error| bad(error.to_string()))?,
         None => Profile::default(),
+    };
+    let selection = Selection {
+        hidden: query.hidden.unwrap_or_default(),
+        ..Selection::default()
     };
     let meta = AssetMeta {
         title: query.title.clone(),
@@ -66,7 +70,7 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
     Ok(Plan {
         wallet,
         key,
-        profile,
+        import: Import { profile, selection },
         title: query.title,
         name,
     })

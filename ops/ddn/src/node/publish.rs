@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger::{AssetMeta, Link};
-use storage::{Imported, Profile, Progress};
+use storage::{Import, Imported, Progress};
 use tokio::sync::mpsc;
 
 use super::Node;
@@ -70,7 +70,7 @@ async fn perform(
         }
     })
     .await?;
-    let imported = import(node, plan.profile, upload, events).await;
+    let imported = import(node, plan.import, upload, events).await;
     let imported = match imported {
         Ok(imported) => imported,
         Err(failure) => {
@@ -108,7 +108,7 @@ fn too_many(node: &Node) -> Failure {
 /// Stores what the upload brings.
 async fn import(
     node: &Arc<Node>,
-    profile: Profile,
+    how: Import,
     upload: &mut Upload,
     events: &mpsc::Sender<PublishEvent>,
 ) -> Result<Imported, Failure> {
@@ -118,7 +118,7 @@ async fn import(
     let events = events.clone();
     let import = tokio::task::spawn_blocking(move || {
         let mut told = Instant::now();
-        store.import_tar(pieces, profile, &mut |progress| {
+        store.import_tar(pieces, how, &mut |progress| {
             if told.elapsed() >= PROGRESS_EVERY {
                 told = Instant::now();
                 // Whoever is slow to read misses some.
@@ -157,7 +157,7 @@ fn claim(
         .map(|path| Naming::new(path, tld, Wish::Content(root), secret));
     let name = naming.as_ref().map(|naming| naming.name.clone());
     let meta = AssetMeta {
-        profile: Some(plan.profile.to_string()),
+        profile: Some(plan.import.profile.to_string()),
         title: plan.title,
         bytes: Some(imported.bytes),
         files: Some(imported.files),

@@ -150,7 +150,6 @@ pub struct NameChange {
 #[serde(deny_unknown_fields)]
 pub struct NameRecords {
     /// The whole new record set.
-    #[serde(default)]
     pub records: RecordSet,
     /// The wallet.
     #[serde(default)]

@@ -14,6 +14,8 @@ pub struct PublishQuery {
     pub name: Option<String>,
     /// `unixfs-v1-2025` (default) or `unixfs-v0-2015`.
     pub profile: Option<String>,
+    /// Whether hidden files (`.name`) of the stream are taken too; left out by default.
+    pub hidden: Option<bool>,
     /// Title of the asset, told with its ownership.
     pub title: Option<String>,
     /// The wallet that pays and owns.
