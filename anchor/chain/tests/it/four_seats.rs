@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use chain::{Chain, Config};
-use ledger::{Action, Genesis, GenesisDelegate};
+use ledger::{Action, Genesis, GenesisDelegate, Hash};
 
 use crate::journal::note;
 use crate::world::*;
@@ -31,9 +31,10 @@ impl Four {
         let mut genesis = genesis(chain_id, &[]);
         genesis.seats = 4;
         genesis.block_time_ms = 200;
-        let seat = |(number, port): (usize, &u16)| GenesisDelegate {
-            key: seat_key(number).public(),
-            engine: format!("/ip4/127.0.0.1/tcp/{port}"),
+        let seat = |(number, port): (usize, &u16)| {
+            let key = seat_key(number).public();
+            let engine = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", chain::engine_peer_id(&key));
+            GenesisDelegate { key, engine }
         };
         genesis.delegates = ports.iter().enumerate().map(seat).collect();
         genesis.delegates.sort_by_key(|delegate| delegate.key.address());
@@ -184,9 +185,13 @@ async fn two_of_four_halt_and_go_on_with_the_others() {
 async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
     let mut four = Four::start("lost-files").await;
     four.reach(2).await;
-    for number in (0..4).rev() {
+    for number in 1..4 {
         four.end(number).await;
     }
+    let chain = four.chain(0).clone();
+    four.end(0).await;
+    let height = chain.tip().height;
+    drop(chain);
     let dir = four.seats[0].dir.path().to_owned();
     let refused = async |four: &Four| {
         let config = config(&dir);
@@ -205,4 +210,24 @@ async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
         "{error}"
     );
     std::fs::rename(&kept, &journal).unwrap();
+
+    // As if it had been stopped between its precommit and the block.
+    let voted = format!("{} 0 precommit {}", height + 1, Hash::of(b"vote"));
+    let check = &Hash::of(voted.as_bytes()).to_string()[..8];
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, format!("{text}{voted} {check}\n")).unwrap();
+    let wal = dir.join("engine/wal");
+    std::fs::remove_file(&wal).unwrap();
+    let error = refused(&four).await;
+    let expected = format!(
+        "although the delegate has voted on height {}, which is not decided here",
+        height + 1
+    );
+    assert!(
+        error.starts_with(&format!(
+            "the consensus log {} is gone, {expected}",
+            wal.display()
+        )),
+        "{error}"
+    );
 }
