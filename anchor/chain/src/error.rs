@@ -182,7 +182,7 @@ impl Error {
         }
     }
 
-    pub(crate) fn genesis(genesis: &ledger::Genesis, reason: impl ToString) -> Error {
+    pub(crate) fn genesis(genesis: &ledger::Genesis, reason: impl std::fmt::Display) -> Error {
         Error::Genesis {
             chain: genesis.chain_id.clone(),
             reason: reason.to_string(),

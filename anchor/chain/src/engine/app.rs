@@ -114,13 +114,13 @@ impl App {
             } => self.restream(height.0, round_number(round), address, value_id.0),
             AppMsg::Decided {
                 certificate, reply, ..
-            } => self.decided(certificate, reply),
+            } => self.decided(&certificate, reply),
             AppMsg::Finalized {
                 certificate,
                 evidence,
                 reply,
                 ..
-            } => self.finalized(certificate, &evidence, reply),
+            } => self.finalized(&certificate, &evidence, reply),
             AppMsg::GetHistoryMinHeight { reply } => {
                 let _ = reply.send(Height(1));
                 Ok(())
@@ -435,13 +435,13 @@ impl App {
     /// The block is final. It is durable, and the state with it, before the engine goes on.
     fn decided(
         &mut self,
-        certificate: CommitCertificate<Chain>,
+        certificate: &CommitCertificate<Chain>,
         reply: oneshot::Sender<()>,
     ) -> Result<(), Error> {
         let (height, next) = (certificate.height.0, self.store.tip().height + 1);
         match height.cmp(&next) {
             Ordering::Less => {}
-            Ordering::Equal => self.commit(&certificate)?,
+            Ordering::Equal => self.commit(certificate)?,
             Ordering::Greater => return Err(self.out_of_order("decided", height)),
         }
         let _ = reply.send(());
@@ -542,12 +542,12 @@ impl App {
     /// The block time is over; the certificate may have gained signatures of slower delegates.
     fn finalized(
         &mut self,
-        certificate: CommitCertificate<Chain>,
+        certificate: &CommitCertificate<Chain>,
         evidence: &MisbehaviorEvidence<Chain>,
         reply: oneshot::Sender<Next<Chain>>,
     ) -> Result<(), Error> {
         self.note_evidence(certificate.height, evidence);
-        self.widen_certificate(&certificate)?;
+        self.widen_certificate(certificate)?;
         let next = self.store.tip().height + 1;
         let _ = reply.send(Next::Start(Height(next), self.params(next)?));
         Ok(())

@@ -18,6 +18,9 @@ pub(crate) type Changes = std::collections::BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 /// The proof that the light bundle carries.
 pub(crate) type Proof = jmt::proof::SparseMerkleProof<Sha256>;
 
+/// A version, and what it wrote: a value or a tombstone.
+type Written = (u64, Option<Vec<u8>>);
+
 /// Reads tree nodes and versioned values.
 pub(crate) struct Tree<'a>(pub(crate) &'a Db);
 
@@ -53,11 +56,7 @@ impl Tree<'_> {
     }
 
     /// The newest value of a key that is not newer than `version`, with the version that wrote it.
-    pub(crate) fn value_at(
-        &self,
-        hash: KeyHash,
-        version: u64,
-    ) -> Result<Option<(u64, Option<Vec<u8>>)>, Error> {
+    pub(crate) fn value_at(&self, hash: KeyHash, version: u64) -> Result<Option<Written>, Error> {
         let Some((key, value)) = self.0.at_or_before(VALUES, &value_key(hash, version))? else {
             return Ok(None);
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cid::Cid;
 use jmt::KeyHash;
-use ledger::{Account, Address, Asset, Label, NameEntry, State, StateError};
+use ledger::{Account, Address, Asset, Entry, Label, NameEntry, State, StateError};
 use sha2::Sha256;
 
 use super::columns::STATE;
@@ -56,10 +56,7 @@ impl View {
     ///
     /// # Errors
     /// If the store cannot be read; an item is an error if that happens on the way.
-    pub fn scan(
-        &self,
-        prefix: &[u8],
-    ) -> Result<impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), Error>> + use<'_>, Error> {
+    pub fn scan(&self, prefix: &[u8]) -> Result<impl Iterator<Item = Result<Entry, Error>> + use<'_>, Error> {
         let wanted = prefix.to_vec();
         let rows = self.version.db.rows_from(STATE, prefix)?;
         let within =
@@ -100,7 +97,7 @@ impl Version {
         }
     }
 
-    fn entry(&self, row: Result<Row, Error>) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn entry(&self, row: Result<Row, Error>) -> Result<Option<Entry>, Error> {
         let (key, row) = row?;
         Ok(self.as_of(&key, &row)?.map(|value| (key.into_vec(), value)))
     }
