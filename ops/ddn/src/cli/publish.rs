@@ -30,8 +30,9 @@ Examples:
   ddn publish photo.jpg                  store and anchor, no name
   ddn publish ./site --only-hash         the CID, nothing else; needs no node
 
-Hidden files (.name) below PATH are left out and symlinks kept, unless asked otherwise. The name is registered if nobody has it.
-If it is cut off after the upload, the node goes on by itself.";
+Hidden files (.name) below PATH are left out, and symlinks are kept as they are, unless --hidden
+or --follow say otherwise. The name is registered if nobody has it. If the command is cut off after
+the upload, the node goes on by itself.";
 
 /// Arguments of `ddn publish`.
 #[derive(Debug, clap::Args)]
