@@ -49,6 +49,8 @@ use wire::Wire;
 
 /// The engine listens and asks where to start within this, or it does not start.
 const START_DEADLINE: Duration = Duration::from_secs(20);
+/// A part of the engine that does not finish within this is cut off.
+const STOP_DEADLINE: Duration = Duration::from_secs(3);
 /// Requests to the engine that may wait: only the watchdog asks.
 const REQUESTS_MAX: usize = 16;
 /// The file of the engine's write-ahead log.
@@ -140,11 +142,24 @@ impl Engine {
     pub(crate) async fn stop(self) {
         self.monitor.leave();
         self.watchdog.abort();
+        self.stop_parts().await;
         if let Err(e) = self.handle.actor.stop_and_wait(None, None).await {
             tracing::warn!("the engine did not stop in order: {e}");
         }
         let _ = self.handle.handle.await;
         let _ = tokio::task::spawn_blocking(move || self.app.join()).await;
+    }
+
+    /// Lets each part finish what it is at, the newest first, since it asks the older ones. The engine itself would cut
+    /// them off in the middle, and those that were asked would log errors.
+    async fn stop_parts(&self) {
+        let node = self.handle.actor.get_cell();
+        let mut parts = node.get_children();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.get_id().pid()));
+        for part in parts {
+            part.unlink(node.clone());
+            let _ = part.stop_and_wait(None, Some(STOP_DEADLINE)).await;
+        }
     }
 
     /// Tells the engine to stop, for a caller that cannot wait for it.
