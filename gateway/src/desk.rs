@@ -82,7 +82,7 @@ impl Desk {
                 )
             }
             (_, Kind::Symlink { target }) => {
-                let head = Head::new(ask, &node, tag(&node.cid, ""), "inode/symlink".into());
+                let head = Head::new(ask, &node, tag(&node.cid, ""), "inode/symlink");
                 head.send(ask, &Bytes::from(target.clone()))
             }
         }
@@ -203,11 +203,11 @@ struct Head {
 }
 
 impl Head {
-    fn new(ask: &Ask, node: &Node, etag: String, media: String) -> Self {
+    fn new(ask: &Ask, node: &Node, etag: String, media: &str) -> Self {
         let mut headers = HeaderMap::new();
         let roots: Vec<String> = node.roots.iter().map(Cid::to_string).collect();
         headers.insert(header::ETAG, escape::header(&etag));
-        headers.insert(header::CONTENT_TYPE, escape::header(&media));
+        headers.insert(header::CONTENT_TYPE, escape::header(media));
         headers.insert(header::CACHE_CONTROL, cache(ask));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(reply::X_IPFS_PATH, escape::header(&ask.address.content_path()));

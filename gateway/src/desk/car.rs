@@ -36,7 +36,7 @@ impl Desk {
         trail: Trail<'_>,
         car: &Car,
     ) -> Result<Response<Body>, Problem> {
-        let mut head = Head::new(ask, node, etag(ask, node, car), MEDIA.into());
+        let mut head = Head::new(ask, node, etag(ask, node, car), MEDIA);
         head.set(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
         head.disposition(ask, true, &filename(ask, node));
         if let Some(answer) = head.condition(ask)? {

@@ -39,7 +39,7 @@ impl Desk {
         file: &File<'_>,
         trail: &Trail<'_>,
     ) -> Result<Response<Body>, Problem> {
-        let mut head = Head::new(ask, node, tag(&file.etag_of, ""), String::new());
+        let mut head = Head::new(ask, node, tag(&file.etag_of, ""), "");
         if ask.filename.is_some() || ask.download {
             let fallback = if file.name.is_empty() {
                 file.cid.to_string()

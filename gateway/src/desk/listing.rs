@@ -15,7 +15,7 @@ use crate::reply;
 impl Desk {
     pub(super) fn listing(&self, ask: &Ask, node: &Node) -> Result<Response<Body>, Problem> {
         let etag = format!("\"DirIndex-{}_CID-{}\"", listing::MARKUP, node.cid);
-        let mut head = Head::new(ask, node, etag, "text/html; charset=utf-8".into());
+        let mut head = Head::new(ask, node, etag, "text/html; charset=utf-8");
         if !ask.address.is_mutable() {
             head.set(header::CACHE_CONTROL, reply::LISTING);
         }

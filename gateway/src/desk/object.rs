@@ -14,7 +14,7 @@ use crate::trail::Trail;
 
 /// The bytes of the last block of the path.
 pub(super) fn raw(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
-    let mut head = Head::new(ask, node, tag(&node.cid, "raw"), format::RAW.into());
+    let mut head = Head::new(ask, node, tag(&node.cid, "raw"), format::RAW);
     head.disposition(ask, true, &format!("{}.bin", node.cid));
     head.send(ask, &block(ask, &node.cid, trail)?)
 }
@@ -36,7 +36,7 @@ pub(super) fn object(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Respon
     };
     let (media, ending) = media(wanted.unwrap_or(given));
     let form = media.rsplit(['/', '.']).next().unwrap_or(ending);
-    let mut head = Head::new(ask, node, tag(&node.cid, form), media.into());
+    let mut head = Head::new(ask, node, tag(&node.cid, form), media);
     head.disposition(ask, ending == "cbor", &format!("{}.{ending}", node.cid));
     head.send(ask, &block(ask, &node.cid, trail)?)
 }
