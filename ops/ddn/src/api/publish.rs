@@ -14,8 +14,8 @@ use super::extract::{Params, blocking};
 use super::failure::Failed;
 use super::types::{ErrorBody, PublishEvent, PublishJobs, PublishQuery};
 use super::{Answer, Shared, ndjson, paths};
-use crate::node::Phase;
 use crate::node::upload::{self, Upload};
+use crate::node::{Phase, preflight};
 
 /// How long the rest of an upload that was refused is read away. A client that is cut off while it sends may lose the
 /// answer that lies in its receive buffer.
@@ -41,6 +41,7 @@ pub async fn publish(
     if node.phase() != Phase::Ready {
         return Err(Failed::new("busy", node.problem().unwrap_or_default()));
     }
+    preflight::profile(&query).map_err(Failed::bad_request)?;
     let (tell, events) = mpsc::channel::<PublishEvent>(ndjson::LINES_AHEAD);
     let mut upload = upload::of(body);
     let tasks = node.tasks.clone();

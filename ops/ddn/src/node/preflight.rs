@@ -29,10 +29,7 @@ pub struct Plan {
 /// What is refused, in words for the user.
 pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
     let bad = |text: String| Failure::new("bad_request", text);
-    let profile = match &query.profile {
-        Some(text) => text.parse::<Profile>().map_err(|error| bad(error.to_string()))?,
-        None => Profile::default(),
-    };
+    let profile = profile(&query).map_err(bad)?;
     let selection = Selection {
         hidden: query.hidden.unwrap_or_default(),
         ..Selection::default()
@@ -74,6 +71,18 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         title: query.title,
         name,
     })
+}
+
+/// The profile that a query names.
+///
+/// # Errors
+/// There is no such profile.
+pub fn profile(query: &PublishQuery) -> Result<Profile, String> {
+    let named = query.profile.as_deref().map(str::parse::<Profile>);
+    named
+        .transpose()
+        .map(Option::unwrap_or_default)
+        .map_err(|error| error.to_string())
 }
 
 /// The key of a wallet, or of the default one.
