@@ -24,7 +24,7 @@ check: ## format, lints and documentation, warnings are errors
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
 crash: build ## the long campaign: 50 kills at random points of publish
-	DDN_CRASHES=50 cargo test --locked -p testkit crash -- --nocapture
+	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture
 
 fmt:
 	cargo fmt

@@ -31,6 +31,9 @@ pub(crate) struct Built {
     pub(crate) refused: Vec<(Cid, String)>,
 }
 
+/// The transactions of a block, what they change, and the candidates that were refused, with the reason.
+type Selected = (Vec<Tx>, Changes, Vec<(Cid, String)>);
+
 /// Why a block was not run to its end.
 #[derive(Debug)]
 pub(crate) enum Fault {
@@ -141,14 +144,13 @@ impl Executor {
         Ok(run.finish().map_err(ledger_error)?)
     }
 
-    #[allow(clippy::type_complexity)] // what a selection is, used once
     fn select(
         &self,
         view: &View,
         proposer: Address,
         candidates: &[Arc<Tx>],
         last: Option<&Certificate>,
-    ) -> Result<(Vec<Tx>, Changes, Vec<(Cid, String)>), ledger::StateError> {
+    ) -> Result<Selected, ledger::StateError> {
         let certificate_bytes = last.map_or(0, |last| ledger::encode(last).len());
         let mut room =
             (self.genesis.max_block_bytes as usize).saturating_sub(BODY_OVERHEAD_BYTES + certificate_bytes);

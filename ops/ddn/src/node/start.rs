@@ -67,7 +67,7 @@ pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Start
     let mut registry = Registry::with_prefix("ddn");
     ground.store.metrics().register(&mut registry);
     let chain_config = chain_config(data, &settings);
-    probe_engine(&settings).await?;
+    probe(&settings).await?;
     let chain = Chain::start(
         ground.genesis.clone(),
         ground.delegate.clone(),
@@ -251,15 +251,23 @@ async fn listen_admin(settings: &Settings) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(failed)
 }
 
-/// The engine binds by itself and knows no settings; asked first, a port in use is said with its setting.
-async fn probe_engine(settings: &Settings) -> Result<(), Error> {
-    let address = settings.engine.listen;
-    let failed = |source| Error::Listen {
-        setting: "engine.listen",
-        address,
-        source,
-    };
-    TcpListener::bind(address).await.map(drop).map_err(failed)
+/// Sees that every port can be had before the engine runs: the engine knows no settings, and should not start and stop
+/// because a port that is bound after it is in use.
+async fn probe(settings: &Settings) -> Result<(), Error> {
+    let listeners = [
+        ("engine.listen", settings.engine.listen),
+        ("dns.listen", settings.dns.listen),
+        ("gateway.listen", settings.gateway.listen),
+    ];
+    for (setting, address) in listeners {
+        let failed = |source| Error::Listen {
+            setting,
+            address,
+            source,
+        };
+        TcpListener::bind(address).await.map(drop).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn chain_config(data: &Path, settings: &Settings) -> chain::Config {
