@@ -7,14 +7,14 @@ use crate::amount::Amount;
 use crate::codec::decode;
 use crate::error::Error;
 use crate::genesis::Genesis;
-use crate::state::{Account, Entry, key, show_key};
+use crate::state::{Account, Entry, Escrow, key, show_key};
 
 /// What an audit of the whole state found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// What the genesis says there is.
     pub supply: Amount,
-    /// What accounts and pools hold together.
+    /// What accounts, pools and escrows hold together.
     pub accounted: Amount,
     /// How many accounts there are.
     pub accounts: u64,
@@ -27,7 +27,7 @@ impl Audit {
     }
 }
 
-/// Adds up every account and pool. `entries` is the whole state, in any order; entries without coins are passed over.
+/// Adds up every account, pool and escrow. `entries` is the whole state, in any order; entries without coins are passed over.
 ///
 /// # Errors
 /// If an entry does not decode, the sum does not fit in 64 bits, or the state's own supply is not the genesis' one.
@@ -43,6 +43,8 @@ pub fn audit(entries: impl IntoIterator<Item = Entry>, genesis: &Genesis) -> Res
             entry::<Account>(&key, &value)?.balance
         } else if key.starts_with(key::POOLS) {
             entry::<Amount>(&key, &value)?
+        } else if key.starts_with(key::ESCROWS) {
+            escrow(&key, &value)?
         } else if key == key::supply() {
             check_supply(&key, entry(&key, &value)?, genesis)?;
             Amount::ZERO
@@ -53,6 +55,17 @@ pub fn audit(entries: impl IntoIterator<Item = Entry>, genesis: &Genesis) -> Res
         found.accounted = sum.ok_or_else(|| bad(&key, "the sum does not fit in 64 bits".into()))?;
     }
     Ok(found)
+}
+
+/// What is in an escrow, which must not have set aside more than that.
+fn escrow(key: &[u8], value: &[u8]) -> Result<Amount, Error> {
+    let Escrow {
+        balance, reserved, ..
+    } = entry(key, value)?;
+    if reserved > balance {
+        return Err(bad(key, format!("{reserved} are set aside of {balance}")));
+    }
+    Ok(balance)
 }
 
 fn check_supply(key: &[u8], stated: Amount, genesis: &Genesis) -> Result<(), Error> {

@@ -82,6 +82,18 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A receipt's parts do not hold, or do not belong together.
+    #[error("receipt: {reason}")]
+    Receipt {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A proof of a delivery does not prove what it says.
+    #[error("proof of a delivery: {reason}")]
+    Delivery {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An entry of the state cannot be counted.
     #[error("audit: state entry {key}: {reason}")]
     Audit {

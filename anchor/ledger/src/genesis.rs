@@ -59,6 +59,8 @@ pub struct Genesis {
     pub reveal_delay: u64,
     /// A reveal is valid until this many blocks after its commit.
     pub commit_ttl: u64,
+    /// How many blocks lie at least between the exit of an escrow and its end, so that payees can claim.
+    pub escrow_exit_delay: u64,
     /// Where an empty account gets coins, on a `dev` chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faucet: Option<Faucet>,

@@ -5,7 +5,7 @@
 //! client can link this crate alone.
 //!
 //! Invariants:
-//! * The sum of all balances and pools equals the supply of the genesis, after every block.
+//! * The sum of all balances, pools and escrows equals the supply of the genesis, after every block.
 //! * A transaction that is refused leaves the state exactly as it was.
 //! * What does not re-encode to the same bytes is not decoded: one meaning, one encoding, one CID.
 //! * Every signature covers a domain tag and the chain id.
@@ -21,8 +21,10 @@ mod genesis;
 mod hash;
 mod keys;
 mod name;
+pub mod payment;
 mod proposer;
 mod records;
+mod signed;
 mod state;
 mod transition;
 mod tx;
@@ -39,11 +41,18 @@ pub use genesis::{Balance, Faucet, Genesis, GenesisDelegate, MAX_BLOCK_BYTES, Pr
 pub use hash::Hash;
 pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 pub use name::{Label, NamePath};
+pub use payment::{
+    CreditTerms, DeliveryProof, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt, SessionTerms, Statement, Tab,
+    VerifiedDelivery, Voucher, VoucherError, check_path, collectible, contradict, receipt_path,
+    receipts_root, verify_delivery,
+};
 pub use proposer::proposer;
 pub use records::Records;
+pub use signed::{Message, Signed};
 pub use state::{
-    Account, Asset, AssetMeta, CommitEntry, Entry, MemoryState, NameEntry, Ownership, State, StateError, key,
+    Account, Asset, AssetMeta, ClaimEntry, CommitEntry, EdgeEntry, Entry, Escrow, Line, MemoryState,
+    NameEntry, Ownership, State, StateError, escrow_id, key,
 };
 pub use transition::{Refusal, Transition};
-pub use tx::{Action, Kind, MAX_TX_BYTES, Tx, TxBody};
+pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Receipts, Tx, TxBody, edge_consent};
 pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

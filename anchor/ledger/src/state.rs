@@ -2,6 +2,8 @@
 //!
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
+mod payment;
+
 use std::collections::BTreeMap;
 
 use cid::Cid;
@@ -12,10 +14,12 @@ use crate::amount::Amount;
 use crate::codec::decode;
 use crate::error::Error;
 use crate::hash::Hash;
-use crate::keys::Address;
+use crate::keys::{Address, PublicKey};
 use crate::name::Label;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
+
+pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
 pub mod key {
@@ -34,6 +38,14 @@ pub mod key {
     pub const COMMITS: &[u8] = b"commit/";
     /// Prefix of the lists of commits by height, from which old ones are removed.
     pub const DUE: &[u8] = b"due/";
+    /// Prefix of all escrows.
+    pub const ESCROWS: &[u8] = b"escrow/";
+    /// Prefix of what escrows have set aside for payees and paid to them.
+    pub const LINES: &[u8] = b"line/";
+    /// Prefix of all claims that carried receipts.
+    pub const CLAIMS: &[u8] = b"claim/";
+    /// Prefix of all edges.
+    pub const EDGES: &[u8] = b"edge/";
 
     /// [`Account`] of an address.
     pub fn account(address: &Address) -> Vec<u8> {
@@ -58,6 +70,26 @@ pub mod key {
     /// The commits that were made at a height: a list of keys.
     pub fn due(height: u64) -> Vec<u8> {
         [DUE, &height.to_be_bytes()].concat()
+    }
+
+    /// [`Escrow`] with an id.
+    pub fn escrow(id: &Hash) -> Vec<u8> {
+        [ESCROWS, &id.0].concat()
+    }
+
+    /// [`Line`] of a payee of an escrow.
+    pub fn line(escrow: &Hash, payee: &Address) -> Vec<u8> {
+        [LINES, &escrow.0, payee.as_bytes()].concat()
+    }
+
+    /// [`ClaimEntry`] of a payee's claim with a root of receipts.
+    pub fn claim(payee: &Address, root: &Hash) -> Vec<u8> {
+        [CLAIMS, payee.as_bytes(), &root.0].concat()
+    }
+
+    /// [`EdgeEntry`] of a node.
+    pub fn edge(node: &PublicKey) -> Vec<u8> {
+        [EDGES, node.as_bytes()].concat()
     }
 
     /// [`ValidatorSet`] that votes on the next height.
@@ -112,6 +144,26 @@ pub trait State {
     /// A sender's open commit.
     fn commit(&self, sender: &Address, hash: &Hash) -> Result<Option<CommitEntry>, StateError> {
         read(self, &key::commit(sender, hash))
+    }
+
+    /// The escrow with an id; `None` also once it is closed.
+    fn escrow(&self, id: &Hash) -> Result<Option<Escrow>, StateError> {
+        read(self, &key::escrow(id))
+    }
+
+    /// What an escrow has set aside for a payee and paid to it. It outlives the escrow.
+    fn line(&self, escrow: &Hash, payee: &Address) -> Result<Option<Line>, StateError> {
+        read(self, &key::line(escrow, payee))
+    }
+
+    /// A payee's claim that carried the receipts under a root.
+    fn claim(&self, payee: &Address, root: &Hash) -> Result<Option<ClaimEntry>, StateError> {
+        read(self, &key::claim(payee, root))
+    }
+
+    /// The entry of a node that offers delivery.
+    fn edge(&self, node: &PublicKey) -> Result<Option<EdgeEntry>, StateError> {
+        read(self, &key::edge(node))
     }
 
     /// The validators of the next height.

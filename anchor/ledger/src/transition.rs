@@ -12,10 +12,13 @@
 
 mod assets;
 mod claims;
+mod edges;
+mod escrows;
 mod money;
 mod names;
 mod overlay;
 mod refusal;
+mod vouchers;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +27,7 @@ use crate::genesis::Genesis;
 use crate::keys::Address;
 use crate::state::{State, StateError};
 use crate::tx::{Action, MAX_TX_BYTES, Tx};
+use edges::Offer;
 use money::Bill;
 use overlay::Overlay;
 
@@ -130,12 +134,10 @@ impl<'a> Transition<'a> {
             price: self.price(&tx.body.action),
         };
         self.take_nonce(sender, tx.body.nonce)?;
-        if tx.body.action == (Action::Faucet {}) {
-            self.draw(sender)?;
-        }
+        self.bring_in(tx, sender)?;
         self.pay_fee(sender, bill)?;
         match &tx.body.action {
-            Action::Faucet {} => Ok(()),
+            Action::Faucet {} | Action::Claim { .. } | Action::EscrowClose { .. } => Ok(()),
             Action::Transfer { to, .. } => self.transfer(sender, to, bill),
             Action::Commit { hash } => self.commit(sender, hash),
             Action::NameRegister { label, records, .. } => {
@@ -156,6 +158,49 @@ impl<'a> Transition<'a> {
             Action::NameRelease { label } => self.release(sender, label),
             Action::AssetTransfer { cid, to } => self.transfer_asset(sender, cid, to),
             Action::AssetTombstone { cid } => self.tombstone(sender, cid),
+            Action::EscrowOpen { voucher_key, .. } => {
+                self.open_escrow(sender, tx.body.nonce, voucher_key, bill)
+            }
+            Action::EscrowTopUp { escrow, .. } => self.top_up(sender, escrow, bill),
+            Action::EscrowAllot {
+                escrow,
+                payee,
+                amount,
+                expires,
+            } => self.allot(sender, escrow, payee, *amount, *expires),
+            Action::EscrowExit { escrow } => self.exit_escrow(sender, escrow),
+            Action::EdgeRegister {
+                node,
+                payout,
+                price,
+                capacity,
+                traffic_max,
+                consent,
+            } => {
+                let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
+                self.register_edge(sender, node, consent, offer)
+            }
+            Action::EdgeSet {
+                node,
+                payout,
+                price,
+                capacity,
+                traffic_max,
+            } => {
+                let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
+                self.set_edge(sender, node, offer)
+            }
+            Action::EdgeLeave { node } => self.leave_edge(sender, node),
+        }
+    }
+
+    /// What brings the sender coins comes before the fee, so that an empty account can ask for it.
+    fn bring_in(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
+        match &tx.body.action {
+            Action::Faucet {} => self.draw(sender),
+            Action::EscrowClose { escrow } => self.close_escrow(sender, escrow),
+            Action::Claim { vouchers, receipts } => self.claim(sender, vouchers, receipts.as_ref()),
+            _ => Ok(()),
         }
     }
 

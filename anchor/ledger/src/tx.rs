@@ -1,6 +1,6 @@
 //! Transactions: what an account may ask of the ledger, and the signature under it.
 
-use std::fmt;
+mod kind;
 
 use cid::Cid;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,21 @@ use crate::codec::{DecodeError, Link, cid_of, decode_within, encode};
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 use crate::name::Label;
+use crate::payment::Voucher;
 use crate::records::Records;
+use crate::signed::Signed;
 use crate::state::AssetMeta;
+
+pub use kind::Kind;
 
 /// The largest encoded transaction in bytes: the fullest records fit, and 128 of them fill a block.
 pub const MAX_TX_BYTES: usize = 16 * 1024;
 /// The domain tag of a transaction's signature.
 pub(crate) const TX_DOMAIN: &str = "ddn/tx/1";
 const COMMIT_DOMAIN: &str = "ddn/commit/1";
+const EDGE_DOMAIN: &str = "ddn/edge/1";
+/// The most vouchers in one claim: each costs every node the check of a signature.
+pub const MAX_CLAIM_VOUCHERS: usize = 32;
 
 /// What a transaction does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,74 +102,104 @@ pub enum Action {
         /// The content's root.
         cid: Link,
     },
+    /// Puts coins aside to pay with vouchers. The escrow's id is [`crate::escrow_id`].
+    EscrowOpen {
+        /// Whose vouchers it honours.
+        voucher_key: PublicKey,
+        /// How many coins; above zero.
+        amount: Amount,
+    },
+    /// Adds to an escrow, anybody's.
+    EscrowTopUp {
+        /// The escrow.
+        escrow: Hash,
+        /// How many coins; above zero.
+        amount: Amount,
+    },
+    /// Sets coins of an own escrow aside for one payee, so that its claims never depend on others'. Replaces what was set
+    /// aside for it before; less, or for a shorter time, only once that has expired.
+    EscrowAllot {
+        /// The escrow.
+        escrow: Hash,
+        /// The payee.
+        payee: Address,
+        /// How many coins it can claim from now on; 0 to set nothing aside any more.
+        amount: Amount,
+        /// The first height at which they are set aside no more: later than this block, at most a year's blocks later.
+        expires: u64,
+    },
+    /// Announces that an own escrow is to be closed, so that payees claim in time.
+    EscrowExit {
+        /// The escrow.
+        escrow: Hash,
+    },
+    /// Closes an own escrow, once the time after its exit and of all that is set aside is over. The rest comes back.
+    EscrowClose {
+        /// The escrow.
+        escrow: Hash,
+    },
+    /// Turns vouchers into coins. The sender is their payee. The fee is taken after the coins have come in.
+    Claim {
+        /// The highest voucher of each escrow; at most [`MAX_CLAIM_VOUCHERS`]. May be empty if there are receipts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        vouchers: Vec<Signed<Voucher>>,
+        /// What was delivered since the last claim.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipts: Option<Receipts>,
+    },
+    /// Registers a node that offers delivery.
+    EdgeRegister {
+        /// The node's key.
+        node: PublicKey,
+        /// The account that vouchers are made out to.
+        payout: Address,
+        /// What it means to ask for each MiB.
+        price: Amount,
+        /// How many requests it serves at once, at least 1.
+        capacity: u32,
+        /// Bytes that it serves in a month; 0 if there is no cap.
+        traffic_max: u64,
+        /// The node's consent to this owner: [`edge_consent`].
+        consent: Signature,
+    },
+    /// Changes what an own edge offers.
+    EdgeSet {
+        /// The node's key.
+        node: PublicKey,
+        /// The account that vouchers are made out to.
+        payout: Address,
+        /// What it means to ask for each MiB.
+        price: Amount,
+        /// How many requests it serves at once, at least 1.
+        capacity: u32,
+        /// Bytes that it serves in a month; 0 if there is no cap.
+        traffic_max: u64,
+    },
+    /// Takes an own edge out of the list.
+    EdgeLeave {
+        /// The node's key.
+        node: PublicKey,
+    },
 }
 
-/// The kind of an [`Action`]; a genesis lists those that its chain allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// [`Action::Transfer`]
-    Transfer,
-    /// [`Action::Faucet`]
-    Faucet,
-    /// [`Action::Commit`]
-    Commit,
-    /// [`Action::NameRegister`]
-    NameRegister,
-    /// [`Action::NameSet`]
-    NameSet,
-    /// [`Action::NameRenew`]
-    NameRenew,
-    /// [`Action::NameTransfer`]
-    NameTransfer,
-    /// [`Action::NameRelease`]
-    NameRelease,
-    /// [`Action::AssetAnchor`]
-    AssetAnchor,
-    /// [`Action::AssetTransfer`]
-    AssetTransfer,
-    /// [`Action::AssetTombstone`]
-    AssetTombstone,
+/// A tree of receipts that goes with a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Receipts {
+    /// [`crate::receipts_root`] of their ids.
+    pub root: Hash,
+    /// How many they are, at least 1.
+    pub count: u64,
 }
 
-impl Kind {
-    /// Every kind, in order.
-    pub const ALL: [Self; 11] = [
-        Self::Transfer,
-        Self::Faucet,
-        Self::Commit,
-        Self::NameRegister,
-        Self::NameSet,
-        Self::NameRenew,
-        Self::NameTransfer,
-        Self::NameRelease,
-        Self::AssetAnchor,
-        Self::AssetTransfer,
-        Self::AssetTombstone,
-    ];
-
-    /// As it is written in a genesis file and in errors.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Transfer => "transfer",
-            Self::Faucet => "faucet",
-            Self::Commit => "commit",
-            Self::NameRegister => "name_register",
-            Self::NameSet => "name_set",
-            Self::NameRenew => "name_renew",
-            Self::NameTransfer => "name_transfer",
-            Self::NameRelease => "name_release",
-            Self::AssetAnchor => "asset_anchor",
-            Self::AssetTransfer => "asset_transfer",
-            Self::AssetTombstone => "asset_tombstone",
-        }
-    }
+/// A node's consent to being registered by an account.
+pub fn edge_consent(chain_id: &str, node: &SecretKey, owner: &Address) -> Signature {
+    node.sign(EDGE_DOMAIN, chain_id, owner.as_bytes())
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+/// Whether a node has consented to being registered by an account.
+pub(crate) fn edge_consents(chain_id: &str, node: &PublicKey, owner: &Address, consent: &Signature) -> bool {
+    node.verify(EDGE_DOMAIN, chain_id, owner.as_bytes(), consent)
 }
 
 /// What a commit binds itself to. The records and the description may still change until the reveal: the sender's
@@ -191,6 +228,15 @@ impl Action {
             Self::AssetAnchor { .. } => Kind::AssetAnchor,
             Self::AssetTransfer { .. } => Kind::AssetTransfer,
             Self::AssetTombstone { .. } => Kind::AssetTombstone,
+            Self::EscrowOpen { .. } => Kind::EscrowOpen,
+            Self::EscrowTopUp { .. } => Kind::EscrowTopUp,
+            Self::EscrowAllot { .. } => Kind::EscrowAllot,
+            Self::EscrowExit { .. } => Kind::EscrowExit,
+            Self::EscrowClose { .. } => Kind::EscrowClose,
+            Self::Claim { .. } => Kind::Claim,
+            Self::EdgeRegister { .. } => Kind::EdgeRegister,
+            Self::EdgeSet { .. } => Kind::EdgeSet,
+            Self::EdgeLeave { .. } => Kind::EdgeLeave,
         }
     }
 

@@ -37,6 +37,7 @@ impl Genesis {
             rent: rent(block_time_ms),
             reveal_delay: 1,
             commit_ttl: COMMIT_MS / block_time_ms,
+            escrow_exit_delay: 10,
             faucet: Some(Faucet { amount: coins(1_000) }),
             balances: vec![],
             delegates: vec![GenesisDelegate {
@@ -75,6 +76,8 @@ impl Genesis {
             rent: rent(block_time_ms),
             reveal_delay: 2,
             commit_ttl: COMMIT_MS / block_time_ms,
+            // Longer than the hour between the claims of a payee.
+            escrow_exit_delay: DAY_MS / block_time_ms,
             faucet: None,
             balances,
             delegates,

@@ -24,6 +24,7 @@ impl Genesis {
             Self::limits,
             Self::rents,
             Self::claims,
+            Self::escrows,
             Self::kinds,
             Self::money,
             Self::seats,
@@ -90,6 +91,14 @@ impl Genesis {
                 )
             },
         )
+    }
+
+    fn escrows(&self) -> Result<(), Fault> {
+        range("escrow_exit_delay", self.escrow_exit_delay, 1, MAX_BLOCKS)?;
+        let back = self.allows(Kind::EscrowExit) && self.allows(Kind::EscrowClose);
+        rule(!self.allows(Kind::EscrowOpen) || back, "transactions", || {
+            "escrow_open needs escrow_exit and escrow_close".into()
+        })
     }
 
     fn kinds(&self) -> Result<(), Fault> {

@@ -30,7 +30,9 @@ impl Transition<'_> {
     /// What an action costs besides the fee.
     pub(super) fn price(&self, action: &Action) -> Amount {
         match action {
-            Action::Transfer { amount, .. } => *amount,
+            Action::Transfer { amount, .. }
+            | Action::EscrowOpen { amount, .. }
+            | Action::EscrowTopUp { amount, .. } => *amount,
             Action::NameRegister { label, .. } => self.genesis.rent.of(label),
             Action::NameRenew { label, periods } => {
                 let rent = self.genesis.rent.of(label).units();
@@ -62,7 +64,7 @@ impl Transition<'_> {
     }
 
     /// Takes the price, after the fee.
-    fn pay_price(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
+    pub(super) fn pay_price(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
         self.debit(from, bill.price, bill, bill.fee)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::amount::Amount;
 use crate::error::Error;
+use crate::payment::VoucherError;
 use crate::state::StateError;
 use crate::tx::Kind;
 
@@ -135,6 +136,76 @@ pub enum Refusal {
     /// The content's CID is of a kind that is not anchored.
     #[error("{reason}")]
     Content { reason: String },
+    /// An escrow or a top-up of nothing.
+    #[error("an escrow needs an amount above zero")]
+    NothingToEscrow,
+    /// There is no such escrow, or no more.
+    #[error("escrow {escrow} is not open")]
+    EscrowUnknown { escrow: String },
+    /// The payer has asked to leave.
+    #[error("the payer of escrow {escrow} asked to leave at height {height}: open another one")]
+    EscrowExiting { escrow: String, height: u64 },
+    /// More would be set aside than there is.
+    #[error(
+        "escrow {escrow} can set aside {free} coins for {payee} at most, not {amount}: the rest is set aside for others,          top it up first"
+    )]
+    AllotTooMuch {
+        escrow: String,
+        payee: String,
+        amount: Amount,
+        free: Amount,
+    },
+    /// A payee would lose what is set aside for it.
+    #[error(
+        "escrow {escrow} has set aside {reserved} coins for {payee} until height {expires}: give at least as many for as          long, or wait"
+    )]
+    AllotShrunk {
+        escrow: String,
+        payee: String,
+        reserved: Amount,
+        expires: u64,
+    },
+    /// The time for which something is to be set aside is over, or too long.
+    #[error("coins are set aside until a height from {first} to {last}, not {expires}")]
+    AllotTerm { expires: u64, first: u64, last: u64 },
+    /// A close without an exit.
+    #[error("escrow {escrow} is in use: ask to exit first, it can be closed {delay} blocks later")]
+    EscrowInUse { escrow: String, delay: u64 },
+    /// A close before its time.
+    #[error("escrow {escrow} can be closed from height {from} on: send it again then")]
+    EscrowLocked { escrow: String, from: u64 },
+    /// A claim with neither vouchers nor receipts.
+    #[error("a claim needs a voucher, or receipts")]
+    ClaimEmpty,
+    /// A claim with too many vouchers.
+    #[error("a claim of {vouchers} vouchers is too long: at most {max} in one")]
+    ClaimTooLong { vouchers: usize, max: usize },
+    /// A voucher that does not hold.
+    #[error("the voucher on escrow {escrow} is refused: {reason}")]
+    Voucher { escrow: String, reason: VoucherError },
+    /// Vouchers, but nothing left to pay them with.
+    #[error(
+        "nothing can be paid: the escrows of these vouchers hold no coins that are not set aside for others"
+    )]
+    NothingToClaim,
+    /// Receipts that are none.
+    #[error("a root of receipts needs a count of at least 1")]
+    ReceiptsEmpty,
+    /// The same receipts again.
+    #[error("the receipts under {root} were claimed at height {height} already")]
+    ReceiptsClaimed { root: String, height: u64 },
+    /// The node is somebody else's edge, or the sender's already.
+    #[error("node {node} is registered already, by {owner}")]
+    EdgeTaken { node: String, owner: String },
+    /// The node is no edge.
+    #[error("node {node} is not registered")]
+    EdgeUnknown { node: String },
+    /// The node has not consented.
+    #[error("node {node} has not consented to {owner}: its key must sign for this account")]
+    EdgeConsent { node: String, owner: String },
+    /// An edge that serves nothing.
+    #[error("an edge needs a capacity of at least 1 request")]
+    EdgeCapacity,
     /// Records, description or name break a bound.
     #[error(transparent)]
     Form(#[from] Error),

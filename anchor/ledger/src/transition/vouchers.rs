@@ -1,0 +1,120 @@
+//! Claims: vouchers into coins, and the root of the receipts.
+//!
+//! What is set aside for a payee pays its claims first. So whatever others claim, a voucher within it is paid in full;
+//! what is set aside for nobody goes to whoever claims first.
+
+use super::money::impossible;
+use super::{Refusal, Transition};
+use crate::amount::Amount;
+use crate::keys::Address;
+use crate::payment::{Voucher, VoucherError};
+use crate::signed::Signed;
+use crate::state::{ClaimEntry, Escrow, Line, State, key};
+use crate::tx::{MAX_CLAIM_VOUCHERS, Receipts};
+
+impl Transition<'_> {
+    pub(super) fn claim(
+        &mut self,
+        payee: &Address,
+        vouchers: &[Signed<Voucher>],
+        receipts: Option<&Receipts>,
+    ) -> Result<(), Refusal> {
+        if vouchers.is_empty() && receipts.is_none() {
+            return Err(Refusal::ClaimEmpty);
+        }
+        if vouchers.len() > MAX_CLAIM_VOUCHERS {
+            return Err(Refusal::ClaimTooLong {
+                vouchers: vouchers.len(),
+                max: MAX_CLAIM_VOUCHERS,
+            });
+        }
+        let mut amount = Amount::ZERO;
+        for voucher in vouchers {
+            let paid = self.pay_voucher(payee, voucher)?;
+            amount = amount.checked_add(paid).ok_or_else(impossible)?;
+        }
+        if amount.is_zero() && !vouchers.is_empty() {
+            return Err(Refusal::NothingToClaim);
+        }
+        self.credit(payee, amount)?;
+        receipts.map_or(Ok(()), |receipts| self.note_receipts(payee, receipts, amount))
+    }
+
+    /// Takes what a voucher adds out of its escrow. Returns how much that is: less than it promises if there is less.
+    fn pay_voucher(&mut self, payee: &Address, voucher: &Signed<Voucher>) -> Result<Amount, Refusal> {
+        let id = voucher.body.escrow;
+        let mut escrow = self.open_one(&id)?;
+        let mut line = self.overlay.line(&id, payee)?.unwrap_or_default();
+        let fresh = self
+            .check_voucher(payee, voucher, &escrow, &line)
+            .map_err(|reason| Refusal::Voucher {
+                escrow: id.to_string(),
+                reason,
+            })?;
+        let paid = self.draw_on(&mut escrow, &mut line, fresh)?;
+        self.write_line(&id, payee, &line);
+        self.overlay.write(key::escrow(&id), &escrow);
+        Ok(paid)
+    }
+
+    /// What a voucher adds to what its payee was paid.
+    fn check_voucher(
+        &self,
+        payee: &Address,
+        voucher: &Signed<Voucher>,
+        escrow: &Escrow,
+        line: &Line,
+    ) -> Result<Amount, VoucherError> {
+        let Voucher {
+            escrow: id,
+            payee: to,
+            cumulative,
+            ..
+        } = &voucher.body;
+        crate::payment::same("payee", to, payee, |address| self.show(address))?;
+        voucher.check(&self.genesis.chain_id, id, payee, &escrow.voucher_key)?;
+        let (cumulative, highest) = (*cumulative, line.paid);
+        if cumulative == highest {
+            return Err(VoucherError::Replayed { cumulative });
+        }
+        cumulative
+            .checked_sub(highest)
+            .ok_or(VoucherError::Shrunk { cumulative, highest })
+    }
+
+    /// Takes up to `fresh` from what is set aside, then from what is free.
+    fn draw_on(&self, escrow: &mut Escrow, line: &mut Line, fresh: Amount) -> Result<Amount, Refusal> {
+        if self.height >= line.expires {
+            let others = escrow.reserved.checked_sub(line.reserved);
+            escrow.reserved = others.ok_or_else(impossible)?;
+            line.reserved = Amount::ZERO;
+        }
+        let reserve = line.reserved;
+        let most = reserve.checked_add(escrow.free()).ok_or_else(impossible)?;
+        let (paid, from_reserve) = (fresh.min(most), fresh.min(reserve));
+        line.reserved = reserve.checked_sub(from_reserve).ok_or_else(impossible)?;
+        line.paid = line.paid.checked_add(paid).ok_or_else(impossible)?;
+        escrow.reserved = escrow.reserved.checked_sub(from_reserve).ok_or_else(impossible)?;
+        escrow.balance = escrow.balance.checked_sub(paid).ok_or_else(impossible)?;
+        Ok(paid)
+    }
+
+    fn note_receipts(&mut self, payee: &Address, receipts: &Receipts, amount: Amount) -> Result<(), Refusal> {
+        let Receipts { root, count } = *receipts;
+        if count == 0 {
+            return Err(Refusal::ReceiptsEmpty);
+        }
+        if let Some(ClaimEntry { height, .. }) = self.overlay.claim(payee, &root)? {
+            let root = root.to_string();
+            return Err(Refusal::ReceiptsClaimed { root, height });
+        }
+        let entry = ClaimEntry {
+            height: self.height,
+            receipts: count,
+            root,
+            amount,
+        };
+        self.overlay.write(key::claim(payee, &root), &entry);
+        Ok(())
+    }
+}
