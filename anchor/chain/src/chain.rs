@@ -1,7 +1,7 @@
 //! The chain of a node, as the rest of the node sees it.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
@@ -10,19 +10,35 @@ use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;
 use tokio::sync::watch;
 
+use crate::clock::now_ms;
+use crate::committer::Committer;
 use crate::engine::{self, Engine};
-use crate::mempool::{Mempool, Standing};
+use crate::mempool::{By, Mempool, Standing};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::store::{Store, View};
+use crate::sync::{Exchange, Gossip, Peers, SyncStatus, Tasks, Verdict};
 use crate::{Config, Error, Health, SubmitError, Tip};
 
 /// Block times without a block that are no sign of a fault, whatever the configuration says.
 const SILENT_BLOCKS: u32 = 10;
+/// Block times that a healthy follower is behind at most,
+const BEHIND_BLOCKS: u32 = 10;
+/// and what the clocks of delegates and followers may differ by.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(5);
 
-/// A running chain: blocks are made and followed until [`Chain::shutdown`]. Clones are the same chain.
+/// A running chain: blocks are made or followed until [`Chain::shutdown`]. Clones are the same chain.
 #[derive(Clone)]
 pub struct Chain(Arc<Inner>);
+
+/// What a node is on its chain.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// One of those who decide the blocks, with the key of its seat.
+    Delegate(SecretKey),
+    /// One of those who verify them: without a key, without an engine.
+    Follower,
+}
 
 struct Inner {
     genesis: Arc<Genesis>,
@@ -30,8 +46,20 @@ struct Inner {
     mempool: Arc<Mempool>,
     monitor: Arc<Monitor>,
     tips: watch::Receiver<Tip>,
-    engine_addr: SocketAddr,
+    /// None for a follower.
+    engine_addr: Option<SocketAddr>,
     engine: tokio::sync::Mutex<Option<Engine>>,
+    exchange: Arc<Exchange>,
+    follower: bool,
+    link: Mutex<Link>,
+}
+
+/// How far a node is with its peers.
+enum Link {
+    /// Not connected. A follower holds here what its blocks are kept with.
+    Open(Option<Committer>),
+    Connected(Tasks),
+    Closed,
 }
 
 /// What became of a transaction.
@@ -54,57 +82,76 @@ pub enum Fate {
 }
 
 impl Chain {
-    /// Opens or makes the chain of a genesis in `config.dir` and takes the delegate's seat.
+    /// Opens or makes the chain of a genesis in `config.dir`, and takes the delegate's seat if it has one. Nothing is
+    /// said to other nodes, and a follower stays where it is, until [`Chain::connect`]; delegates find each other.
     ///
     /// # Errors
     /// If the folder is in use, holds another chain or cannot be read; if the key has no seat; if the genesis has no
     /// usable addresses of the other delegates; if the engine cannot listen.
     pub async fn start(
         genesis: Genesis,
-        delegate: SecretKey,
+        role: Role,
         config: Config,
         registry: &mut Registry,
     ) -> Result<Chain, Error> {
         genesis.validate().map_err(|e| Error::genesis(&genesis, e))?;
-        check_seat(&genesis, &delegate)?;
+        if let Role::Delegate(key) = &role {
+            check_seat(&genesis, key)?;
+        }
         let genesis = Arc::new(genesis);
         let store = Arc::new(open(&genesis, &config).await?);
-        let metrics = Metrics::register(registry);
-        let tip = store.tip();
-        metrics.height.set(tip.height as i64);
-        let (tips, watched) = watch::channel(tip.clone());
-        let monitor = Arc::new(monitor(&genesis, &config, tip.height));
-        let mempool = Mempool::new(
-            Arc::clone(&genesis),
-            delegate.address(),
-            &config,
-            metrics.clone(),
-            store.view(),
-        );
-        let mempool = Arc::new(mempool);
-        let parts = engine::Parts {
-            genesis: Arc::clone(&genesis),
-            delegate,
-            store: Arc::clone(&store),
-            mempool: Arc::clone(&mempool),
-            monitor: Arc::clone(&monitor),
-            metrics,
-            tips,
+        let (inner, committer) = assemble(genesis, store, &role, &config, Metrics::register(registry));
+        let inner = match role {
+            Role::Follower => inner.follow(committer),
+            Role::Delegate(key) => inner.take_seat(key, committer, &config).await?,
         };
-        let engine = Engine::start(parts, &config.dir.join("engine"), config.engine_listen).await?;
-        let engine_addr = engine.listen();
-        tracing::info!(chain = genesis.chain_id, height = tip.height, %engine_addr, "the chain goes on");
-        let engine = tokio::sync::Mutex::new(Some(engine));
-        let inner = Inner {
-            genesis,
-            store,
-            mempool,
-            monitor,
-            tips: watched,
-            engine_addr,
-            engine,
-        };
+        let (chain, height, follower) = (&inner.genesis.chain_id, inner.store.tip().height, inner.follower);
+        tracing::info!(chain, height, follower, "the chain goes on");
         Ok(Chain(Arc::new(inner)))
+    }
+
+    /// Begins to speak with peers: a follower follows the chain from now on, and both roles pass transactions on. To be
+    /// called once, on a tokio runtime; a second call has no effect. The peers are let go by [`Chain::shutdown`].
+    pub fn connect(&self, peers: Arc<dyn Peers>) {
+        let mut link = self.0.link.lock().expect("no panic while the link is held");
+        if let Link::Open(committer) = &mut *link {
+            let tips = self.0.tips.clone();
+            let tasks = self.0.exchange.connect(&peers, committer.take(), tips);
+            *link = Link::Connected(tasks);
+        }
+    }
+
+    /// Answers a question of a peer's chain, in at most 4 MiB. Whatever the bytes are, there is an answer. It reads the
+    /// disk.
+    pub fn answer(&self, request: &[u8]) -> Vec<u8> {
+        self.0.exchange.answer(request)
+    }
+
+    /// Judges what a peer says by gossip: a header with its certificate, or a transaction. It reads the disk.
+    pub fn heard(&self, what: Gossip, from: &str, bytes: &[u8]) -> Verdict {
+        self.0.exchange.heard(what, from, bytes)
+    }
+
+    /// Waits until a follower is at the tip of the peers that answer; at once for a delegate. If no peer answers, a
+    /// chain that has blocks is good as it is after 5 s, so that a node starts without its peers.
+    ///
+    /// # Errors
+    /// If every peer was refused; if there is no block, and no peer answers within 30 s. The error says what became of
+    /// each peer. The follower goes on trying: the call can be repeated.
+    pub async fn synced(&self) -> Result<(), Error> {
+        self.0.exchange.synced().await
+    }
+
+    /// How a node stands to its peers.
+    pub fn sync_status(&self) -> SyncStatus {
+        self.0.exchange.sync_status()
+    }
+
+    /// Asks some peers for a newer tip, and waits until their blocks are here: before an answer that must not be old,
+    /// such as "there is no such name". Calls at the same time share their questions. Returns after `within` at the
+    /// latest; at once for a delegate.
+    pub async fn refresh(&self, within: Duration) {
+        self.0.exchange.refresh(within).await;
     }
 
     /// The rules of the chain.
@@ -132,10 +179,15 @@ impl Chain {
         if self.0.store.height_of(&cid)?.is_some() {
             return Ok(cid);
         }
-        match self.0.mempool.submit(cid, tx) {
+        match self.0.mempool.submit(cid, tx.clone(), By::User) {
             // Its block may have come in between: then the ledger refuses only to take it twice.
             Err(SubmitError::Refused(_)) if self.0.store.height_of(&cid)?.is_some() => Ok(cid),
-            taken => taken.map(|()| cid),
+            Err(error) => Err(error),
+            // Also one that a peer brought before: this node answers for it now.
+            Ok(_) => {
+                self.0.exchange.pass_on(cid, tx);
+                Ok(cid)
+            }
         }
     }
 
@@ -237,15 +289,22 @@ impl Chain {
         }
     }
 
-    /// Where the consensus engine listens; none after [`Chain::shutdown`] has begun.
+    /// Where the consensus engine listens; none for a follower, and after [`Chain::shutdown`] has begun.
     pub fn engine_addr(&self) -> Option<SocketAddr> {
         let running = self.0.engine.try_lock().map_or(true, |engine| engine.is_some());
-        running.then_some(self.0.engine_addr)
+        self.0.engine_addr.filter(|_| running)
     }
 
     /// How the chain is.
     pub fn health(&self) -> Health {
-        self.0.monitor.health(Instant::now())
+        let mut health = self.0.monitor.health(Instant::now());
+        if self.0.follower {
+            let behind_ms = now_ms().saturating_sub(self.tip().time_ms);
+            health.behind = Some(Duration::from_millis(behind_ms));
+            let block_time = Duration::from_millis(self.0.genesis.block_time_ms);
+            health.behind_max = block_time * BEHIND_BLOCKS + CLOCK_TOLERANCE;
+        }
+        health
     }
 
     /// Resolves with the reason when the chain does not go on: the process should exit, and be started again after at
@@ -254,11 +313,44 @@ impl Chain {
         Error::Failed(self.0.monitor.failed().await)
     }
 
-    /// Stops the engine. The store stays readable until the last clone is gone, and its folder locked until then.
+    /// Stops the engine or the follower, and lets go of the peers. The store stays readable until the last clone is
+    /// gone, and its folder locked until then.
     pub async fn shutdown(&self) {
+        let link = {
+            let mut link = self.0.link.lock().expect("no panic while the link is held");
+            std::mem::replace(&mut *link, Link::Closed)
+        };
+        if let Link::Connected(tasks) = link {
+            tasks.stop().await;
+        }
         if let Some(engine) = self.0.engine.lock().await.take() {
             engine.stop().await;
         }
+    }
+}
+
+impl Inner {
+    /// A follower's blocks come from the peers that it is given later.
+    fn follow(mut self, committer: Committer) -> Inner {
+        self.link = Mutex::new(Link::Open(Some(committer)));
+        self
+    }
+
+    async fn take_seat(
+        mut self,
+        delegate: SecretKey,
+        committer: Committer,
+        config: &Config,
+    ) -> Result<Inner, Error> {
+        let parts = engine::Parts {
+            genesis: Arc::clone(&self.genesis),
+            delegate,
+            committer,
+        };
+        let engine = Engine::start(parts, &config.dir.join("engine"), config.engine_listen).await?;
+        self.engine_addr = Some(engine.listen());
+        self.engine = tokio::sync::Mutex::new(Some(engine));
+        Ok(self)
     }
 }
 
@@ -269,6 +361,49 @@ impl Drop for Inner {
             engine.abandon();
         }
     }
+}
+
+/// All that both roles have, and what blocks are kept with.
+fn assemble(
+    genesis: Arc<Genesis>,
+    store: Arc<Store>,
+    role: &Role,
+    config: &Config,
+    metrics: Metrics,
+) -> (Inner, Committer) {
+    let tip = store.tip();
+    metrics.height.set(tip.height as i64);
+    let monitor = Arc::new(monitor(&genesis, role, config, tip.height));
+    let (tips, watched) = watch::channel(tip);
+    let proposer = proposer(&genesis, role);
+    let mempool = Mempool::new(
+        Arc::clone(&genesis),
+        proposer,
+        config,
+        metrics.clone(),
+        store.view(),
+    );
+    let committer = Committer {
+        store,
+        mempool: Arc::new(mempool),
+        monitor,
+        metrics,
+        tips,
+    };
+    let follower = matches!(role, Role::Follower);
+    let inner = Inner {
+        store: Arc::clone(&committer.store),
+        mempool: Arc::clone(&committer.mempool),
+        monitor: Arc::clone(&committer.monitor),
+        tips: watched,
+        engine_addr: None,
+        engine: tokio::sync::Mutex::new(None),
+        exchange: Arc::new(Exchange::new(Arc::clone(&genesis), &committer, follower)),
+        follower,
+        link: Mutex::new(Link::Open(None)),
+        genesis,
+    };
+    (inner, committer)
 }
 
 fn check_seat(genesis: &Genesis, delegate: &SecretKey) -> Result<(), Error> {
@@ -288,13 +423,24 @@ async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-fn monitor(genesis: &Genesis, config: &Config, height: u64) -> Monitor {
+fn monitor(genesis: &Genesis, role: &Role, config: &Config, height: u64) -> Monitor {
     let block_time = Duration::from_millis(genesis.block_time_ms);
     let silent_after = config.silent_after.max(block_time * SILENT_BLOCKS);
-    Monitor::new(
-        silent_after,
-        config.mute_after,
-        engine::peers_wanted(genesis),
-        height,
-    )
+    let peers_wanted = match role {
+        Role::Delegate(_) => engine::peers_wanted(genesis),
+        Role::Follower => 0,
+    };
+    Monitor::new(silent_after, config.mute_after, peers_wanted, height)
+}
+
+/// Who gets the fees of the blocks that a node reckons with: some delegate, it matters only to that delegate's own
+/// transactions.
+fn proposer(genesis: &Genesis, role: &Role) -> Address {
+    match role {
+        Role::Delegate(key) => key.address(),
+        Role::Follower => genesis
+            .delegates
+            .first()
+            .map_or_else(|| Address::from_bytes([0; 20]), |seat| seat.key.address()),
+    }
 }

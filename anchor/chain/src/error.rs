@@ -106,7 +106,7 @@ pub enum Error {
         reason: String,
     },
     /// The key is not a delegate of the chain.
-    #[error("{address} is not a delegate of the chain {chain:?}: nodes that only follow a chain come later")]
+    #[error("{address} is not a delegate of the chain {chain:?}: follow the chain instead")]
     NotDelegate {
         /// Address of the key.
         address: String,
@@ -169,6 +169,29 @@ pub enum Error {
         /// The chain id.
         chain: String,
     },
+    /// Every peer was refused: none of them gives this chain.
+    #[error("no peer gives the chain {chain:?} that began with genesis {genesis}: {said}")]
+    Refused {
+        /// The chain id.
+        chain: String,
+        /// CID of the genesis.
+        genesis: String,
+        /// Each peer, and why it was refused.
+        said: String,
+    },
+    /// No peer answers, and there is no block yet.
+    #[error(
+        "no peer has answered within {seconds} s, and the chain {chain:?} has no block here yet: {said}: give the \
+         address of a node that runs"
+    )]
+    Unanswered {
+        /// The chain id.
+        chain: String,
+        /// Seconds that were waited.
+        seconds: u64,
+        /// Each peer, and what came of it.
+        said: String,
+    },
     /// The chain does not go on in this process.
     #[error("{0}")]
     Failed(Failure),
@@ -187,6 +210,17 @@ impl Error {
             chain: genesis.chain_id.clone(),
             reason: reason.to_string(),
         }
+    }
+
+    /// The error with its sources, for the log.
+    pub(crate) fn with_sources(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(inner) = source {
+            text = format!("{text}: {inner}");
+            source = inner.source();
+        }
+        text
     }
 }
 

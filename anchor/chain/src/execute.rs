@@ -36,16 +36,16 @@ type Selected = (Vec<Tx>, Changes, Vec<(Cid, String)>);
 
 /// Why a block was not run to its end.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum NotRun {
     /// It breaks a rule: every honest node says so.
     Invalid(String),
     /// The store failed: nothing is known about the block.
     Store(Error),
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Fault {
-        Fault::Store(error)
+impl From<Error> for NotRun {
+    fn from(error: Error) -> NotRun {
+        NotRun::Store(error)
     }
 }
 
@@ -107,7 +107,7 @@ impl Executor {
     }
 
     /// Runs a block that claims to follow the tip.
-    pub(crate) fn check(&self, block: &Block) -> Result<Executed, Fault> {
+    pub(crate) fn check(&self, block: &Block) -> Result<Executed, NotRun> {
         let tip = self.store.tip();
         let parent = self.store.header(tip.height)?;
         let set = self.validators(tip.height + 1)?;
@@ -117,28 +117,28 @@ impl Executor {
             .map_err(invalid)?;
         let changes = self.run(block, &tip)?;
         if next_validators(&changes, &set)? != block.header.next_validators {
-            return Err(Fault::Invalid(
+            return Err(NotRun::Invalid(
                 "the next validators are not those of the state".into(),
             ));
         }
         let executed = self.store.execute(changes)?;
         if executed.root != block.header.state_root {
             let (claimed, found) = (block.header.state_root, executed.root);
-            return Err(Fault::Invalid(format!(
+            return Err(NotRun::Invalid(format!(
                 "the state root is {found}, the header says {claimed}"
             )));
         }
         Ok(executed)
     }
 
-    fn run(&self, block: &Block, tip: &Tip) -> Result<Changes, Fault> {
+    fn run(&self, block: &Block, tip: &Tip) -> Result<Changes, NotRun> {
         let view = self.store.view();
         let mut run = Transition::new(&self.genesis, &view, tip.height + 1, block.header.proposer);
         for tx in &block.body.txs {
             match run.apply(tx) {
                 Ok(()) => {}
                 Err(Refusal::State(e)) => return Err(ledger_error(e).into()),
-                Err(refusal) => return Err(Fault::Invalid(format!("transaction {}: {refusal}", tx.cid()))),
+                Err(refusal) => return Err(NotRun::Invalid(format!("transaction {}: {refusal}", tx.cid()))),
             }
         }
         Ok(run.finish().map_err(ledger_error)?)
@@ -185,8 +185,8 @@ fn next_validators(changes: &Changes, current: &ValidatorSet) -> Result<Hash, Er
     }
 }
 
-fn invalid(error: impl std::fmt::Display) -> Fault {
-    Fault::Invalid(error.to_string())
+fn invalid(error: impl std::fmt::Display) -> NotRun {
+    NotRun::Invalid(error.to_string())
 }
 
 fn ledger_error(error: impl std::fmt::Display) -> Error {

@@ -50,6 +50,17 @@ struct Pending<'a> {
     changes: &'a Changes,
 }
 
+/// Who hands in a transaction. Only to users of this node is it told later why theirs was refused: peers could
+/// otherwise push those reasons out of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    User,
+    Peer,
+}
+
+/// Whether a transaction that was taken did not wait before.
+pub(crate) type IsNew = bool;
+
 /// Where a transaction is that is in no block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
@@ -90,11 +101,11 @@ impl Mempool {
         }
     }
 
-    /// Takes a transaction, or says why not. One that already waits is taken again without effect.
-    pub(crate) fn submit(&self, cid: Cid, tx: Tx) -> Result<(), SubmitError> {
-        let taken = self.take(cid, tx);
+    /// Takes a transaction, or says why not. One that already waits is taken again without effect: then it is not new.
+    pub(crate) fn submit(&self, cid: Cid, tx: Tx, by: By) -> Result<IsNew, SubmitError> {
+        let taken = self.take(cid, tx, by);
         let outcome = match &taken {
-            Ok(()) => "taken",
+            Ok(_) => "taken",
             Err(SubmitError::Refused(_) | SubmitError::TooLarge { .. }) => "refused",
             Err(SubmitError::Full { .. }) => "full",
             Err(SubmitError::Chain(_)) => "error",
@@ -106,11 +117,11 @@ impl Mempool {
         taken
     }
 
-    fn take(&self, cid: Cid, tx: Tx) -> Result<(), SubmitError> {
+    fn take(&self, cid: Cid, tx: Tx, by: By) -> Result<IsNew, SubmitError> {
         let bytes = tx.encode().len();
         let mut pool = self.pool();
         if pool.known.contains(&cid) {
-            return Ok(());
+            return Ok(false);
         }
         let max = MAX_TX_BYTES.min(self.genesis.max_block_bytes as usize / 2);
         if bytes > max {
@@ -126,10 +137,12 @@ impl Mempool {
             Ok(()) => {
                 pool.add(cid, Arc::new(tx), bytes);
                 self.gauge(&pool);
-                Ok(())
+                Ok(true)
             }
             Err(refusal) => {
-                pool.refuse(cid, refusal.to_string(), self.limits.refusals);
+                if by == By::User {
+                    pool.refuse(cid, refusal.to_string(), self.limits.refusals);
+                }
                 Err(SubmitError::Refused(refusal))
             }
         }
@@ -142,19 +155,23 @@ impl Mempool {
 
     /// Goes on from the state after a new block: its transactions leave, the others are tried anew.
     pub(crate) fn rebase(&self, view: View, included: &[Cid]) -> Result<(), Error> {
-        let mut pool = self.pool();
+        self.go_on(&mut self.pool(), view, included)
+    }
+
+    /// From `view`, without the transactions of `gone`.
+    fn go_on(&self, pool: &mut Pool, view: View, gone: &[Cid]) -> Result<(), Error> {
         let waiting = std::mem::take(&mut pool.waiting);
         pool.view = view;
         pool.changes.clear();
         pool.known.clear();
         pool.bytes = 0;
-        let included: HashSet<&Cid> = included.iter().collect();
+        let gone: HashSet<&Cid> = gone.iter().collect();
         for tx in waiting {
             let cid = tx.cid();
-            if included.contains(&cid) {
+            if gone.contains(&cid) {
                 continue;
             }
-            match self.apply(&mut pool, &tx)? {
+            match self.apply(pool, &tx)? {
                 Ok(()) => {
                     let bytes = tx.encode().len();
                     pool.add(cid, tx, bytes);
@@ -162,7 +179,18 @@ impl Mempool {
                 Err(refusal) => pool.refuse(cid, refusal.to_string(), self.limits.refusals),
             }
         }
-        self.gauge(&pool);
+        self.gauge(pool);
+        Ok(())
+    }
+
+    /// Drops a transaction that others refuse for good. What waits behind it is tried anew.
+    pub(crate) fn give_up(&self, cid: &Cid, reason: String) -> Result<(), Error> {
+        let mut pool = self.pool();
+        if pool.known.contains(cid) {
+            let view = pool.view.clone();
+            self.go_on(&mut pool, view, &[*cid])?;
+            pool.refuse(*cid, reason, self.limits.refusals);
+        }
         Ok(())
     }
 

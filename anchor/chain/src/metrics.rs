@@ -21,6 +21,31 @@ pub(crate) struct Metrics {
     pub(crate) mempool_txs: Gauge,
     pub(crate) mempool_bytes: Gauge,
     pub(crate) submitted: Family<SubmitLabels, Counter>,
+    pub(crate) sync_best: Gauge,
+    pub(crate) sync_peers: Gauge,
+    pub(crate) sync_asks: Family<AskLabels, Counter>,
+    pub(crate) sync_answers: Family<AnswerLabels, Counter>,
+    pub(crate) gossip: Family<GossipLabels, Counter>,
+}
+
+/// What a peer was asked for, and what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct AskLabels {
+    pub(crate) what: &'static str,
+    pub(crate) outcome: &'static str,
+}
+
+/// How a peer's question was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct AnswerLabels {
+    pub(crate) answer: &'static str,
+}
+
+/// What was heard by gossip, and the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct GossipLabels {
+    pub(crate) what: &'static str,
+    pub(crate) verdict: &'static str,
 }
 
 /// How a block came to this node.
@@ -49,9 +74,15 @@ impl Metrics {
             mempool_txs: Gauge::default(),
             mempool_bytes: Gauge::default(),
             submitted: Family::default(),
+            sync_best: Gauge::default(),
+            sync_peers: Gauge::default(),
+            sync_asks: Family::default(),
+            sync_answers: Family::default(),
+            gossip: Family::default(),
         };
         metrics.register_blocks(registry.sub_registry_with_prefix("chain"));
         metrics.register_mempool(registry.sub_registry_with_prefix("chain"));
+        metrics.register_sync(registry.sub_registry_with_prefix("chain"));
         metrics
     }
 
@@ -104,6 +135,34 @@ impl Metrics {
             "submitted",
             "Transactions submitted, by outcome",
             self.submitted.clone(),
+        );
+    }
+
+    fn register_sync(&self, chain: &mut Registry) {
+        chain.register(
+            "sync_best",
+            "Height of the newest block that peers show to this follower",
+            self.sync_best.clone(),
+        );
+        chain.register(
+            "sync_peers",
+            "Peers that give this follower the chain",
+            self.sync_peers.clone(),
+        );
+        chain.register(
+            "sync_asks",
+            "Questions to peers, by outcome",
+            self.sync_asks.clone(),
+        );
+        chain.register(
+            "sync_answers",
+            "Questions of peers, by answer",
+            self.sync_answers.clone(),
+        );
+        chain.register(
+            "gossip",
+            "Headers and transactions heard, by verdict",
+            self.gossip.clone(),
         );
     }
 }

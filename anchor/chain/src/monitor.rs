@@ -41,6 +41,12 @@ pub enum Failure {
         /// Seconds since that block.
         seconds: u64,
     },
+    /// The follower ended.
+    #[error("the follower stopped: {reason}")]
+    Follower {
+        /// What ended it.
+        reason: String,
+    },
     /// Others do not get what this delegate signs.
     #[error(
         "the delegate is mute: its signature is missing in {missed} certificates in a row; restart after 30 s"
@@ -58,20 +64,43 @@ pub struct Health {
     pub height: u64,
     /// Time since that block was committed here, or since the start.
     pub since_block: Duration,
-    /// Delegates that this node is connected to.
+    /// Delegates that this delegate is connected to; for a follower, peers that give it the chain.
     pub peers: usize,
-    /// Delegates that it should be connected to.
+    /// Delegates that a delegate should be connected to. A follower wants none: it serves what it has.
     pub peers_wanted: usize,
     /// Certificates in a row that lack this delegate's signature.
     pub missed: u32,
+    /// How long ago the newest block was made, for a follower. None for a delegate: it makes the blocks.
+    pub behind: Option<Duration>,
+    /// A follower that is further behind than this is not good.
+    pub behind_max: Duration,
     /// Why the chain does not go on, if it does not.
     pub failure: Option<Failure>,
 }
 
 impl Health {
-    /// Whether blocks can be expected: nothing failed, and enough delegates are in reach.
+    /// Whether the state is new and stays so: nothing failed, enough delegates are in reach, a follower is not behind.
     pub fn is_good(&self) -> bool {
-        self.failure.is_none() && quorum_in_reach(self.peers, self.peers_wanted)
+        let level = self.behind.is_none_or(|behind| behind <= self.behind_max);
+        self.failure.is_none() && level && quorum_in_reach(self.peers, self.peers_wanted)
+    }
+}
+
+impl Health {
+    /// What is wrong, in a sentence; nothing if [`Health::is_good`].
+    pub fn problem(&self) -> Option<String> {
+        if let Some(failure) = &self.failure {
+            return Some(failure.to_string());
+        }
+        if self.is_good() {
+            return None;
+        }
+        let (peers, wanted, height) = (self.peers, self.peers_wanted, self.height);
+        Some(match self.behind {
+            Some(_) if peers == 0 => format!("no peer gives the blocks after height {height}"),
+            Some(behind) => format!("the newest block here, {height}, is {} s old", behind.as_secs()),
+            None => format!("{peers} of {wanted} other delegates are in reach, which is too few for a block"),
+        })
     }
 }
 
@@ -225,6 +254,8 @@ impl Monitor {
             peers: seen.peers,
             peers_wanted: self.peers_wanted,
             missed: seen.missed,
+            behind: None,
+            behind_max: Duration::ZERO,
             failure: self.failure(),
         }
     }

@@ -7,7 +7,6 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_malachitebft_app_channel::AppMsg;
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
@@ -21,18 +20,20 @@ use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
 use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::settings;
 use super::sign::{Checker, Delegate};
 use super::types::{Address, Chain, Height, Part, Sig, Value, round_number};
 use super::wire;
-use crate::execute::{Executor, Fault};
+use crate::clock::now_ms;
+use crate::committer::Committer;
+use crate::execute::{Executor, NotRun};
 use crate::mempool::Mempool;
-use crate::metrics::{BlockLabels, Metrics};
+use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::store::{Executed, Store, Undecided};
-use crate::{Error, Failure, Tip};
+use crate::{Error, Failure};
 
 /// A proposal from the future by more than this waits: either clock may be wrong, so it is no verdict.
 const CLOCK_TOLERANCE_MS: u64 = 5_000;
@@ -59,7 +60,7 @@ pub(crate) struct App {
     pub(crate) mempool: Arc<Mempool>,
     pub(crate) monitor: Arc<Monitor>,
     pub(crate) metrics: Metrics,
-    pub(crate) tips: watch::Sender<Tip>,
+    pub(crate) committer: Committer,
     pub(crate) network: NetworkRef<Chain>,
     pub(crate) ready: Option<oneshot::Sender<()>>,
     pub(crate) rounds: Rounds,
@@ -82,7 +83,7 @@ impl App {
         while let Some(message) = messages.blocking_recv() {
             if let Err(error) = self.answer(message) {
                 self.monitor.fail(Failure::Store {
-                    reason: chain_of(&error),
+                    reason: error.with_sources(),
                 });
                 return;
             }
@@ -397,7 +398,7 @@ impl App {
                 self.put(part, &header)?;
                 Ok(Validity::Valid)
             }
-            Err(Fault::Invalid(reason)) => {
+            Err(NotRun::Invalid(reason)) => {
                 self.metrics.invalid_proposals.inc();
                 let proposer = block.header.proposer.display(&self.genesis.prefix);
                 tracing::warn!(
@@ -408,7 +409,7 @@ impl App {
                 );
                 Ok(Validity::Invalid)
             }
-            Err(Fault::Store(error)) => Err(error),
+            Err(NotRun::Store(error)) => Err(error),
         }
     }
 
@@ -458,7 +459,6 @@ impl App {
     }
 
     fn commit(&mut self, certificate: &CommitCertificate<Chain>) -> Result<(), Error> {
-        let started = Instant::now();
         let height = certificate.height.0;
         let block = self.decided_block(height, &certificate.value_id.0)?;
         let executed = match self.rounds.executed.remove(&certificate.value_id.0) {
@@ -470,11 +470,14 @@ impl App {
         };
         let certificate = self.certificate(certificate)?;
         self.look_for_us(&block)?;
-        let tip = self.store.commit(&block, &certificate, &executed)?;
-        self.metrics
-            .commit_seconds
-            .observe(started.elapsed().as_secs_f64());
-        self.announce(&block, tip)
+        let from = if self.rounds.synced { "sync" } else { "consensus" };
+        self.committer.commit(&block, &certificate, &executed, from)?;
+        let parked = std::mem::take(&mut self.rounds.parked);
+        self.rounds = Rounds {
+            parked,
+            ..Rounds::default()
+        };
+        Ok(())
     }
 
     fn decided_block(&self, height: u64, header: &Hash) -> Result<Block, Error> {
@@ -487,25 +490,6 @@ impl App {
             Error::damaged("undecided", format!("the block of height {height} is not here"))
         })?;
         decode(&decode_part(&kept)?.block).map_err(|reason| Error::damaged("undecided", reason))
-    }
-
-    /// Tells everybody in this process about the new tip.
-    fn announce(&mut self, block: &Block, tip: Tip) -> Result<(), Error> {
-        let from = if self.rounds.synced { "sync" } else { "consensus" };
-        let parked = std::mem::take(&mut self.rounds.parked);
-        self.rounds = Rounds {
-            parked,
-            ..Rounds::default()
-        };
-        let included: Vec<_> = block.body.txs.iter().map(ledger::Tx::cid).collect();
-        self.mempool.rebase(self.store.view(), &included)?;
-        self.metrics.height.set(tip.height as i64);
-        self.metrics.txs.inc_by(included.len() as u64);
-        self.metrics.blocks.get_or_create(&BlockLabels { from }).inc();
-        self.monitor.committed(tip.height, Instant::now());
-        tracing::debug!(height = tip.height, txs = included.len(), from, "block");
-        self.tips.send_replace(tip);
-        Ok(())
     }
 
     /// Others tell by the certificate of the parent in their blocks whether they hear us.
@@ -700,31 +684,14 @@ fn decode_part(kept: &Undecided) -> Result<Part, Error> {
 }
 
 /// The delegates decided a block that this node cannot run: going on would leave the chain.
-fn decided_fault(height: u64, fault: Fault) -> Error {
+fn decided_fault(height: u64, fault: NotRun) -> Error {
     match fault {
-        Fault::Store(error) => error,
-        Fault::Invalid(reason) => Error::Ledger {
+        NotRun::Store(error) => error,
+        NotRun::Invalid(reason) => Error::Ledger {
             operation: "run a decided block",
             reason: format!(
                 "height {height} breaks a rule here: {reason}: is this program of an older version?"
             ),
         },
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
-}
-
-/// An error with its sources, for the log.
-fn chain_of(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

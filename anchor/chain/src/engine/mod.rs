@@ -29,17 +29,15 @@ use arc_malachitebft_app_channel::{
     WalContext,
 };
 use ledger::{Genesis, SecretKey};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use peers::engine_peer_id;
 
+use crate::Error;
+use crate::committer::Committer;
 use crate::execute::Executor;
-use crate::mempool::Mempool;
-use crate::metrics::Metrics;
 use crate::monitor::Monitor;
-use crate::store::Store;
-use crate::{Error, Tip};
 use app::App;
 use journal::Journal;
 use settings::Settings;
@@ -60,11 +58,8 @@ const WAL: &str = "wal";
 pub(crate) struct Parts {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) delegate: SecretKey,
-    pub(crate) store: Arc<Store>,
-    pub(crate) mempool: Arc<Mempool>,
-    pub(crate) monitor: Arc<Monitor>,
-    pub(crate) metrics: Metrics,
-    pub(crate) tips: watch::Sender<Tip>,
+    /// Keeps the blocks; the store and all that hears of them is in it.
+    pub(crate) committer: Committer,
 }
 
 /// A running engine.
@@ -106,7 +101,7 @@ impl Engine {
             net_requests,
             ..
         } = channels;
-        let monitor = Arc::clone(&parts.monitor);
+        let monitor = Arc::clone(&parts.committer.monitor);
         let app = app(parts, delegate, network.clone(), ready_tx);
         let app = std::thread::Builder::new()
             .name("chain".into())
@@ -173,7 +168,7 @@ impl Engine {
 fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     let chain = &parts.genesis.chain_id;
     let path = dir.join("signer.journal");
-    let tip = parts.store.tip().height;
+    let tip = parts.committer.store.tip().height;
     if peers_wanted(&parts.genesis) > 0 && tip > 0 && !path.exists() {
         return Err(Error::JournalLost { path, height: tip });
     }
@@ -183,7 +178,7 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
         parts.delegate.clone(),
         chain,
         journal,
-        Arc::clone(&parts.monitor),
+        Arc::clone(&parts.committer.monitor),
     ))
 }
 
@@ -238,7 +233,8 @@ async fn build(
 }
 
 fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: oneshot::Sender<()>) -> App {
-    let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&parts.store));
+    let committer = parts.committer;
+    let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&committer.store));
     App {
         me: parts.delegate.public(),
         chain: context(&parts.genesis),
@@ -246,11 +242,11 @@ fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: ones
         delegate,
         executor,
         genesis: parts.genesis,
-        store: parts.store,
-        mempool: parts.mempool,
-        monitor: parts.monitor,
-        metrics: parts.metrics,
-        tips: parts.tips,
+        store: Arc::clone(&committer.store),
+        mempool: Arc::clone(&committer.mempool),
+        monitor: Arc::clone(&committer.monitor),
+        metrics: committer.metrics.clone(),
+        committer,
         network,
         ready: Some(ready),
         rounds: app::Rounds::default(),

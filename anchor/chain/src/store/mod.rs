@@ -165,6 +165,21 @@ impl Store {
         Ok(Some((Block { header, body }, cert)))
     }
 
+    /// Header, body and certificate of a height, as they were hashed and signed.
+    pub(crate) fn encoded(&self, height: u64) -> Result<Option<[Vec<u8>; 3]>, Error> {
+        let key = height.to_be_bytes();
+        let Some(header) = self.db.get(HEADERS, &key)? else {
+            return Ok(None);
+        };
+        let body = self
+            .db
+            .get(BODIES, &key)?
+            .ok_or_else(|| missing("body", height))?;
+        let certificate = self.db.get(CERTIFICATES, &key)?;
+        let certificate = certificate.ok_or_else(|| missing("certificate", height))?;
+        Ok(Some([header, body, certificate]))
+    }
+
     /// The height of the block that holds a transaction.
     pub(crate) fn height_of(&self, tx: &Cid) -> Result<Option<u64>, Error> {
         Ok(match self.place(tx)? {

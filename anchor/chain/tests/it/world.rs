@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use chain::{Chain, Config, Error, Fate};
+use chain::{Chain, Config, Error, Fate, Role};
 use cid::Cid;
 use ledger::{Action, Address, Amount, Balance, Genesis, SecretKey, Tx, TxBody};
 use prometheus_client::registry::Registry;
@@ -47,7 +47,13 @@ pub fn config(dir: &Path) -> Config {
 }
 
 pub async fn try_start(genesis: &Genesis, key: SecretKey, config: Config) -> Result<Chain, Error> {
-    Chain::start(genesis.clone(), key, config, &mut Registry::default()).await
+    Chain::start(
+        genesis.clone(),
+        Role::Delegate(key),
+        config,
+        &mut Registry::default(),
+    )
+    .await
 }
 
 pub async fn start(genesis: &Genesis, dir: &Path) -> Chain {
