@@ -1,0 +1,24 @@
+//! DDP, the data delivery protocol: blocks from node to node, verified and paid for.
+//!
+//! * [`Delivery`] is both halves of a node on one QUIC endpoint: it serves what its store holds (`serve`), and fetches
+//!   what it does not hold (`fetch`, read through [`Remote`]).
+//! * [`wire`] is what the two sides say to each other.
+//! * `books` is what they remember: who had and promised what, and the receipts. It is in the store's database, so that a
+//!   block and the debt for it are written together.
+//!
+//! Every rule of money is in [`ledger::payment`]. Whom to ask ([`Finder`]), who pays ([`Payer`]) and what the ledger says
+//! ([`Funds`]) comes from outside.
+
+mod books;
+mod delivery;
+mod endpoint;
+mod fetch;
+mod parts;
+mod remote;
+mod serve;
+pub mod wire;
+
+pub use books::{Batch, PurseRow, ReceiptRow, TabRow};
+pub use delivery::Delivery;
+pub use parts::{Config, Finder, Funds, Outcome, Payer, Provider};
+pub use remote::Remote;

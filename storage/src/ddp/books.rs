@@ -1,0 +1,258 @@
+//! What a node remembers of deliveries: tabs of those who owe to it, purses of what it owes, receipts and claims.
+//!
+//! All of it is in the database of the block store. Writes of money survive the death of the process at once; that of
+//! the machine since the last claim or stop in order.
+
+mod claims;
+mod receipts;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cid::Cid;
+use ledger::{Address, Amount, CreditTerms, Hash, Purse, Signed, Tab, Voucher};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+pub use claims::Batch;
+pub use receipts::ReceiptRow;
+
+use crate::store::database::Column;
+use crate::{Error, Store};
+
+/// The books of one node. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Books(Arc<Shared>);
+
+struct Shared {
+    store: Store,
+    /// Each held around a read-modify-write of its rows.
+    tabs: Mutex<()>,
+    purses: Mutex<()>,
+    receipts: Mutex<()>,
+}
+
+/// Who pays whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pair {
+    pub escrow: Hash,
+    pub payee: Address,
+}
+
+/// What one payer had from this node and promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TabRow {
+    /// The escrow that pays.
+    pub escrow: Hash,
+    /// The account of this node that is paid.
+    pub payee: Address,
+    /// What was delivered and promised.
+    pub tab: Tab,
+    /// The highest voucher: what a claim takes to the ledger.
+    pub voucher: Option<Signed<Voucher>>,
+}
+
+/// What this node had from one payee and promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PurseRow {
+    /// The escrow that pays.
+    pub escrow: Hash,
+    /// Who is paid.
+    pub payee: Address,
+    /// What was verified and promised.
+    pub purse: Purse,
+}
+
+/// A tab as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TabEntry {
+    pub tab: Tab,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voucher: Option<Signed<Voucher>>,
+}
+
+impl Books {
+    pub fn new(store: Store) -> Books {
+        Books(Arc::new(Shared {
+            store,
+            tabs: Mutex::default(),
+            purses: Mutex::default(),
+            receipts: Mutex::default(),
+        }))
+    }
+
+    /// Makes everything durable.
+    pub fn sync(&self) -> Result<(), Error> {
+        self.0.store.database().sync()
+    }
+
+    /// The tab of a pair; a new one if there is none.
+    pub fn tab(&self, pair: &Pair, terms: &CreditTerms) -> Result<TabEntry, Error> {
+        let stored = self.row(Column::Tabs, &pair.key())?;
+        Ok(stored.unwrap_or_else(|| TabEntry {
+            tab: Tab::new(terms),
+            voucher: None,
+        }))
+    }
+
+    /// Changes the tab of a pair, and writes it if it is another then.
+    pub fn change_tab<T>(
+        &self,
+        pair: &Pair,
+        terms: &CreditTerms,
+        change: impl FnOnce(&mut TabEntry) -> T,
+    ) -> Result<T, Error> {
+        let _tabs = lock(&self.0.tabs);
+        let before = self.tab(pair, terms)?;
+        let mut entry = before.clone();
+        let answer = change(&mut entry);
+        if entry != before {
+            self.put(Column::Tabs, &pair.key(), &entry)?;
+        }
+        Ok(answer)
+    }
+
+    /// All tabs, by escrow and payee.
+    pub fn tabs(&self) -> Result<Vec<TabRow>, Error> {
+        self.rows(Column::Tabs, |Pair { escrow, payee }, TabEntry { tab, voucher }| TabRow {
+            escrow,
+            payee,
+            tab,
+            voucher,
+        })
+    }
+
+    /// Keeps a block that came from `payee`, and notes what is owed for it: both or neither.
+    ///
+    /// # Errors
+    /// If the block is not what its CID says, or cannot be written.
+    pub fn received(
+        &self,
+        escrow: &Hash,
+        payee: &Address,
+        cid: &Cid,
+        bytes: &[u8],
+        price: Amount,
+    ) -> Result<(), Error> {
+        let pair = Pair::new(escrow, payee);
+        let _purses = lock(&self.0.purses);
+        let mut purse = self.stored_purse(&pair)?;
+        purse.receive(bytes.len() as u64, price);
+        let mut batch = self.0.store.database().batch();
+        batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
+        self.0.store.put_with(cid, bytes, batch)
+    }
+
+    /// The next voucher to `payee`, as [`Purse::voucher`]; the purse is written before it is given out.
+    pub fn voucher(
+        &self,
+        escrow: &Hash,
+        payee: &Address,
+        statement: Option<Hash>,
+        ahead: Amount,
+    ) -> Result<Option<Voucher>, Error> {
+        self.change_purse(escrow, payee, |purse| {
+            purse.voucher(*escrow, *payee, statement, ahead)
+        })
+    }
+
+    /// Learns of an own voucher whose signature was verified, as [`Purse::recall`].
+    pub fn recall(&self, escrow: &Hash, payee: &Address, cumulative: Amount) -> Result<(), Error> {
+        self.change_purse(escrow, payee, |purse| purse.recall(cumulative))
+    }
+
+    /// The purse of a pair; an empty one if there is none.
+    pub fn purse(&self, escrow: &Hash, payee: &Address) -> Result<Purse, Error> {
+        self.stored_purse(&Pair::new(escrow, payee))
+    }
+
+    /// All purses, by escrow and payee.
+    pub fn purses(&self) -> Result<Vec<PurseRow>, Error> {
+        self.rows(Column::Purses, |Pair { escrow, payee }, purse| PurseRow {
+            escrow,
+            payee,
+            purse,
+        })
+    }
+
+    fn change_purse<T>(
+        &self,
+        escrow: &Hash,
+        payee: &Address,
+        change: impl FnOnce(&mut Purse) -> T,
+    ) -> Result<T, Error> {
+        let pair = Pair::new(escrow, payee);
+        let _purses = lock(&self.0.purses);
+        let before = self.stored_purse(&pair)?;
+        let mut purse = before.clone();
+        let answer = change(&mut purse);
+        if purse != before {
+            self.put(Column::Purses, &pair.key(), &purse)?;
+        }
+        Ok(answer)
+    }
+
+    fn stored_purse(&self, pair: &Pair) -> Result<Purse, Error> {
+        Ok(self.row(Column::Purses, &pair.key())?.unwrap_or_default())
+    }
+
+    fn row<T: Serialize + DeserializeOwned>(&self, column: Column, key: &[u8]) -> Result<Option<T>, Error> {
+        let value = self.0.store.database().get(column, key)?;
+        value.map(|value| self.decode(column, &value)).transpose()
+    }
+
+    fn rows<T: Serialize + DeserializeOwned, R>(
+        &self,
+        column: Column,
+        row: impl Fn(Pair, T) -> R,
+    ) -> Result<Vec<R>, Error> {
+        let mut rows = Vec::new();
+        self.0.store.database().each(column, b"", &mut |key, value| {
+            let pair = Pair::of(key).ok_or_else(|| self.malformed(column, "a key of another length"))?;
+            rows.push(row(pair, self.decode(column, value)?));
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    fn put<T: Serialize>(&self, column: Column, key: &[u8], value: &T) -> Result<(), Error> {
+        let mut batch = self.0.store.database().batch();
+        batch.put(column, key, &ledger::encode(value));
+        batch.write()
+    }
+
+    fn decode<T: Serialize + DeserializeOwned>(&self, column: Column, value: &[u8]) -> Result<T, Error> {
+        ledger::decode(value).map_err(|error| self.malformed(column, &error.to_string()))
+    }
+
+    fn malformed(&self, column: Column, reason: &str) -> Error {
+        let reason = format!("the books hold a malformed row in {column:?}: {reason}");
+        self.0.store.database().malformed(reason)
+    }
+}
+
+impl Pair {
+    pub fn new(escrow: &Hash, payee: &Address) -> Pair {
+        Pair {
+            escrow: *escrow,
+            payee: *payee,
+        }
+    }
+
+    fn key(&self) -> Vec<u8> {
+        [&self.escrow.0[..], self.payee.as_bytes()].concat()
+    }
+
+    fn of(key: &[u8]) -> Option<Pair> {
+        let (escrow, payee) = key.split_first_chunk()?;
+        Some(Pair {
+            escrow: Hash(*escrow),
+            payee: Address::from_bytes(payee.try_into().ok()?),
+        })
+    }
+}
+
+/// A panic elsewhere leaves nothing half-done behind these locks: each guards one write.
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! Both halves of a node, joined.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cid::Cid;
+use ledger::{Hash, Quote};
+use prometheus_client::registry::Registry;
+
+use super::books::{Batch, Books, PurseRow, ReceiptRow, TabRow};
+use super::endpoint::Endpoint;
+use super::fetch::Fetcher;
+use super::serve::Server;
+use super::{Config, Finder, Funds, Payer, Remote};
+use crate::{BlockSource, Error, SharedBlocks, Store};
+
+/// Serves what a store holds and fetches what it does not hold. Clones share it; it works until [`Delivery::shutdown`].
+#[derive(Clone)]
+pub struct Delivery {
+    address: SocketAddr,
+    endpoint: Endpoint,
+    store: Store,
+    books: Books,
+    server: Arc<Server>,
+    fetcher: Arc<Fetcher>,
+}
+
+impl Delivery {
+    /// Opens the endpoint and begins to serve. Call it on the runtime on which it shall work.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start(
+        config: Config,
+        store: Store,
+        finder: Arc<dyn Finder>,
+        payer: Arc<dyn Payer>,
+        funds: Arc<dyn Funds>,
+        registry: &mut Registry,
+    ) -> Result<Delivery, Error> {
+        let endpoint = Endpoint::bind(&config).await?;
+        let address = endpoint.local_addr().unwrap_or(config.listen);
+        let books = Books::new(store.clone());
+        let server = Server::start(&config, &endpoint, &store, &books, funds, registry);
+        let fetcher = Fetcher::new(config, endpoint.clone(), store.clone(), books.clone(), finder, payer);
+        Ok(Delivery {
+            address,
+            endpoint,
+            store,
+            books,
+            server,
+            fetcher,
+        })
+    }
+
+    /// Where it listens, UDP.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it asks now.
+    pub fn quote(&self) -> Quote {
+        self.server.quote()
+    }
+
+    /// Sessions in hand.
+    pub fn load(&self) -> u32 {
+        self.server.load()
+    }
+
+    /// Everything below `root`: from the store, else fetched, verified, kept and paid for. Reading waits for the network:
+    /// never read on an asynchronous worker.
+    pub fn below(&self, root: &Cid) -> Remote {
+        Remote::new(Arc::clone(&self.fetcher), *root)
+    }
+
+    /// Ends all sessions in order, makes the books durable and closes the endpoint; takes some seconds at most.
+    pub async fn shutdown(&self) {
+        self.fetcher.shutdown().await;
+        self.server.shutdown().await;
+        let books = self.books.clone();
+        let synced = tokio::task::spawn_blocking(move || books.sync()).await;
+        if let Ok(Err(error)) = synced {
+            tracing::warn!(%error, "the books of deliveries may lose their last lines if the machine stops now");
+        }
+        self.endpoint.close().await;
+    }
+}
+
+/// The books.
+impl Delivery {
+    /// What others had from this node and promised.
+    pub fn tabs(&self) -> Result<Vec<TabRow>, Error> {
+        self.books.tabs()
+    }
+
+    /// What this node had from others and promised.
+    pub fn purses(&self) -> Result<Vec<PurseRow>, Error> {
+        self.books.purses()
+    }
+
+    /// At most `max` receipts from number `from` on. Numbers begin with 1.
+    pub fn receipts(&self, from: u64, max: usize) -> Result<Vec<ReceiptRow>, Error> {
+        self.books.receipts(from, max)
+    }
+
+    /// The receipt with this id.
+    pub fn receipt(&self, id: &Hash) -> Result<Option<ReceiptRow>, Error> {
+        self.books.receipt(id)
+    }
+
+    /// Gathers receipts that no claim has taken, the oldest first; `None` if there are none. It is on disk when the call
+    /// returns: do that before the claim is sent.
+    pub fn stage_claim(&self) -> Result<Option<Batch>, Error> {
+        self.books.stage_claim()
+    }
+
+    /// Batches whose claims are not known to be on the ledger.
+    pub fn batches(&self) -> Result<Vec<Batch>, Error> {
+        self.books.batches()
+    }
+
+    /// The batch with this root, settled or not.
+    pub fn batch(&self, root: &Hash) -> Result<Option<Batch>, Error> {
+        self.books.batch(root)
+    }
+
+    /// Notes that a claim is on the ledger.
+    pub fn settle_claim(&self, root: &Hash) -> Result<(), Error> {
+        self.books.settle_claim(root)
+    }
+
+    /// Gives up a claim that will never be on the ledger: its receipts are free for the next one.
+    pub fn drop_claim(&self, root: &Hash) -> Result<(), Error> {
+        self.books.drop_claim(root)
+    }
+}
+
+impl BlockSource for Delivery {
+    fn below(&self, root: &Cid) -> SharedBlocks {
+        Arc::new(Delivery::below(self, root))
+    }
+
+    fn here(&self) -> SharedBlocks {
+        self.store.here()
+    }
+}

@@ -1,0 +1,149 @@
+//! The QUIC endpoint of a node, shared by both halves: its own sockets, nobody else's relays, resolvers or port mappers.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use iroh::dns::{DnsResolver, FallbackMode};
+use iroh::endpoint::{
+    Connection, Incoming, QuicTransportConfig, VarInt, WeakConnectionHandle, presets,
+};
+use iroh::{EndpointAddr, EndpointId, RelayMode};
+use ledger::PublicKey;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::wire::ALPN;
+use super::{Config, Provider};
+use crate::Error;
+
+/// The endpoint. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Endpoint(Arc<Shared>);
+
+struct Shared {
+    inner: iroh::Endpoint,
+    /// One connection for each peer that is or was dialled; a peer's lock is held while it is dialled.
+    dialled: Mutex<HashMap<PublicKey, Arc<AsyncMutex<Option<WeakConnectionHandle>>>>>,
+}
+
+impl Endpoint {
+    pub async fn bind(config: &Config) -> Result<Endpoint, Error> {
+        let failed = |reason: String| Error::Listen {
+            address: config.listen,
+            reason,
+        };
+        let builder = iroh::Endpoint::builder(presets::Minimal)
+            .secret_key(iroh::SecretKey::from_bytes(&config.key.seed()))
+            .alpns(vec![ALPN.to_vec()])
+            .relay_mode(RelayMode::Disabled)
+            .dns_resolver(dns_resolver())
+            .transport_config(transport(config))
+            .clear_ip_transports()
+            .bind_addr(config.listen)
+            .map_err(|error| failed(error.to_string()))?;
+        let bound = builder.bind().await;
+        let inner = bound.map_err(|error| failed(chain_of(&error)))?;
+        Ok(Endpoint(Arc::new(Shared {
+            inner,
+            dialled: Mutex::default(),
+        })))
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.0.inner.bound_sockets().into_iter().next()
+    }
+
+    /// A connection to this provider: the one that is there, or a new one. It stays for [`LINGER`] after the call, and as
+    /// long as somebody holds it.
+    ///
+    /// # Errors
+    /// One line: why it cannot be reached.
+    pub async fn connect(&self, provider: &Provider) -> Result<Connection, String> {
+        let slot = self.slot(&provider.node);
+        let mut slot = slot.lock().await;
+        let known = slot.as_ref().and_then(WeakConnectionHandle::upgrade);
+        let connection = match known.filter(|connection| connection.close_reason().is_none()) {
+            Some(connection) => connection,
+            None => self.dial(provider).await?,
+        };
+        *slot = Some(connection.weak_handle());
+        tokio::spawn(linger(connection.clone()));
+        Ok(connection)
+    }
+
+    /// The next connection that somebody opens; `None` once the endpoint is closed.
+    pub async fn accept(&self) -> Option<Incoming> {
+        self.0.inner.accept().await
+    }
+
+    /// Closes all connections, and returns when the other sides were told, or after some seconds.
+    pub async fn close(&self) {
+        self.0.inner.close().await;
+    }
+
+    fn slot(&self, node: &PublicKey) -> Arc<AsyncMutex<Option<WeakConnectionHandle>>> {
+        let mut dialled = self.0.dialled.lock().unwrap_or_else(PoisonError::into_inner);
+        if dialled.len() >= DIALLED_MAX {
+            // Nobody dials: at most the weak handle of a connection that lingers is forgotten.
+            dialled.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(dialled.entry(*node).or_default())
+    }
+
+    async fn dial(&self, provider: &Provider) -> Result<Connection, String> {
+        let id = EndpointId::from_bytes(provider.node.as_bytes()).map_err(|error| error.to_string())?;
+        let addresses = provider.addresses.iter().take(ADDRESSES_MAX);
+        let address = addresses.fold(EndpointAddr::new(id), |address, ip| address.with_ip_addr(*ip));
+        let connection = self.0.inner.connect(address, ALPN).await;
+        connection.map_err(|error| chain_of(&error))
+    }
+}
+
+async fn linger(connection: Connection) {
+    tokio::time::sleep(LINGER).await;
+    drop(connection);
+}
+
+/// The reasons of an error, outermost first.
+fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Addresses are given as numbers. What still asks for a name must not ask strangers for it.
+fn dns_resolver() -> DnsResolver {
+    DnsResolver::builder()
+        .with_system_defaults()
+        .with_fallback_mode(FallbackMode::Never)
+        .build()
+}
+
+/// Streams have the default window of 1.25 MB: with more, a burst of loss ends the connection.
+fn transport(config: &Config) -> QuicTransportConfig {
+    // Twice as many as are served, so that a refusal is told.
+    let streams = u32::try_from(2 * config.sessions_per_peer).unwrap_or(u32::MAX);
+    QuicTransportConfig::builder()
+        .max_concurrent_bidi_streams(VarInt::from_u32(streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .receive_window(VarInt::from_u32(RECEIVE_BYTES_MAX))
+        .send_window(SEND_BYTES_MAX)
+        .build()
+}
+
+/// How long a connection that nobody holds stays open for the next.
+const LINGER: Duration = Duration::from_secs(60);
+/// Peers whose connections are remembered.
+const DIALLED_MAX: usize = 1024;
+/// Addresses of a provider that are tried; an endpoint record has at most 8.
+const ADDRESSES_MAX: usize = 8;
+/// What a connection may hold unread, over all its streams, in bytes.
+const RECEIVE_BYTES_MAX: u32 = 64 << 20;
+/// What a connection may hold unacknowledged, in bytes.
+const SEND_BYTES_MAX: u64 = 8 << 20;
