@@ -62,6 +62,11 @@ impl<W: Write> Writer<W> {
             .map_err(Error::writing)
     }
 
+    /// The output, so that what has been written can be taken away meanwhile.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.out
+    }
+
     /// Flushes and gives the output back.
     pub fn finish(mut self) -> Result<W, Error> {
         self.out.flush().map_err(Error::writing)?;
