@@ -3,17 +3,20 @@
 //! * [`dap`], the data addressing protocol: from a name as a person writes it to the records of the ledger entry, and
 //!   the reasons. Pure: it reads names through the [`dap::Names`] trait and nothing else.
 //! * [`dns`]: an authoritative DNS server over the same names, on UDP and TCP.
+//! * [`mesh`]: the node among other nodes, over libp2p: who is there, who has what, gossip, requests. It moves opaque
+//!   bytes and asks its [`mesh::Handler`] what they are worth.
 //!
 //! Names are read at each question and never cached here: a change is visible as soon as the node has its block. This
 //! crate knows nothing of the chain that keeps the ledger; whoever joins the parts implements [`dap::Names`].
 
 pub mod dap;
 pub mod dns;
+pub mod mesh;
 
 use std::io;
 use std::net::SocketAddr;
 
-/// Why the DNS server could not start.
+/// Why the DNS server could not start. The mesh has [`mesh::Error`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A host or zone name in the configuration is not a DNS name, or does not fit the other settings.

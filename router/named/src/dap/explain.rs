@@ -1,6 +1,6 @@
 //! What the named router says, with its reasons: for people, in `ddn resolve` and in support.
 
-use nearest::{Choice, Edge};
+use nearest::{Choice, Edge, Policy};
 
 use super::{NameError, Names, Resolution, resolve};
 
@@ -17,13 +17,18 @@ pub struct Explanation {
     pub steps: Vec<String>,
 }
 
-/// Resolves `input` and explains it, with the edges that this node knows of.
+/// Resolves `input` and explains it, with the edges that this node knows of and the rule by which it chooses among them.
 ///
 /// # Errors
 /// As [`resolve`].
-pub fn explain(names: &dyn Names, input: &str, edges: &[Edge]) -> Result<Explanation, NameError> {
+pub fn explain(
+    names: &dyn Names,
+    input: &str,
+    edges: &[Edge],
+    policy: &Policy,
+) -> Result<Explanation, NameError> {
     let resolution = resolve(names, input)?;
-    let choice = choice(&resolution, edges);
+    let choice = choice(&resolution, edges, policy);
     let mut steps = name_steps(names, input, &resolution);
     steps.extend(choice.iter().flat_map(edge_steps));
     Ok(Explanation {
@@ -35,12 +40,12 @@ pub fn explain(names: &dyn Names, input: &str, edges: &[Edge]) -> Result<Explana
 }
 
 /// The edges ranked for the content that was found.
-fn choice(resolution: &Resolution, edges: &[Edge]) -> Option<Choice> {
+fn choice(resolution: &Resolution, edges: &[Edge], policy: &Policy) -> Option<Choice> {
     let Resolution::Found { records, .. } = resolution else {
         return None;
     };
     let content = records.content.as_ref()?;
-    Some(nearest::choose(&content.0.to_bytes(), edges))
+    Some(policy.choose(&content.0.to_bytes(), edges))
 }
 
 fn name_steps(names: &dyn Names, input: &str, resolution: &Resolution) -> Vec<String> {
@@ -98,8 +103,12 @@ fn edge_steps(choice: &Choice) -> Vec<String> {
             inflight,
             ..
         } = verdict.edge;
+        let away = match rtt_us {
+            u32::MAX => "of unknown distance".to_owned(),
+            _ => format!("{rtt_us} µs away"),
+        };
         format!(
-            "edge {}, {rtt_us} µs away, {inflight} of {capacity} in hand: {}",
+            "edge {}, {away}, {inflight} of {capacity} in hand: {}",
             short(&id),
             verdict.why
         )

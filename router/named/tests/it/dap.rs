@@ -2,7 +2,7 @@
 
 use ledger::{Address, Label};
 use named::dap::{ABSENT_TTL_SECONDS, NameError, Resolution, explain, resolve};
-use nearest::Edge;
+use nearest::{Edge, Policy};
 use proptest::prelude::*;
 
 use crate::book::{Book, EXPIRES, SITE, site};
@@ -191,7 +191,11 @@ fn an_explanation_gives_its_reasons() {
         inflight: 1,
         alive: true,
     };
-    let steps = |input: &str, edges: &[Edge]| explain(&*book, input, edges).expect("a name").steps;
+    let steps = |input: &str, edges: &[Edge]| {
+        explain(&*book, input, edges, &Policy::default())
+            .expect("a name")
+            .steps
+    };
     assert_eq!(
         steps("Docs.alice.ddn", &[edge]),
         [

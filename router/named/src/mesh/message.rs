@@ -1,0 +1,178 @@
+//! What nodes sign for each other: where the delivery plane reaches a node, and what an edge offers.
+//!
+//! Both come from anybody, so both are bounded, strictly decoded, and worth nothing unless the node that they speak of
+//! signed them. What depends on the clock is stale rather than wrong: an honest peer with another clock may pass it on.
+
+use std::net::SocketAddr;
+
+use ledger::{Address, Amount, Message, PublicKey, Signed};
+use serde::{Deserialize, Serialize};
+
+/// The largest encoding of either message, signature and all: 8 addresses of 50 characters and the rest fit twice.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// The most addresses in one message.
+pub const ADDRESSES_MAX: usize = 8;
+/// The longest that an endpoint may say it holds, in milliseconds: 48 hours.
+pub const ENDPOINT_LIFE_MS_MAX: u64 = 48 * 3_600_000;
+/// The longest that an advert may say it holds, in milliseconds: 10 minutes. An edge that is gone is forgotten then.
+pub const ADVERT_LIFE_MS_MAX: u64 = 600_000;
+/// How far ahead of ours another clock may be, in milliseconds.
+pub const CLOCK_AHEAD_MS_MAX: u64 = 30_000;
+
+/// Where the delivery plane reaches a node. Provider records name nodes only; this says how to dial them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// The node, which must be the signer.
+    pub node: PublicKey,
+    /// Its UDP addresses, 1 to [`ADDRESSES_MAX`], best first.
+    #[serde(with = "addresses")]
+    pub addresses: Vec<SocketAddr>,
+    /// When it was signed, in milliseconds since 1970. The newest replaces all before.
+    pub time_ms: u64,
+    /// Until when it holds, at most [`ENDPOINT_LIFE_MS_MAX`] later.
+    pub until_ms: u64,
+}
+
+/// What an edge offers right now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Advert {
+    /// The edge, which must be the signer.
+    pub node: PublicKey,
+    /// Its UDP addresses in the delivery plane, 1 to [`ADDRESSES_MAX`], best first.
+    #[serde(with = "addresses")]
+    pub addresses: Vec<SocketAddr>,
+    /// The account that is paid.
+    pub payee: Address,
+    /// The price per MiB.
+    pub price: Amount,
+    /// How many requests it serves at once, at least 1.
+    pub capacity: u32,
+    /// How many it has in hand.
+    pub load: u32,
+    /// The height of its ledger.
+    pub height: u64,
+    /// When it was signed, in milliseconds since 1970. The newest replaces all before.
+    pub time_ms: u64,
+    /// Until when it holds, at most [`ADVERT_LIFE_MS_MAX`] later.
+    pub until_ms: u64,
+}
+
+impl Message for Endpoint {
+    const DOMAIN: &'static str = "ddn/endpoint/1";
+}
+
+impl Message for Advert {
+    const DOMAIN: &'static str = "ddn/advert/1";
+}
+
+/// Why a message is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// It could never have been right: whoever sent it did not look at it, or made it.
+    Wrong(String),
+    /// It is out of its time, which may be our clock's fault.
+    Stale,
+}
+
+/// What both messages have, so that one function checks them.
+pub trait Dated: Message {
+    /// The longest life, in milliseconds.
+    const LIFE_MS_MAX: u64;
+    /// The node that it speaks of.
+    fn node(&self) -> &PublicKey;
+    /// Its addresses.
+    fn addresses(&self) -> &[SocketAddr];
+    /// From when and until when it holds.
+    fn times(&self) -> (u64, u64);
+}
+
+impl Dated for Endpoint {
+    const LIFE_MS_MAX: u64 = ENDPOINT_LIFE_MS_MAX;
+    fn node(&self) -> &PublicKey {
+        &self.node
+    }
+    fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+    fn times(&self) -> (u64, u64) {
+        (self.time_ms, self.until_ms)
+    }
+}
+
+impl Dated for Advert {
+    const LIFE_MS_MAX: u64 = ADVERT_LIFE_MS_MAX;
+    fn node(&self) -> &PublicKey {
+        &self.node
+    }
+    fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+    fn times(&self) -> (u64, u64) {
+        (self.time_ms, self.until_ms)
+    }
+}
+
+/// Reads a message for `chain` at `now_ms`, milliseconds since 1970, and says why not if it is not to be taken.
+pub fn read<T: Dated>(bytes: &[u8], chain: &str, now_ms: u64) -> Result<T, Flaw> {
+    let signed = Signed::<T>::decode(bytes, MESSAGE_BYTES_MAX).map_err(|e| Flaw::Wrong(e.to_string()))?;
+    check(signed, chain, now_ms)
+}
+
+/// As [`read`], for a message that is decoded already.
+pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T, Flaw> {
+    let wrong = |reason: &str| Err(Flaw::Wrong(format!("{}: {reason}", T::DOMAIN)));
+    let body = &signed.body;
+    if body.node() != &signed.key {
+        return wrong("signed by another key than the node's");
+    }
+    if !(1..=ADDRESSES_MAX).contains(&body.addresses().len()) {
+        return wrong("needs 1 to 8 addresses");
+    }
+    if !body.addresses().iter().all(is_reachable) {
+        return wrong("an address that nobody can dial");
+    }
+    let (time_ms, until_ms) = body.times();
+    if until_ms
+        .checked_sub(time_ms)
+        .is_none_or(|life| life == 0 || life > T::LIFE_MS_MAX)
+    {
+        return wrong("holds for no time or for too long");
+    }
+    if !signed.verify(chain) {
+        return wrong("the signature is not the node's on this chain");
+    }
+    if until_ms <= now_ms || time_ms > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
+        return Err(Flaw::Stale);
+    }
+    Ok(signed.body)
+}
+
+/// A port and one host. A scope id means something on one machine only, so it is no address for others.
+fn is_reachable(address: &SocketAddr) -> bool {
+    let scoped = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0 || v6.flowinfo() != 0);
+    address.port() != 0 && !address.ip().is_unspecified() && !address.ip().is_multicast() && !scoped
+}
+
+/// Addresses as text, `127.0.0.1:4102`, in binary too: readable through any gateway, and one text for each address.
+mod addresses {
+    use super::{ADDRESSES_MAX, SocketAddr};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(list: &[SocketAddr], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(ToString::to_string))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        if texts.len() > ADDRESSES_MAX {
+            return Err(Error::custom("more than 8 addresses"));
+        }
+        texts
+            .iter()
+            .map(|text| text.parse().map_err(|_| Error::custom("not an address and port")))
+            .collect()
+    }
+}

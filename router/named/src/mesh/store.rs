@@ -1,0 +1,212 @@
+//! What this node keeps for the hash table: who provides which root, and endpoint records.
+//!
+//! The store that comes with libp2p bounds the number of keys, whosoever they are: one flood of foreign announcements, and
+//! a node can announce nothing of its own. Here our own keys have a bound of their own, and each peer has one too.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use ledger::{PublicKey, Signed};
+use libp2p::PeerId;
+use libp2p::kad::store::{Error, RecordStore, Result};
+use libp2p::kad::{K_VALUE, ProviderRecord, Record, RecordKey};
+
+use super::config::Limits;
+use super::message::{Endpoint, MESSAGE_BYTES_MAX};
+
+/// The longest key: a multihash of 64 bytes with its head, or an endpoint's.
+const KEY_BYTES_MAX: usize = 80;
+const ENDPOINT_PREFIX: &[u8] = b"/ddn/endpoint/";
+
+/// The key of a node's endpoint record.
+pub fn endpoint_key(node: &PublicKey) -> RecordKey {
+    RecordKey::from([ENDPOINT_PREFIX, node.as_bytes()].concat())
+}
+
+/// The node whose endpoint record has this key.
+pub fn endpoint_node(key: &RecordKey) -> Option<PublicKey> {
+    let bytes = key.as_ref().strip_prefix(ENDPOINT_PREFIX)?;
+    PublicKey::from_bytes(bytes.try_into().ok()?).ok()
+}
+
+/// The records, in memory: they are announced again after a restart.
+#[derive(Debug)]
+pub struct Records {
+    me: PeerId,
+    limits: Limits,
+    endpoints: HashMap<RecordKey, Held>,
+    provided: HashSet<ProviderRecord>,
+    providers: HashMap<RecordKey, Vec<ProviderRecord>>,
+    by_peer: HashMap<PeerId, usize>,
+}
+
+#[derive(Debug)]
+struct Held {
+    record: Record,
+    time_ms: u64,
+}
+
+impl Records {
+    /// An empty store for the node `me`.
+    pub fn new(me: PeerId, limits: Limits) -> Self {
+        Self {
+            me,
+            limits,
+            endpoints: HashMap::new(),
+            provided: HashSet::new(),
+            providers: HashMap::new(),
+            by_peer: HashMap::new(),
+        }
+    }
+
+    /// How many provider records of others there are.
+    pub fn provider_records(&self) -> usize {
+        self.by_peer.values().sum()
+    }
+
+    /// How many keys this node provides.
+    pub fn own_keys(&self) -> usize {
+        self.provided.len()
+    }
+
+    /// Whether this node provides `key`.
+    pub fn is_own(&self, key: &RecordKey) -> bool {
+        self.provided
+            .contains(&ProviderRecord::new(key.clone(), self.me, Vec::new()))
+    }
+
+    /// Drops what has expired.
+    pub fn sweep(&mut self, now: Instant) {
+        self.endpoints.retain(|_, held| !held.record.is_expired(now));
+        let by_peer = &mut self.by_peer;
+        self.providers.retain(|_, records| {
+            records.retain(|record| {
+                let expired = record.is_expired(now);
+                if expired {
+                    release(by_peer, &record.provider);
+                }
+                !expired
+            });
+            !records.is_empty()
+        });
+    }
+
+    fn add_own(&mut self, record: ProviderRecord) -> Result<()> {
+        if self.provided.len() >= self.limits.provided_max && !self.provided.contains(&record) {
+            return Err(Error::MaxProvidedKeys);
+        }
+        self.provided.replace(record);
+        Ok(())
+    }
+
+    fn add_foreign(&mut self, record: ProviderRecord) -> Result<()> {
+        let of_peer = self.by_peer.get(&record.provider).copied().unwrap_or(0);
+        let is_full = self.provider_records() >= self.limits.provider_records_max
+            || of_peer >= self.limits.provider_records_per_peer_max;
+        let records = self.providers.get_mut(&record.key);
+        if let Some(old) = records.and_then(|list| list.iter_mut().find(|r| r.provider == record.provider)) {
+            *old = record;
+            return Ok(());
+        }
+        if is_full || record.key.as_ref().len() > KEY_BYTES_MAX {
+            return Err(Error::MaxProvidedKeys);
+        }
+        let records = self.providers.entry(record.key.clone()).or_default();
+        // A full list stays as it is, so that nobody can push the others out by announcing often.
+        if records.len() < K_VALUE.get() {
+            *self.by_peer.entry(record.provider).or_default() += 1;
+            records.push(record);
+        }
+        Ok(())
+    }
+}
+
+fn release(by_peer: &mut HashMap<PeerId, usize>, peer: &PeerId) {
+    if let Some(count) = by_peer.get_mut(peer) {
+        *count -= 1;
+        if *count == 0 {
+            by_peer.remove(peer);
+        }
+    }
+}
+
+impl RecordStore for Records {
+    type RecordsIter<'a> = Box<dyn Iterator<Item = Cow<'a, Record>> + 'a>;
+    type ProvidedIter<'a> = Box<dyn Iterator<Item = Cow<'a, ProviderRecord>> + 'a>;
+
+    fn get(&self, key: &RecordKey) -> Option<Cow<'_, Record>> {
+        self.endpoints.get(key).map(|held| Cow::Borrowed(&held.record))
+    }
+
+    /// Takes an endpoint record whose signature was checked before; the newest wins.
+    fn put(&mut self, record: Record) -> Result<()> {
+        let signed = Signed::<Endpoint>::decode(&record.value, MESSAGE_BYTES_MAX);
+        let time_ms = signed.map_err(|_| Error::ValueTooLarge)?.body.time_ms;
+        if self
+            .endpoints
+            .get(&record.key)
+            .is_some_and(|held| held.time_ms > time_ms)
+        {
+            return Ok(());
+        }
+        if self.endpoints.len() >= self.limits.endpoint_records_max
+            && !self.endpoints.contains_key(&record.key)
+        {
+            return Err(Error::MaxRecords);
+        }
+        self.endpoints
+            .insert(record.key.clone(), Held { record, time_ms });
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &RecordKey) {
+        self.endpoints.remove(key);
+    }
+
+    fn records(&self) -> Self::RecordsIter<'_> {
+        Box::new(self.endpoints.values().map(|held| Cow::Borrowed(&held.record)))
+    }
+
+    fn add_provider(&mut self, record: ProviderRecord) -> Result<()> {
+        if record.provider == self.me {
+            self.add_own(record)
+        } else {
+            self.add_foreign(record)
+        }
+    }
+
+    fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
+        let own = self
+            .provided
+            .get(&ProviderRecord::new(key.clone(), self.me, Vec::new()));
+        let foreign = self.providers.get(key).into_iter().flatten();
+        own.into_iter().chain(foreign).cloned().collect()
+    }
+
+    fn provided(&self) -> Self::ProvidedIter<'_> {
+        Box::new(self.provided.iter().map(Cow::Borrowed))
+    }
+
+    fn remove_provider(&mut self, key: &RecordKey, provider: &PeerId) {
+        if *provider == self.me {
+            self.provided
+                .remove(&ProviderRecord::new(key.clone(), self.me, Vec::new()));
+            return;
+        }
+        let Some(records) = self.providers.get_mut(key) else {
+            return;
+        };
+        let before = records.len();
+        records.retain(|record| record.provider != *provider);
+        if records.len() < before {
+            release(&mut self.by_peer, provider);
+        }
+        if records.is_empty() {
+            self.providers.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
