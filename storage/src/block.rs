@@ -25,17 +25,53 @@ pub mod codec {
 pub trait Blocks {
     /// The bytes of a block, already verified; `None` when it is not here.
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error>;
+
+    /// A hint: these blocks will be read next, in this order. Who gets blocks from elsewhere begins to do so; it may
+    /// take as few of them as it likes. What wraps other blocks passes it on.
+    fn soon(&self, _cids: &mut dyn Iterator<Item = &Cid>) {}
+
+    /// A hint: the blocks from `root` to the end of the path below it will be read next. What wraps other blocks
+    /// passes it on.
+    fn path(&self, _root: &Cid, _segments: &[&str]) {}
+}
+
+/// Blocks that many threads share, as a server of content holds them.
+pub type SharedBlocks = Arc<dyn Blocks + Send + Sync>;
+
+/// Where a server of content has its blocks from.
+pub trait BlockSource: Send + Sync {
+    /// Everything below `root`, from wherever it can be got. Reading may wait for the network.
+    fn below(&self, root: &Cid) -> SharedBlocks;
+
+    /// Only what is on this machine.
+    fn here(&self) -> SharedBlocks;
 }
 
 impl<B: Blocks + ?Sized> Blocks for &B {
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
         (**self).block(cid)
     }
+
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        (**self).soon(cids);
+    }
+
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        (**self).path(root, segments);
+    }
 }
 
 impl<B: Blocks + ?Sized> Blocks for Arc<B> {
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
         (**self).block(cid)
+    }
+
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        (**self).soon(cids);
+    }
+
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        (**self).path(root, segments);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The errors of this crate: each names what was done and to what.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use cid::Cid;
@@ -11,6 +12,14 @@ pub enum Error {
     /// The block is not here; it may be elsewhere. Fetch it and call again.
     #[error("block {0} is not here")]
     Missing(Cid),
+    /// The block is not here, and nobody who was asked for it gave it in time.
+    #[error("block {cid} could not be fetched: {}", tried.join("; "))]
+    Unavailable {
+        /// The block in question.
+        cid: Cid,
+        /// One line for each provider: who it is and what it did.
+        tried: Vec<String>,
+    },
     /// A path does not lead anywhere.
     #[error("{cid} has nothing named {segment:?}")]
     NoLink {
@@ -142,6 +151,14 @@ pub enum Error {
     /// A CAR stream that is cut short or not a CARv1.
     #[error("CAR stream: {0}")]
     Car(String),
+    /// The socket for deliveries cannot be had.
+    #[error("cannot listen for deliveries on {address} (UDP): {reason}")]
+    Listen {
+        /// Where it would have listened.
+        address: SocketAddr,
+        /// Why it does not.
+        reason: String,
+    },
     /// An operation of the operating system failed.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
@@ -169,6 +186,11 @@ impl Error {
             self,
             Error::DiskFull { .. } | Error::Write { .. } | Error::Unusable { .. }
         )
+    }
+
+    /// Whether only a block is wanting: what was tried may work when it is tried again.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Error::Missing(_) | Error::Unavailable { .. })
     }
 
     pub(crate) fn malformed(cid: &Cid, reason: impl Into<String>) -> Error {

@@ -6,7 +6,7 @@
 //! * An import in flight has a durable mark (see [`session`]). [`Store::open`] sweeps what a killed import left.
 //! * After a failed write nothing more is written until the store is opened again: [`Error::Unusable`].
 
-mod database;
+pub(crate) mod database;
 mod epochs;
 mod gc;
 mod metrics;
@@ -21,9 +21,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use cid::Cid;
 
-use crate::block::{Blocks, inline};
+use crate::block::{BlockSource, Blocks, SharedBlocks, inline};
 use crate::{Error, Import, Imported, Progress, car, import, verify};
-use database::{Column, Database};
+use database::{Batch, Column, Database};
 use epochs::{Epoch, Epochs};
 pub use metrics::Metrics;
 use session::Session;
@@ -101,6 +101,17 @@ impl Store {
     pub fn put(&self, cid: &Cid, bytes: &[u8]) -> Result<(), Error> {
         verify(cid, bytes)?;
         self.0.keep(cid, bytes).map(drop)
+    }
+
+    /// As [`Store::put`], and whatever else is in `batch`, all of it or nothing.
+    pub(crate) fn put_with(&self, cid: &Cid, bytes: &[u8], batch: Batch<'_>) -> Result<(), Error> {
+        verify(cid, bytes)?;
+        self.0.keep_with(cid, bytes, batch)
+    }
+
+    /// Where everything is kept.
+    pub(crate) fn database(&self) -> &Database {
+        &self.0.database
     }
 
     /// Imports a tar stream whose entries are all at or below one top entry: a file, a folder or a symlink.
@@ -199,6 +210,16 @@ impl Blocks for Store {
     }
 }
 
+impl BlockSource for Store {
+    fn below(&self, _root: &Cid) -> SharedBlocks {
+        self.here()
+    }
+
+    fn here(&self) -> SharedBlocks {
+        Arc::new(self.clone())
+    }
+}
+
 struct Shared {
     database: Database,
     epochs: Mutex<Epochs>,
@@ -232,6 +253,21 @@ impl Shared {
                 Ok(true)
             }
         }
+    }
+
+    /// As [`Shared::keep`], and whatever else is in `batch`, all of it or nothing.
+    fn keep_with(&self, cid: &Cid, bytes: &[u8], mut batch: Batch<'_>) -> Result<(), Error> {
+        let key = key(cid);
+        let _stripe = lock(self.stripe(&key));
+        let is_new = inline(cid).is_none() && self.database.entry(&key)?.is_none();
+        if is_new {
+            batch.put_block(&key, bytes, self.epoch());
+        }
+        batch.write()?;
+        if is_new {
+            self.metrics.wrote(bytes.len());
+        }
+        Ok(())
     }
 
     /// Stamps a block that is here with the current epoch; false when it is not.

@@ -114,12 +114,15 @@ impl Books {
 
     /// All tabs, by escrow and payee.
     pub fn tabs(&self) -> Result<Vec<TabRow>, Error> {
-        self.rows(Column::Tabs, |Pair { escrow, payee }, TabEntry { tab, voucher }| TabRow {
-            escrow,
-            payee,
-            tab,
-            voucher,
-        })
+        self.rows(
+            Column::Tabs,
+            |Pair { escrow, payee }, TabEntry { tab, voucher }| TabRow {
+                escrow,
+                payee,
+                tab,
+                voucher,
+            },
+        )
     }
 
     /// Keeps a block that came from `payee`, and notes what is owed for it: both or neither.

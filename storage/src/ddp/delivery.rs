@@ -42,7 +42,14 @@ impl Delivery {
         let address = endpoint.local_addr().unwrap_or(config.listen);
         let books = Books::new(store.clone());
         let server = Server::start(&config, &endpoint, &store, &books, funds, registry);
-        let fetcher = Fetcher::new(config, endpoint.clone(), store.clone(), books.clone(), finder, payer);
+        let fetcher = Fetcher::new(
+            config,
+            endpoint.clone(),
+            store.clone(),
+            books.clone(),
+            finder,
+            payer,
+        );
         Ok(Delivery {
             address,
             endpoint,

@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use iroh::dns::{DnsResolver, FallbackMode};
-use iroh::endpoint::{
-    Connection, Incoming, QuicTransportConfig, VarInt, WeakConnectionHandle, presets,
-};
+use iroh::endpoint::{Connection, Incoming, QuicTransportConfig, VarInt, WeakConnectionHandle, presets};
 use iroh::{EndpointAddr, EndpointId, RelayMode};
 use ledger::PublicKey;
 use tokio::sync::Mutex as AsyncMutex;

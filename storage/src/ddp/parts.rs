@@ -28,7 +28,7 @@ pub struct Config {
     pub timeout: Duration,
     /// How long a provider may be silent before the next is tried.
     pub silence: Duration,
-    /// Sessions that are served at once: each holds at most two blocks of up to 2 MiB and 4096 wants.
+    /// Sessions that are served at once: each holds at most 4 MiB of blocks and 4096 wants.
     pub sessions_max: usize,
     /// Of them, for one peer: a peer needs one for each root that it reads.
     pub sessions_per_peer: usize,

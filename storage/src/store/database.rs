@@ -17,7 +17,7 @@ use crate::Error;
 
 /// The column families.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Column {
+pub(crate) enum Column {
     /// Multihash to bytes of the block.
     Blocks,
     /// Multihash to [`BlockEntry`].
@@ -26,11 +26,21 @@ pub(super) enum Column {
     Pins,
     /// Format, epoch, marks of imports in flight.
     Meta,
+    /// Pair of escrow and payee to what that payer had and promised.
+    Tabs,
+    /// Pair of escrow and payee to what this node had and promised.
+    Purses,
+    /// Number to receipt, in the order in which they were written.
+    Receipts,
+    /// Id of a receipt to its number.
+    ReceiptIds,
+    /// Root of a tree of receipts to its leaves.
+    Claims,
 }
 
 /// What the index knows of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BlockEntry {
+pub(crate) struct BlockEntry {
     /// Its length.
     pub bytes: u32,
     /// The epoch in which it was last put.
@@ -42,12 +52,15 @@ pub(super) struct BlockEntry {
 }
 
 /// Hears of each key and its value; an error ends the iteration.
-pub(super) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
+pub(crate) type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'a;
 /// Hears of each block.
-pub(super) type VisitEntry<'a> = dyn FnMut(&[u8], BlockEntry) -> Result<(), Error> + 'a;
+pub(crate) type VisitEntry<'a> = dyn FnMut(&[u8], BlockEntry) -> Result<(), Error> + 'a;
+
+/// A key and its value.
+pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 
 /// An open database.
-pub(super) struct Database {
+pub(crate) struct Database {
     db: DBWithThreadMode<SingleThreaded>,
     folder: PathBuf,
     /// Why writing ended.
@@ -100,15 +113,8 @@ impl Database {
 
     /// Writes a block and its entry, both or neither.
     pub fn put_block(&self, key: &[u8], bytes: &[u8], touched: u64) -> Result<(), Error> {
-        let entry = BlockEntry {
-            bytes: bytes.len() as u32,
-            touched,
-            marked: 0,
-            readings: 0,
-        };
         let mut batch = self.batch();
-        batch.put(Column::Blocks, key, bytes);
-        batch.put(Column::Index, key, &entry.encode());
+        batch.put_block(key, bytes, touched);
         batch.write()
     }
 
@@ -144,6 +150,21 @@ impl Database {
             visit(&key, &value)?;
         }
         Ok(())
+    }
+
+    /// At most `max` keys from `first` on, in order, with their values.
+    pub fn range(&self, column: Column, first: &[u8], max: usize) -> Result<Vec<Row>, Error> {
+        let from = IteratorMode::From(first, Direction::Forward);
+        let rows = self.db.iterator_cf(self.column(column), from).take(max);
+        rows.map(|row| row.map_err(|error| self.read_error(&error)))
+            .collect()
+    }
+
+    /// The last key and its value.
+    pub fn last(&self, column: Column) -> Result<Option<Row>, Error> {
+        let mut rows = self.db.iterator_cf(self.column(column), IteratorMode::End);
+        let row = rows.next().transpose();
+        row.map_err(|error| self.read_error(&error))
     }
 
     /// Calls `visit` for each block, without reading it.
@@ -196,10 +217,15 @@ impl Database {
     }
 
     fn decode_entry(&self, value: &[u8]) -> Result<BlockEntry, Error> {
-        BlockEntry::decode(value).ok_or_else(|| Error::Read {
+        BlockEntry::decode(value).ok_or_else(|| self.malformed("the index holds a malformed entry"))
+    }
+
+    /// What this version did not write.
+    pub fn malformed(&self, reason: impl Into<String>) -> Error {
+        Error::Read {
             folder: self.folder.clone(),
-            reason: "the index holds a malformed entry".to_owned(),
-        })
+            reason: reason.into(),
+        }
     }
 
     fn column(&self, column: Column) -> &ColumnFamily {
@@ -242,7 +268,7 @@ impl Database {
 }
 
 /// Writes that happen together or not at all.
-pub(super) struct Batch<'a> {
+pub(crate) struct Batch<'a> {
     database: &'a Database,
     batch: WriteBatch,
 }
@@ -250,6 +276,18 @@ pub(super) struct Batch<'a> {
 impl Batch<'_> {
     pub fn put(&mut self, column: Column, key: &[u8], value: &[u8]) {
         self.batch.put_cf(self.database.column(column), key, value);
+    }
+
+    /// Adds a block with its entry.
+    pub fn put_block(&mut self, key: &[u8], bytes: &[u8], touched: u64) {
+        let entry = BlockEntry {
+            bytes: bytes.len() as u32,
+            touched,
+            marked: 0,
+            readings: 0,
+        };
+        self.put(Column::Blocks, key, bytes);
+        self.put(Column::Index, key, &entry.encode());
     }
 
     pub fn delete(&mut self, column: Column, key: &[u8]) {
@@ -297,7 +335,17 @@ impl BlockEntry {
 }
 
 impl Column {
-    const ALL: [Column; 4] = [Column::Blocks, Column::Index, Column::Pins, Column::Meta];
+    const ALL: [Column; 9] = [
+        Column::Blocks,
+        Column::Index,
+        Column::Pins,
+        Column::Meta,
+        Column::Tabs,
+        Column::Purses,
+        Column::Receipts,
+        Column::ReceiptIds,
+        Column::Claims,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -305,6 +353,11 @@ impl Column {
             Column::Index => "index",
             Column::Pins => "pins",
             Column::Meta => "meta",
+            Column::Tabs => "tabs",
+            Column::Purses => "purses",
+            Column::Receipts => "receipts",
+            Column::ReceiptIds => "receipt_ids",
+            Column::Claims => "claims",
         }
     }
 }

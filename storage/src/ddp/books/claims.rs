@@ -54,14 +54,17 @@ impl Books {
     /// The batches whose claims are not known to be on the ledger.
     pub fn batches(&self) -> Result<Vec<Batch>, Error> {
         let mut batches = Vec::new();
-        self.0.store.database().each(Column::Claims, b"", &mut |key, value| {
-            let claim: Claim = self.decode(Column::Claims, value)?;
-            if !claim.settled {
-                let root = key.try_into().map(Hash);
-                batches.push(claim.batch(root.map_err(|_| self.malformed(Column::Claims, "a key"))?));
-            }
-            Ok(())
-        })?;
+        self.0
+            .store
+            .database()
+            .each(Column::Claims, b"", &mut |key, value| {
+                let claim: Claim = self.decode(Column::Claims, value)?;
+                if !claim.settled {
+                    let root = key.try_into().map(Hash);
+                    batches.push(claim.batch(root.map_err(|_| self.malformed(Column::Claims, "a key"))?));
+                }
+                Ok(())
+            })?;
         Ok(batches)
     }
 
@@ -95,7 +98,9 @@ impl Books {
         let mut first = self.first_unclaimed()?;
         let mut batch = self.0.store.database().batch();
         for leaf in &claim.leaves {
-            let Some(seq) = self.receipt_seq(leaf)? else { continue };
+            let Some(seq) = self.receipt_seq(leaf)? else {
+                continue;
+            };
             if let Some(mut entry) = self.receipt_at(seq)? {
                 entry.claim = None;
                 put(&mut batch, seq, &entry);

@@ -1,0 +1,175 @@
+//! The serving half: sessions for whoever opens them, of what the store holds, within what the money rules allow.
+//!
+//! Every connection and every session is a task of its own: what breaks in one of them, a panic too, ends that one alone.
+//! A session never waits for another; sessions of one payer meet in its tab ([`pairs`]).
+
+mod line;
+mod metrics;
+mod open;
+mod pairs;
+mod paying;
+mod quotes;
+mod reading;
+mod seats;
+mod session;
+mod told;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use iroh::endpoint::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use ledger::{PublicKey, Quote};
+use prometheus_client::registry::Registry;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{Instrument, debug, error, info_span};
+
+use super::books::Books;
+use super::endpoint::Endpoint;
+use super::{Config, Funds};
+use crate::Store;
+use metrics::Metrics;
+use pairs::Pairs;
+use quotes::Quotes;
+use seats::Seats;
+
+/// The serving half of a node.
+pub(crate) struct Server {
+    config: Config,
+    store: Store,
+    books: Books,
+    funds: Arc<dyn Funds>,
+    quotes: Quotes,
+    pairs: Pairs,
+    connections: Seats,
+    sessions: Seats,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Server {
+    /// Begins to accept connections.
+    pub fn start(
+        config: &Config,
+        endpoint: &Endpoint,
+        store: &Store,
+        books: &Books,
+        funds: Arc<dyn Funds>,
+        registry: &mut Registry,
+    ) -> Arc<Server> {
+        let metrics = Metrics::default();
+        metrics.register(registry);
+        let server = Arc::new(Server {
+            quotes: Quotes::new(config),
+            pairs: Pairs::new(books.clone(), config.credit, metrics.clone()),
+            // Each session may come over a connection of its own.
+            connections: Seats::new(2 * config.sessions_max, 2 * config.sessions_per_peer),
+            sessions: Seats::new(config.sessions_max, config.sessions_per_peer),
+            config: config.clone(),
+            store: store.clone(),
+            books: books.clone(),
+            funds,
+            metrics,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        let accepting = Arc::clone(&server).accept(endpoint.clone());
+        server.tasks.spawn(accepting);
+        server
+    }
+
+    /// What it asks now.
+    pub fn quote(&self) -> Quote {
+        self.quotes.now(now_ms()).body
+    }
+
+    /// Sessions in hand.
+    pub fn load(&self) -> u32 {
+        u32::try_from(self.sessions.taken()).unwrap_or(u32::MAX)
+    }
+
+    /// Tells every session to end, and waits for that.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if timeout(STOP_TIME_MAX, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some deliveries did not end in order");
+        }
+    }
+
+    async fn accept(self: Arc<Self>, endpoint: Endpoint) {
+        loop {
+            let incoming = tokio::select! {
+                incoming = endpoint.accept() => incoming,
+                () = self.stop.cancelled() => None,
+            };
+            let Some(incoming) = incoming else { return };
+            if self.connections.is_full() {
+                incoming.refuse();
+                continue;
+            }
+            self.tasks.spawn(Arc::clone(&self).greet(incoming));
+        }
+    }
+
+    async fn greet(self: Arc<Self>, incoming: Incoming) {
+        let greeted = timeout(HANDSHAKE_TIME_MAX, incoming).await;
+        let Ok(Ok(connection)) = greeted else {
+            debug!("a connection was not made");
+            return;
+        };
+        let Ok(peer) = PublicKey::from_bytes(*connection.remote_id().as_bytes()) else {
+            return connection.close(REFUSED, b"a weak key");
+        };
+        let Some(_seat) = self.connections.take(&peer) else {
+            return connection.close(REFUSED, b"too many connections");
+        };
+        let span = info_span!("delivery", %peer);
+        self.converse(connection, peer).instrument(span).await;
+    }
+
+    /// Serves the streams of one connection until it is closed.
+    async fn converse(self: Arc<Self>, connection: Connection, peer: PublicKey) {
+        let sessions = TaskTracker::new();
+        loop {
+            let stream = tokio::select! {
+                stream = connection.accept_bi() => stream,
+                () = self.stop.cancelled() => break,
+            };
+            let Ok((send, recv)) = stream else { break };
+            let session = Arc::clone(&self).serve(peer, send, recv);
+            // The connection lives as long as its sessions.
+            let held = connection.clone();
+            sessions.spawn(async move {
+                let session = tokio::spawn(session);
+                if let Err(panic) = session.await {
+                    error!(%peer, %panic, "a session failed; the others go on");
+                }
+                drop(held);
+            });
+        }
+        sessions.close();
+        sessions.wait().await;
+    }
+
+    async fn serve(self: Arc<Self>, peer: PublicKey, send: SendStream, recv: RecvStream) {
+        let seat = self.sessions.take(&peer);
+        session::run(self, peer, seat.is_some(), send, recv).await;
+        drop(seat);
+    }
+}
+
+/// Milliseconds since 1970, by this machine's clock.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A connection that takes longer to be made is dropped.
+const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// What a stop waits for sessions.
+const STOP_TIME_MAX: Duration = Duration::from_secs(5);
+/// The close code of a connection that is not wanted.
+const REFUSED: VarInt = VarInt::from_u32(1);

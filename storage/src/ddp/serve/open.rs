@@ -1,0 +1,130 @@
+//! How a session begins: what may be opened, and on what terms.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger::{Amount, Escrow, Hash, PublicKey, SessionTerms, Signed, Voucher};
+use tokio::time::timeout;
+
+use super::line::{End, Line, refuse, refuse_for_now};
+use super::paying::Payer;
+use super::session::{Session, blocking};
+use super::told::Told;
+use super::{Server, now_ms};
+use crate::ddp::books::Pair;
+use crate::ddp::wire::{Code, Offer, Open, ToClient, ToServer, VERSION};
+
+/// Hears what is wanted and offers a price.
+pub(super) async fn open(
+    server: &Arc<Server>,
+    peer: PublicKey,
+    has_seat: bool,
+    line: &mut Line,
+) -> Result<Session, End> {
+    let frame = timeout(OPEN_TIME_MAX, line.next()).await;
+    let frame = frame.map_err(|_| refuse(Code::Protocol, "the session was not opened in time"))??;
+    let ToServer::Open(open) = frame else {
+        return Err(refuse(Code::Protocol, "a session begins with an open"));
+    };
+    if !has_seat {
+        let busy = "too many sessions: let one of yours end, or come back later";
+        return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
+    }
+    check(server, &open).await?;
+    let nonce = random()?;
+    let quote = server.quotes.now(now_ms());
+    let terms = SessionTerms {
+        client: peer,
+        server: server.config.key.public(),
+        quote: quote.hash(),
+        client_nonce: open.nonce,
+        server_nonce: nonce,
+    };
+    let is_paid = !quote.body.price.is_zero();
+    let escrow = open.escrow.filter(|_| is_paid);
+    let (payer, vouched, ahead) = match escrow {
+        Some(escrow) => join(server, &escrow).await?,
+        None => (None, None, false),
+    };
+    let offer = Offer {
+        quote: quote.clone(),
+        nonce,
+        vouched,
+        ahead,
+    };
+    let told = Told::new(terms.id(), terms.quote, open.root, escrow);
+    let session = Session::new(server, peer, open.root.0, quote, payer, told);
+    line.write(&ToClient::Offer(offer)).await?;
+    Ok(session)
+}
+
+/// Whether a session about this may be opened.
+async fn check(server: &Arc<Server>, open: &Open) -> Result<(), End> {
+    if open.version != VERSION {
+        let reason = format!("version {} is not spoken here, only {VERSION}", open.version);
+        return Err(refuse(Code::Version, reason));
+    }
+    if open.chain != server.config.chain {
+        let reason = format!("this node delivers for chain '{}'", server.config.chain);
+        return Err(refuse(Code::Chain, reason));
+    }
+    let root = open.root.0;
+    if !blocking(server, move |server| Ok(server.store.has(&root)?)).await? {
+        return Err(refuse(Code::Absent, format!("{root} is not here")));
+    }
+    Ok(())
+}
+
+/// Begins the payer's part: its tab, the highest voucher, and whether it pays ahead.
+async fn join(
+    server: &Arc<Server>,
+    escrow: &Hash,
+) -> Result<(Option<Payer>, Option<Signed<Voucher>>, bool), End> {
+    let pair = Pair::new(escrow, &server.config.payee);
+    blocking(server, move |server| {
+        funds(server, &pair)?;
+        let (live, entry) = server.pairs.join(pair)?;
+        let payer = Payer::new(pair, live, entry.tab.vouched);
+        Ok((
+            Some(payer),
+            entry.voucher.clone(),
+            server.pairs.pays_ahead(&entry),
+        ))
+    })
+    .await
+}
+
+/// The escrow, and the highest voucher on it that the ledger would pay this node.
+pub(super) fn funds(server: &Server, pair: &Pair) -> Result<(Escrow, Amount), End> {
+    let height = server.funds.height();
+    let read = server.funds.escrow(&pair.escrow, &pair.payee);
+    let (escrow, line) = read.map_err(|error| {
+        tracing::error!(%error, "cannot read the ledger");
+        refuse_for_now(Code::Unable, "this node cannot read its ledger", RETRY_LEDGER_MS)
+    })?;
+    let Some(escrow) = escrow else {
+        let reason = format!("escrow {} is not on the ledger at height {height}", pair.escrow);
+        return Err(refuse_for_now(Code::NoEscrow, reason, RETRY_LEDGER_MS));
+    };
+    let claimed_at = height.saturating_add(server.config.claim_blocks);
+    let float = server.config.credit.float;
+    let collectible = ledger::collectible(Some(&escrow), line.as_ref(), claimed_at, float);
+    Ok((escrow, collectible))
+}
+
+fn random() -> Result<Hash, End> {
+    let mut nonce = Hash([0; 32]);
+    match getrandom::fill(&mut nonce.0) {
+        Ok(()) => Ok(nonce),
+        Err(error) => {
+            tracing::error!(%error, "no randomness");
+            Err(refuse(Code::Unable, "this node has no randomness"))
+        }
+    }
+}
+
+/// A stream that was opened says at once what for.
+const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
+const RETRY_BUSY_MS: u64 = 1000;
+/// A block of the ledger may be on its way.
+pub(super) const RETRY_LEDGER_MS: u64 = 500;

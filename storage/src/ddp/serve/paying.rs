@@ -1,0 +1,201 @@
+//! The money of a session: what may leave, what was stated, what was promised for it.
+
+use std::sync::Arc;
+
+use ledger::{Amount, Hash, Receipt, Signed, Voucher, VoucherError};
+use tokio::sync::watch;
+
+use super::line::{End, Line, refuse};
+use super::now_ms;
+use super::open::{RETRY_LEDGER_MS, funds};
+use super::pairs::{Charge, Live, Paid, fitting};
+use super::reading::Answer;
+use super::session::{Session, blocking};
+use crate::ddp::books::Pair;
+use crate::ddp::wire::{Code, Refuse, ToClient};
+
+/// Who pays for a session.
+pub(super) struct Payer {
+    pub pair: Pair,
+    live: Arc<Live>,
+    changes: watch::Receiver<()>,
+    /// The highest voucher that this session knows of.
+    last: Amount,
+    /// What was asked for last.
+    due: Option<Amount>,
+}
+
+impl Payer {
+    /// `vouched` is the highest voucher on the tab.
+    pub fn new(pair: Pair, live: Arc<Live>, vouched: Amount) -> Payer {
+        Payer {
+            pair,
+            changes: live.changes(),
+            live,
+            last: vouched,
+            due: None,
+        }
+    }
+
+    /// Resolves when another session of this payer has changed its tab.
+    pub async fn changed(&mut self) {
+        if self.changes.changed().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}
+
+impl Session {
+    /// How much of what is ready may leave.
+    pub(super) async fn charge(&mut self) -> Result<Charge, End> {
+        let mut sizes: Vec<u64> = self.ready.iter().map(Answer::bytes).collect();
+        let Some(payer) = &mut self.payer else {
+            let (count, window) = (sizes.len(), self.server.config.credit.window_max);
+            return Ok(Charge::Go { count, window });
+        };
+        payer.changes.borrow_and_update();
+        if !self.server.pairs.is_proven(&payer.pair.escrow, &self.peer) {
+            // Who names an escrow need not hold its key: its owner's window is not for strangers.
+            let first_window = self.server.config.credit.first_window;
+            let left = first_window.saturating_sub(self.told.unacknowledged());
+            let fits = fitting(&sizes, left).0;
+            if fits == 0 && self.told.unacknowledged() > 0 {
+                return Ok(Charge::Wait {
+                    needed: payer.last,
+                    all_paid: false,
+                });
+            }
+            sizes.truncate(fits.max(1));
+        }
+        let (pair, live, price) = (payer.pair, Arc::clone(&payer.live), self.quote.body.price);
+        blocking(&self.server, move |server| {
+            let (_, collectible) = funds(server, &pair)?;
+            Ok(server.pairs.charge(&live, &sizes, price, collectible)?)
+        })
+        .await
+    }
+
+    /// States what was delivered, if that is more than was stated.
+    pub(super) async fn state(&mut self, line: &mut Line) -> Result<(), End> {
+        if self.told.unstated() == 0 {
+            return Ok(());
+        }
+        let server = &self.server;
+        let body = self.told.next(server.funds.height());
+        let statement = Signed::sign(body, &server.config.chain, &server.config.key);
+        self.told.stated(statement.clone());
+        line.write(&ToClient::Statement { statement }).await
+    }
+
+    /// Asks for a voucher ahead, once.
+    pub(super) async fn ask(&mut self, line: &mut Line, cumulative: Amount) -> Result<(), End> {
+        match &mut self.payer {
+            Some(payer) if payer.due != Some(cumulative) => {
+                payer.due = Some(cumulative);
+                line.write(&ToClient::Due { cumulative }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgives what an earlier session of this payer lost on the way; see [`super::pairs`].
+    pub(super) async fn write_off(&self) -> Result<bool, End> {
+        let Some(payer) = &self.payer else {
+            return Ok(false);
+        };
+        let live = Arc::clone(&payer.live);
+        let has_nothing_to_pay = self.told.unacknowledged() == 0;
+        blocking(&self.server, move |server| {
+            Ok(server.pairs.write_off(&live, has_nothing_to_pay)?)
+        })
+        .await
+    }
+
+    pub(super) async fn pay(&mut self, voucher: Signed<Voucher>) -> Result<(), End> {
+        let Some(payer) = &mut self.payer else {
+            return Err(refuse(Code::Protocol, "there is nothing to pay in this session"));
+        };
+        let (pair, live, peer, last) = (payer.pair, Arc::clone(&payer.live), self.peer, payer.last);
+        let Voucher {
+            cumulative,
+            statement,
+            ..
+        } = voucher.body;
+        let given = voucher.clone();
+        let paid = blocking(&self.server, move |server| {
+            let (escrow, collectible) = funds(server, &pair)?;
+            given
+                .check(
+                    &server.config.chain,
+                    &pair.escrow,
+                    &pair.payee,
+                    &escrow.voucher_key,
+                )
+                .map_err(|error| not_honoured(&error))?;
+            let honoured = server.pairs.honour(&live, &peer, given, last, collectible)?;
+            honoured.map_err(|error| not_honoured(&error))
+        })
+        .await?;
+        payer.last = cumulative;
+        payer.due = None;
+        if paid == Paid::Fresh {
+            self.unpaid_since = None;
+        }
+        match statement {
+            Some(statement) => self.acknowledged(&statement, voucher).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A statement of this session was acknowledged: that is its receipt so far.
+    async fn acknowledged(&mut self, statement: &Hash, voucher: Signed<Voucher>) -> Result<(), End> {
+        let Some(statement) = self.told.acknowledge(statement) else {
+            return Ok(());
+        };
+        self.write_receipt(Receipt {
+            quote: self.quote.clone(),
+            statement,
+            voucher: Some(voucher),
+        })
+        .await
+    }
+
+    pub(super) async fn write_receipt(&mut self, receipt: Receipt) -> Result<(), End> {
+        let at = self.receipt;
+        let written = blocking(&self.server, move |server| {
+            Ok(server.books.write_receipt(at, receipt, now_ms())?)
+        });
+        self.receipt = Some(written.await?);
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    /// However it ended, a panic too.
+    fn drop(&mut self) {
+        if let Some(payer) = self.payer.as_ref().filter(|_| self.told.unacknowledged() > 0) {
+            self.server.pairs.broke(&payer.live);
+        }
+    }
+}
+
+/// What must be said of a voucher that does not count.
+fn not_honoured(error: &VoucherError) -> End {
+    let reason = format!("the voucher is not honoured: {error}");
+    match error {
+        VoucherError::Overdrawn {
+            cumulative,
+            collectible,
+        } => no_allotment(&reason, cumulative.checked_sub(*collectible).unwrap_or_default()),
+        _ => refuse(Code::Voucher, reason),
+    }
+}
+
+pub(super) fn no_allotment(reason: &str, missing: Amount) -> End {
+    End::Refused(Refuse {
+        code: Code::NoAllotment,
+        reason: format!("{reason}: allot at least {missing} coins more to it"),
+        retry_ms: RETRY_LEDGER_MS,
+        missing,
+    })
+}

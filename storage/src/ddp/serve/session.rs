@@ -1,0 +1,340 @@
+//! One session, from the open to the last voucher.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cid::Cid;
+use iroh::endpoint::{RecvStream, SendStream};
+use ledger::{Link, PublicKey, Quote, Receipt, Signed};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::Server;
+use super::line::{End, Line, refuse, refuse_for_now};
+use super::open::open;
+use super::pairs::Charge;
+use super::paying::{Payer, no_allotment};
+use super::reading::{self, Answer, Want};
+use super::told::Told;
+use crate::ddp::wire::{
+    Code, OUTSTANDING_MAX, PATH_SEGMENTS_MAX, Refuse, ToClient, ToServer, WANT_BLOCKS_MAX,
+};
+
+/// Serves one stream until it ends.
+pub(super) async fn run(
+    server: Arc<Server>,
+    peer: PublicKey,
+    has_seat: bool,
+    send: SendStream,
+    recv: RecvStream,
+) {
+    let mut line = Line::new(send, recv, server.config.timeout);
+    let end = match open(&server, peer, has_seat, &mut line).await {
+        Ok(mut session) => {
+            server.metrics.sessions.inc();
+            let end = session.run(&mut line).await.err().unwrap_or(End::Done);
+            session.end(&end).await;
+            end
+        }
+        Err(end) => end,
+    };
+    if let End::Refused(reason) = end {
+        server.metrics.refused.inc();
+        line.refuse(reason).await;
+    }
+}
+
+/// A session whose price was offered.
+pub(super) struct Session {
+    pub server: Arc<Server>,
+    pub peer: PublicKey,
+    root: Cid,
+    pub quote: Signed<Quote>,
+    /// `None` if there is nothing to pay, or nobody who does.
+    pub payer: Option<Payer>,
+    pub told: Told,
+    /// The number of its receipt.
+    pub receipt: Option<u64>,
+    wants: VecDeque<Want>,
+    /// What was read and not sent.
+    pub ready: VecDeque<Answer>,
+    is_closing: bool,
+    /// When something was asked or sent last.
+    active: Instant,
+    /// Since when it waits for a voucher.
+    pub unpaid_since: Option<Instant>,
+}
+
+/// Why nothing is sent now.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// Nothing is wanted.
+    Idle,
+    /// A voucher must come first.
+    Unpaid,
+}
+
+impl Session {
+    pub fn new(
+        server: &Arc<Server>,
+        peer: PublicKey,
+        root: Cid,
+        quote: Signed<Quote>,
+        payer: Option<Payer>,
+        told: Told,
+    ) -> Session {
+        Session {
+            server: Arc::clone(server),
+            peer,
+            root,
+            quote,
+            payer,
+            told,
+            receipt: None,
+            wants: VecDeque::new(),
+            ready: VecDeque::new(),
+            is_closing: false,
+            active: Instant::now(),
+            unpaid_since: None,
+        }
+    }
+
+    /// Goes on until it is over; returns why, if not in order.
+    async fn run(&mut self, line: &mut Line) -> Result<(), End> {
+        while !self.server.stop.is_cancelled() {
+            while let Some(frame) = line.next_here() {
+                self.take(frame?).await?;
+            }
+            if self.is_closing {
+                return self.close(line).await;
+            }
+            if let Some(pause) = self.step(line).await? {
+                self.wait(line, pause).await?;
+            }
+        }
+        Err(stops())
+    }
+
+    async fn take(&mut self, frame: ToServer) -> Result<(), End> {
+        match frame {
+            ToServer::Open(_) => Err(refuse(Code::Protocol, "the session is open already")),
+            ToServer::Want { blocks } => self.want_blocks(blocks),
+            ToServer::Path { segments } => self.want_path(segments),
+            ToServer::Pay { voucher } => self.pay(voucher).await,
+            ToServer::Close {} => {
+                self.is_closing = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn want_blocks(&mut self, blocks: Vec<Link>) -> Result<(), End> {
+        if blocks.is_empty() || blocks.len() > WANT_BLOCKS_MAX {
+            let reason = format!(
+                "{} blocks wanted at once, 1 to {WANT_BLOCKS_MAX} may be",
+                blocks.len()
+            );
+            return Err(refuse(Code::Protocol, reason));
+        }
+        self.want(blocks.into_iter().map(|Link(cid)| Want::Block(cid)))
+    }
+
+    fn want_path(&mut self, segments: Vec<String>) -> Result<(), End> {
+        if segments.len() > PATH_SEGMENTS_MAX {
+            let reason = format!(
+                "a path of {} names, at most {PATH_SEGMENTS_MAX} may be",
+                segments.len()
+            );
+            return Err(refuse(Code::Protocol, reason));
+        }
+        self.want([Want::Path(segments)].into_iter())
+    }
+
+    fn want(&mut self, wants: impl ExactSizeIterator<Item = Want>) -> Result<(), End> {
+        if !self.quote.body.price.is_zero() && self.payer.is_none() {
+            return Err(refuse(
+                Code::NoEscrow,
+                "delivery has a price here: open the session with an escrow",
+            ));
+        }
+        let outstanding = self.wants.len() + self.ready.len() + wants.len();
+        if outstanding > OUTSTANDING_MAX {
+            let reason =
+                format!("{outstanding} blocks are wanted and not yet sent, at most {OUTSTANDING_MAX} may be");
+            return Err(refuse(Code::Protocol, reason));
+        }
+        self.active = Instant::now();
+        self.wants.extend(wants);
+        Ok(())
+    }
+
+    /// Sends what may be sent; else says what has to come first.
+    async fn step(&mut self, line: &mut Line) -> Result<Option<Pause>, End> {
+        self.read_on().await?;
+        if self.ready.is_empty() {
+            self.state(line).await?;
+            return Ok(Some(Pause::Idle));
+        }
+        match self.charge().await? {
+            Charge::Go { count, window } => {
+                self.unpaid_since = None;
+                self.send(line, count).await?;
+                if self.told.unstated() >= (window / 2).max(1) {
+                    self.state(line).await?;
+                }
+                Ok(None)
+            }
+            Charge::Wait { needed, all_paid } => {
+                if self.write_off().await? {
+                    return Ok(None);
+                }
+                self.state(line).await?;
+                if all_paid || self.told.unacknowledged() == 0 {
+                    self.ask(line, needed).await?;
+                }
+                Ok(Some(Pause::Unpaid))
+            }
+            Charge::NotCovered { missing, all_paid } => {
+                if self.write_off().await? {
+                    return Ok(None);
+                }
+                self.state(line).await?;
+                if all_paid || self.told.unacknowledged() == 0 {
+                    return Err(no_allotment(
+                        "the escrow would not pay this node for more",
+                        missing,
+                    ));
+                }
+                Ok(Some(Pause::Unpaid))
+            }
+        }
+    }
+
+    /// Reads the next batch if the last one is sent.
+    async fn read_on(&mut self) -> Result<(), End> {
+        if !self.ready.is_empty() || self.wants.is_empty() {
+            return Ok(());
+        }
+        let mut wants = std::mem::take(&mut self.wants);
+        let root = self.root;
+        let (answers, rest) = blocking(&self.server, move |server| {
+            let answers = reading::answer(&server.store, &root, &mut wants)?;
+            Ok((answers, wants))
+        })
+        .await?;
+        self.ready = answers.into();
+        self.wants = rest;
+        Ok(())
+    }
+
+    /// Sends the first so many answers; they are on the tab.
+    async fn send(&mut self, line: &mut Line, count: usize) -> Result<(), End> {
+        let answers: Vec<Answer> = self.ready.drain(..count).collect();
+        let blocks = answers
+            .iter()
+            .filter(|answer| matches!(answer, Answer::Block(..)));
+        self.told
+            .sent(answers.iter().map(Answer::bytes).sum(), blocks.count() as u64);
+        for answer in answers {
+            match answer {
+                Answer::Block(cid, block) => {
+                    line.write_block(&cid, &block).await?;
+                    self.server.metrics.blocks.inc();
+                    self.server.metrics.bytes.inc_by(block.len() as u64);
+                }
+                Answer::Absent(cid) => line.write(&ToClient::Absent { cid: Link(cid) }).await?,
+                Answer::End => line.write(&ToClient::End {}).await?,
+            }
+        }
+        self.active = Instant::now();
+        Ok(())
+    }
+
+    /// Waits until something happens.
+    async fn wait(&mut self, line: &mut Line, pause: Pause) -> Result<(), End> {
+        let config = &self.server.config;
+        let (deadline, end) = match pause {
+            Pause::Idle => (
+                self.active + config.idle,
+                refuse(Code::Idle, "nothing was asked for a long time"),
+            ),
+            Pause::Unpaid => (
+                *self.unpaid_since.get_or_insert_with(Instant::now) + config.timeout,
+                refuse(Code::Unpaid, "no voucher came in time"),
+            ),
+        };
+        let stop = self.server.stop.clone();
+        let frame = tokio::select! {
+            frame = line.next() => frame?,
+            () = changed(&mut self.payer) => return Ok(()),
+            () = stop.cancelled() => return Err(stops()),
+            () = sleep_until(deadline) => return Err(end),
+        };
+        self.take(frame).await
+    }
+
+    /// The last statement goes out, the last voucher comes in.
+    async fn close(&mut self, line: &mut Line) -> Result<(), End> {
+        self.state(line).await?;
+        line.finish();
+        let limit = self.server.config.timeout;
+        let last = async {
+            loop {
+                match line.next().await? {
+                    ToServer::Pay { voucher } => self.pay(voucher).await?,
+                    // Nothing can be said any more, and nothing is served.
+                    _ => return Ok::<(), End>(()),
+                }
+            }
+        };
+        if let Ok(Err(End::Refused(Refuse { reason, .. }))) = timeout(limit, last).await {
+            tracing::debug!(reason, "the last voucher of a session was not honoured");
+        }
+        Ok(())
+    }
+
+    /// After the last frame: the receipt of a session that has no voucher.
+    async fn end(&mut self, end: &End) {
+        tracing::debug!(root = %self.root, unacknowledged = self.told.unacknowledged(), %end, "a session is over");
+        let is_free = self.quote.body.price.is_zero();
+        let Some(statement) = self.told.last().filter(|_| is_free).cloned() else {
+            return;
+        };
+        let receipt = Receipt {
+            quote: self.quote.clone(),
+            statement,
+            voucher: None,
+        };
+        if let Err(End::Refused(Refuse { reason, .. })) = self.write_receipt(receipt).await {
+            tracing::error!(reason, "the receipt of a session is lost");
+        }
+    }
+}
+
+/// Resolves when another session of this payer has changed its tab.
+async fn changed(payer: &mut Option<Payer>) {
+    match payer {
+        Some(payer) => payer.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stops() -> End {
+    refuse_for_now(Code::Unable, "this node stops", RETRY_STOP_MS)
+}
+
+/// Work that may wait for the disk, on a thread for that. A panic in it is one of the session.
+pub(super) async fn blocking<T: Send + 'static>(
+    server: &Arc<Server>,
+    work: impl FnOnce(&Server) -> Result<T, End> + Send + 'static,
+) -> Result<T, End> {
+    let server = Arc::clone(server);
+    match tokio::task::spawn_blocking(move || work(&server)).await {
+        Ok(answer) => answer,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(stops()),
+        },
+    }
+}
+
+const RETRY_STOP_MS: u64 = 10_000;
