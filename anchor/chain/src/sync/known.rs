@@ -47,8 +47,8 @@ struct Peer {
     /// When it was last asked for its height.
     asked: Option<Instant>,
     is_asked: bool,
-    /// Whether a refresh waits for its word.
-    owes_refresh: bool,
+    /// Since when a refresh waits for its word.
+    owes_refresh: Option<Instant>,
     /// When it was last asked for blocks.
     fetched: Option<Instant>,
     /// When it did not have the next block yet.
@@ -118,7 +118,7 @@ impl Known {
             .iter_mut()
             .filter(|(_, peer)| peer.is_due(now, every, blocks_come))
             .collect();
-        due.sort_by_key(|(_, peer)| (!peer.owes_refresh, peer.asked));
+        due.sort_by_key(|(_, peer)| (peer.owes_refresh.is_none(), peer.asked));
         due.truncate(ASKED_AT_ONCE.saturating_sub(under_way));
         let asked = due.into_iter().map(|(id, peer)| {
             (peer.is_asked, peer.asked) = (true, Some(now));
@@ -299,16 +299,13 @@ impl Known {
 
     /// Begins to ask for newer tips, or joins those who are asking. Returns the number that [`Known::refreshes`] is
     /// above when all have answered.
-    pub(crate) fn refresh(&mut self) -> u64 {
-        if !self.peers.values().any(|peer| peer.owes_refresh) {
-            let mut able: Vec<&mut Peer> = self
-                .peers
-                .values_mut()
-                .filter(|peer| peer.silences == 0)
-                .collect();
+    pub(crate) fn refresh(&mut self, now: Instant) -> u64 {
+        if !self.is_refreshing() {
+            let able = self.peers.values_mut().filter(|peer| peer.silences == 0);
+            let mut able: Vec<&mut Peer> = able.collect();
             able.sort_by_key(|peer| std::cmp::Reverse(peer.height()));
             for peer in able.into_iter().take(ASKED_BY_REFRESH) {
-                peer.owes_refresh = true;
+                peer.owes_refresh = Some(now);
             }
         }
         let number = self.refreshes;
@@ -327,15 +324,21 @@ impl Known {
 
     fn answered(&mut self, id: &str) {
         if let Some(peer) = self.peers.get_mut(id) {
-            (peer.is_asked, peer.owes_refresh) = (false, false);
+            peer.is_asked = false;
+            // A question that was put before may have been answered before.
+            peer.owes_refresh = peer.owes_refresh.filter(|since| peer.asked < Some(*since));
         }
         self.end_refresh();
     }
 
     fn end_refresh(&mut self) {
-        if !self.peers.values().any(|peer| peer.owes_refresh) {
+        if !self.is_refreshing() {
             self.refreshes += 1;
         }
+    }
+
+    fn is_refreshing(&self) -> bool {
+        self.peers.values().any(|peer| peer.owes_refresh.is_some())
     }
 }
 
@@ -346,7 +349,7 @@ impl Peer {
             met: now,
             asked: None,
             is_asked: false,
-            owes_refresh: false,
+            owes_refresh: None,
             fetched: None,
             had_none: None,
             silences: 0,
@@ -366,7 +369,7 @@ impl Peer {
         };
         let over = now >= asked + every * (1 << self.silences.min(DOUBLINGS_MAX));
         let idle = blocks_come && self.height().is_some();
-        !self.is_asked && (self.owes_refresh || over && !idle)
+        !self.is_asked && (self.owes_refresh.is_some() || over && !idle)
     }
 }
 

@@ -194,7 +194,7 @@ impl Exchange {
             return;
         }
         let mut progress = self.progress.subscribe();
-        let number = self.known().refresh();
+        let number = self.known().refresh(Instant::now());
         self.woken.notify_one();
         let answered = async {
             while !self.is_refreshed(number) {

@@ -115,3 +115,6 @@ fn lasts(refusal: &Refusal) -> bool {
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,40 @@ pub async fn start(genesis: &Genesis, dir: &Path) -> Chain {
     try_start(genesis, delegate(), config(dir)).await.unwrap()
 }
 
+/// A follower of the chain in its own folder, not connected yet.
+pub async fn start_follower(genesis: &Genesis, dir: &Path) -> Chain {
+    try_follow(genesis, dir).await.unwrap()
+}
+
+pub async fn try_follow(genesis: &Genesis, dir: &Path) -> Result<Chain, Error> {
+    Chain::start(
+        genesis.clone(),
+        Role::Follower,
+        config(dir),
+        &mut Registry::default(),
+    )
+    .await
+}
+
+/// Waits until a follower has caught up.
+pub async fn synced(chain: &Chain) {
+    tokio::time::timeout(DEADLINE, chain.synced())
+        .await
+        .unwrap_or_else(|_| panic!("synced within {DEADLINE:?}: {:?}", chain.sync_status()))
+        .unwrap();
+}
+
+/// Two chains have the same blocks, up to the lower tip.
+pub fn agree(one: &Chain, other: &Chain) {
+    for height in 1..=one.tip().height.min(other.tip().height) {
+        let (ours, theirs) = (
+            one.block(height).unwrap().unwrap().0,
+            other.block(height).unwrap().unwrap().0,
+        );
+        assert_eq!(ours, theirs, "height {height}");
+    }
+}
+
 /// Waits until the chain is at `height`.
 pub async fn reach(chain: &Chain, height: u64) {
     let mut tips = chain.watch();
