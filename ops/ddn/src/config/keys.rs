@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::value::{Loopback, Setting, Whole};
+use super::value::{Coins, Loopback, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
 pub(super) struct Key {
@@ -87,6 +87,9 @@ settings! {
         connections_max: Whole<1, 1_000_000> = Whole::new(4096);
         /// Requests at once, slow downloads included; each holds up to three blocks of 1 MiB. More are answered 503.
         requests_max: Whole<1, 1_000_000> = Whole::new(1024);
+        /// Requests that wait for content from other nodes at once, each with a thread; of more, those that have not begun to
+        /// answer are answered 503.
+        fetches_max: Whole<1, 448> = Whole::new(256);
         /// CAR downloads at once; each occupies a thread for as long as the client reads. More are answered 503.
         cars_max: Whole<1, 448> = Whole::new(64);
         /// Rows of a generated listing of a folder; entries beyond are reached by their names.
@@ -118,6 +121,48 @@ settings! {
         tcp_connections_per_source_max: Whole<1, 100_000> = Whole::new(32);
         /// Seconds without a whole question after which a TCP connection is closed (RFC 7766, 6.2.3).
         tcp_idle_s: Whole<1, 3600> = Whole::new(10);
+    }
+    /// The mesh: who is there, who has what, blocks of the chain and transactions.
+    mesh: MeshSettings {
+        /// Where the mesh listens for other nodes (TCP), `IP:PORT`; port 0 takes a free one.
+        listen: SocketAddr = loopback(4101);
+        /// Nodes to join, as multiaddrs with the node's id: `/ip4/192.0.2.7/tcp/4101/p2p/12D3Koo…`. `--join` adds to them.
+        join: Vec<String> = Vec::new();
+        /// Addresses at which others reach the mesh, as multiaddrs, if they are not those that it listens on.
+        external: Vec<String> = Vec::new();
+        /// Connections that others may open at once; each takes some 100 KiB and a file descriptor. More are refused.
+        connections_max: Whole<8, 100_000> = Whole::new(256);
+        /// Memory of the process, in MiB, above which no more connections are taken: far above what the block cache takes.
+        memory_mib_max: Whole<256, 1_048_576> = Whole::new(4096);
+    }
+    /// Content from and for other nodes, and what is paid for it.
+    delivery: DeliverySettings {
+        /// Where other nodes get blocks (UDP), `IP:PORT`; port 0 takes a free one.
+        listen: SocketAddr = loopback(4102);
+        /// Addresses at which others reach it, `IP:PORT`, at most 8, if they are not those that it listens on.
+        external: Vec<SocketAddr> = Vec::new();
+        /// Coins that this node asks for a MiB (2^20 bytes); "0" delivers for nothing, also to those without an escrow.
+        price: Coins = Coins::from_units(10_000);
+        /// The most coins that this node pays for a MiB; dearer providers are not used.
+        price_max: Coins = Coins::from_units(1_000_000);
+        /// Coins that an escrow may owe this node without having set them aside for it. What is set aside is sure to be
+        /// paid; this much is risked, so that nobody waits for a block before the first delivery.
+        float: Coins = Coins::from_units(1_000_000);
+        /// Coins that go into an escrow when something is to be paid for the first time; "0" never opens one. Only one is
+        /// opened like this: whoever closes it opens the next with `ddn pay open`.
+        escrow: Coins = Coins::from_units(10 * ledger::COIN);
+        /// The wallet that is paid for what this node delivers.
+        payout: String = "default".to_owned();
+        /// Bytes that a payer may be ahead of its vouchers at most, however well it pays; it begins with one block of 1 MiB.
+        window_max: Whole<1_048_576, 1_073_741_824> = Whole::new(64 << 20);
+        /// Seconds after which a read gives up on a block that no provider gives; the gateway then answers 504.
+        timeout_s: Whole<2, 600> = Whole::new(30);
+        /// Seconds without a byte after which the next provider is asked; less than `timeout_s`.
+        silence_s: Whole<1, 300> = Whole::new(5);
+        /// Requests that this node says it serves at once, so that others choose it accordingly.
+        capacity: Whole<1, 1_000_000> = Whole::new(64);
+        /// Sessions with other nodes at once; each holds up to two blocks of 2 MiB. More are told to come later.
+        sessions_max: Whole<1, 1_000_000> = Whole::new(256);
     }
     /// The consensus engine.
     engine: EngineSettings {

@@ -227,17 +227,20 @@ impl Config {
         Ok(())
     }
 
-    /// Text is TOML if it parses as such, else a plain string: `8080`, `"a"`, `["a", "b"]`, `127.0.0.1:0`.
+    /// Text is TOML if it parses as such and fits, else a plain string: `8080`, `"a"`, `["a", "b"]`, `127.0.0.1:0`,
+    /// `0.0001` where coins are meant.
     fn apply_text(&mut self, origin: &Origin, key: &str, text: &str) -> Result<(), ConfigError> {
+        let plain = toml::Value::String(text.to_owned());
         let parsed = format!("value = {text}").parse::<toml::Table>().ok();
         let value = parsed
             .filter(|table| table.len() == 1)
             .and_then(|mut table| table.remove("value"));
-        self.apply(
-            origin,
-            key,
-            &value.unwrap_or_else(|| toml::Value::String(text.to_owned())),
-        )
+        match value {
+            None => self.apply(origin, key, &plain),
+            Some(value) => self
+                .apply(origin, key, &value)
+                .or_else(|error| self.apply(origin, key, &plain).map_err(|_| error)),
+        }
     }
 
     fn apply(&mut self, origin: &Origin, name: &str, value: &toml::Value) -> Result<(), ConfigError> {

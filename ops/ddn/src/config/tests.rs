@@ -45,6 +45,8 @@ fn the_defaults_are_the_documented_ports() {
     assert_eq!(settings.gateway.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.dns.listen.to_string(), "127.0.0.1:5300");
     assert_eq!(settings.admin.listen.get().to_string(), "127.0.0.1:4100");
+    assert_eq!(settings.mesh.listen.to_string(), "127.0.0.1:4101");
+    assert_eq!(settings.delivery.listen.to_string(), "127.0.0.1:4102");
     assert_eq!(settings.engine.listen.to_string(), "127.0.0.1:4103");
 }
 
@@ -78,7 +80,8 @@ fn later_sources_win_and_the_origin_is_known() {
 
 #[test]
 fn port_0_is_taken_everywhere() {
-    let set = ["gateway", "dns", "admin", "engine"].map(|section| format!("{section}.listen=127.0.0.1:0"));
+    let set = ["gateway", "dns", "admin", "engine", "mesh", "delivery"]
+        .map(|section| format!("{section}.listen=127.0.0.1:0"));
     let settings = load("", &[], &set.each_ref().map(String::as_str))
         .expect("good")
         .settings;
@@ -156,8 +159,8 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
         (
             "",
             &[],
-            &["mesh.listen=1"],
-            "--set: there is no setting `mesh.listen`, the nearest is `dns.listen`",
+            &["mash.listen=1"],
+            "--set: there is no setting `mash.listen`, the nearest is `mesh.listen`",
         ),
         (
             "",
@@ -165,8 +168,45 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             &["node.faucet=maybe"],
             "--set: node.faucet = \"maybe\": give true or false",
         ),
+        (
+            "[delivery]\nprice = 0.0001\n",
+            &[],
+            &[],
+            "…config.toml: delivery.price = 0.0001: give coins as text, at most 8 decimals, for example \"0.0001\"",
+        ),
+        (
+            "",
+            &[],
+            &["delivery.float=-1"],
+            "--set: delivery.float = -1: give coins as text, at most 8 decimals, for example \"0.0001\"",
+        ),
+        (
+            "",
+            &[("DDN_DELIVERY_TIMEOUT_S", "1")],
+            &[],
+            "environment DDN_DELIVERY_TIMEOUT_S: delivery.timeout_s = 1: give a whole number from 2 to 600",
+        ),
     ] {
         assert_eq!(error(file, environment, set), expected);
+    }
+}
+
+#[test]
+fn coins_keep_every_digit() {
+    for (file, set, expected) in [
+        ("", [].as_slice(), "0.0001"),
+        ("[delivery]\nprice = \"0.00000001\"\n", &[], "0.00000001"),
+        ("[delivery]\nprice = 3\n", &[], "3"),
+        ("", &["delivery.price=0.00000001"], "0.00000001"),
+        (
+            "",
+            &["delivery.price=184467440737.09551615"],
+            "184467440737.09551615",
+        ),
+        ("", &["delivery.price=\"1.50\""], "1.5"),
+    ] {
+        let price = load(file, &[], set).expect("good").settings.delivery.price;
+        assert_eq!(price.get().coins(), expected);
     }
 }
 

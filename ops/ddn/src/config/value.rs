@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use ledger::Amount;
 use toml::Value;
 
 /// A type of setting.
@@ -50,6 +51,39 @@ impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
 
     fn show(&self) -> Value {
         Value::Integer(i64::try_from(self.0).unwrap_or(i64::MAX))
+    }
+}
+
+/// An amount of coins. It is text, since a TOML number with a point would be rounded to a binary fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coins(Amount);
+
+impl Coins {
+    /// From base units, of which a coin has 10^8.
+    pub const fn from_units(units: u64) -> Self {
+        Self(Amount::from_units(units))
+    }
+
+    /// The amount.
+    pub const fn get(self) -> Amount {
+        self.0
+    }
+}
+
+impl Setting for Coins {
+    fn read(value: &Value) -> Result<Self, String> {
+        let amount = match value {
+            Value::String(text) => Amount::parse_coins(text).ok(),
+            Value::Integer(coins) => u64::try_from(*coins).ok().and_then(Amount::from_coins),
+            _ => None,
+        };
+        amount
+            .map(Self)
+            .ok_or_else(|| "give coins as text, at most 8 decimals, for example \"0.0001\"".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.0.coins())
     }
 }
 

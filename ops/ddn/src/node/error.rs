@@ -42,6 +42,29 @@ pub enum Error {
         /// The data folder.
         dir: PathBuf,
     },
+    /// A follower knows nobody to follow.
+    #[error(
+        "{} would follow the chain {chain}, but knows no node of it: name one with --join MESH_ADDR",
+        dir.display()
+    )]
+    NoPeers {
+        /// The data folder.
+        dir: PathBuf,
+        /// The chain.
+        chain: String,
+    },
+    /// A dev chain of its own was asked for, and the data folder follows somebody else's.
+    #[error(
+        "{} follows the chain {chain}, which is not its own (keys/delegate.key holds no seat of it): leave out --dev, \
+         or choose another --data",
+        dir.display()
+    )]
+    NotOwn {
+        /// The data folder.
+        dir: PathBuf,
+        /// The chain.
+        chain: String,
+    },
     /// The data folder belongs to another chain than the one asked for.
     #[error(
         "{} holds the chain {found}, but {wanted} was asked for: choose another --data, or leave out --genesis and --dev",
@@ -54,6 +77,14 @@ pub enum Error {
         found: String,
         /// What was asked for.
         wanted: String,
+    },
+    /// A setting names a wallet that is not there.
+    #[error("{setting}: there is no wallet `{name}`: name one that is there, such as `default`")]
+    NoWallet {
+        /// The setting.
+        setting: &'static str,
+        /// The wallet.
+        name: String,
     },
     /// Randomness is not to be had.
     #[error("the system gives no random bytes: {reason}")]
@@ -77,6 +108,17 @@ pub enum Error {
     /// The block store could not be opened.
     #[error(transparent)]
     Storage(#[from] storage::Error),
+    /// The node cannot join the mesh.
+    #[error(transparent)]
+    Mesh(#[from] named::mesh::Error),
+    /// No other node gives the chain to a follower that has nothing of it.
+    #[error("{}{}", chained(source), refusals(refused))]
+    Alone {
+        /// What the chain says of the peers that it asked.
+        source: chain::Error,
+        /// Whom the mesh refused or could not reach, and why.
+        refused: Vec<(String, String)>,
+    },
     /// The DNS server could not be started.
     #[error(transparent)]
     Dns(#[from] named::Error),
@@ -131,6 +173,11 @@ pub fn chained(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn refusals(refused: &[(String, String)]) -> String {
+    let one = |(who, why): &(String, String)| format!("; {who}: {why}");
+    refused.iter().map(one).collect()
 }
 
 fn advice(error: &io::Error, setting: &str) -> String {

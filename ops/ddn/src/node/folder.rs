@@ -89,6 +89,16 @@ impl Folder {
         self.dir.join("publish")
     }
 
+    /// The mesh's peers, for the next start.
+    pub fn peers(&self) -> PathBuf {
+        self.dir.join("peers.txt")
+    }
+
+    /// The escrow from which the node pays.
+    pub fn escrow(&self) -> PathBuf {
+        self.dir.join("escrow.json")
+    }
+
     /// The block store.
     pub fn blocks(&self) -> PathBuf {
         self.dir.join("blocks")

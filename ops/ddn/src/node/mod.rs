@@ -1,17 +1,21 @@
 //! A node: the parts of the other crates, joined, from start to stop.
 //!
-//! [`run`] takes the data folder, opens chain and store, starts the listeners, says when it is ready, and takes all down
-//! again in order. What requests need of the node is in [`Node`]; it holds no logic of other crates, only their handles.
+//! [`run`] takes the data folder, opens chain and store, joins the mesh, starts the listeners, says when it is ready, and
+//! takes all down again in order. What requests need of the node is in [`Node`]; it holds no logic of other crates, only
+//! their handles.
 
 pub mod claims;
 pub mod error;
+mod faucet;
 pub mod folder;
 pub mod joins;
 pub mod origin;
 pub mod preflight;
+mod presence;
 pub mod publish;
 pub mod secrets;
 pub mod sender;
+mod setup;
 mod start;
 pub mod upload;
 pub mod wallets;
@@ -23,9 +27,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
+use ledger::SecretKey;
+use named::mesh::Mesh;
 use prometheus_client::registry::Registry;
 use storage::Store;
-use tokio::sync::Semaphore;
+use storage::ddp::Delivery;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -35,8 +43,8 @@ use crate::config::Config;
 use claims::Claims;
 pub use error::Error;
 use folder::Folder;
-use joins::{ChainNames, NodeBlocks};
-pub use origin::Origin;
+use joins::{ChainNames, EdgeFinder, NodeBlocks, WalletPayer};
+pub use origin::{Origin, Role};
 use sender::Sender;
 use start::{Listeners, Started};
 use wallets::Wallets;
@@ -49,12 +57,22 @@ pub struct Node {
     pub folder: Folder,
     /// The ledger.
     pub chain: Chain,
+    /// What it is on that ledger.
+    pub role: Role,
+    /// The other nodes.
+    pub mesh: Mesh,
     /// The blocks of content.
     pub store: Store,
-    /// Those and the objects of the ledger.
+    /// Content from and for other nodes.
+    pub delivery: Delivery,
+    /// Blocks of content and objects of the ledger, those that are here and those that others have.
     pub blocks: NodeBlocks,
     /// The names of the chain.
     pub names: Arc<ChainNames>,
+    /// Who delivers.
+    pub finder: Arc<EdgeFinder>,
+    /// Who pays for deliveries.
+    pub payer: Arc<WalletPayer>,
     /// The accounts whose keys are here.
     pub wallets: Wallets,
     /// From where transactions leave.
@@ -73,6 +91,8 @@ pub struct Node {
     pub stop: CancellationToken,
     /// Publishes whose upload is in hand.
     pub tasks: TaskTracker,
+    /// The identity in the mesh and in deliveries.
+    node_key: SecretKey,
     /// Why the block store takes no more writes, once that is so.
     store_failure: OnceLock<String>,
     started: Instant,
@@ -111,15 +131,12 @@ impl Node {
         if let Some(failure) = self.store_failure.get() {
             return Some(failure.clone());
         }
-        let health = self.chain.health();
-        match &health.failure {
-            Some(failure) => Some(failure.to_string()),
-            None if !health.is_good() => Some(format!(
-                "{} of {} other delegates are in reach, which is too few for a block",
-                health.peers, health.peers_wanted
-            )),
-            None => None,
-        }
+        self.chain.health().problem()
+    }
+
+    /// The key that is the node's identity, in the mesh, in deliveries and on vouchers.
+    pub fn node_key(&self) -> &SecretKey {
+        &self.node_key
     }
 
     /// Takes note of an error of the block store: after some it writes nothing until the next start.
@@ -156,13 +173,20 @@ pub async fn run(
         listeners,
         server,
     } = start::start(data, origin, config).await?;
-    let driver = {
-        let (claims, stop) = (node.claims.clone(), node.stop.child_token());
-        tokio::spawn(async move { claims.drive(stop).await })
-    };
-    let ended = work(&node, &listeners, ready, stop, driver).await;
+    let (caught_up, at_tip) = oneshot::channel();
+    let driver = tokio::spawn(drive_claims(Arc::clone(&node), at_tip));
+    let ended = work(&node, &listeners, ready, stop, driver, caught_up).await;
     take_down(&node, listeners, server).await;
     ended
+}
+
+/// Publishes go on as soon as the chain is at its tip: in an older state they could seem not to have happened.
+async fn drive_claims(node: Arc<Node>, at_tip: oneshot::Receiver<()>) -> Result<(), Error> {
+    match at_tip.await {
+        Ok(()) => node.claims.drive(node.stop.child_token()).await,
+        // The node ends before it came so far.
+        Err(_) => Ok(()),
+    }
 }
 
 /// From put together to the reason for the end.
@@ -171,16 +195,20 @@ async fn work(
     listeners: &Listeners,
     ready: impl FnOnce(&NodeFile),
     stop: impl Future<Output = ()>,
-    driver: tokio::task::JoinHandle<Result<(), Error>>,
+    driver: JoinHandle<Result<(), Error>>,
+    caught_up: oneshot::Sender<()>,
 ) -> Result<(), Error> {
     let living = async {
-        start::first_block(node).await;
-        start::draw_from_faucet(node).await;
+        start::catch_up(node).await?;
+        // The driver is gone only if it failed, which is seen below.
+        let _ = caught_up.send(());
+        faucet::draw(node).await;
         start::announce(node, listeners)?;
         node.enter(Phase::Ready);
         if let Some(card) = node.card.get() {
             ready(card);
         }
+        node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         std::future::pending::<Result<(), Error>>().await
     };
     tokio::select! {
@@ -221,6 +249,6 @@ async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
     {
         tracing::warn!("some requests did not end in time and were cut");
     }
-    node.chain.shutdown().await;
+    start::stop_parts(Some(&node.delivery), Some(&node.mesh), &node.chain).await;
     tracing::info!("the node has stopped");
 }

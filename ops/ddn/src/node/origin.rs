@@ -1,9 +1,9 @@
-//! Which chain a node keeps: the one of its data folder, one of its own, or one whose genesis is given.
+//! Which chain a node keeps, and as what: the one of its data folder, one of its own, or one whose genesis is given.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger::{Genesis, Preset, PublicKey};
+use ledger::{Genesis, Preset, PublicKey, SecretKey};
 
 use super::error::Error;
 use super::folder::{self, Folder};
@@ -24,18 +24,70 @@ pub enum Origin {
     Genesis(PathBuf),
 }
 
-/// The genesis that the node starts from. It is in the data folder afterwards.
+/// What a node is on its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It has a seat, and makes blocks with the others.
+    Delegate,
+    /// It verifies what the delegates decide.
+    Follower,
+}
+
+/// A chain and the node's place on it.
+#[derive(Debug)]
+pub struct Place {
+    /// The rules of the chain.
+    pub genesis: Genesis,
+    /// The key of the node's seat; a follower has none.
+    pub seat: Option<SecretKey>,
+}
+
+impl Place {
+    /// A seat is taken by whoever has its key.
+    fn of(genesis: Genesis, key: Option<SecretKey>) -> Self {
+        let has_seat = |key: &SecretKey| genesis.delegates.iter().any(|seat| seat.key == key.public());
+        let seat = key.filter(has_seat);
+        Self { genesis, seat }
+    }
+
+    /// What the node is.
+    pub fn role(&self) -> Role {
+        match self.seat {
+            Some(_) => Role::Delegate,
+            None => Role::Follower,
+        }
+    }
+}
+
+/// The chain that the node starts with. Its genesis is in the data folder afterwards. `knows_others` says whether there
+/// is anybody whom a follower could ask for blocks.
 ///
 /// # Errors
-/// [`Error::NoChain`] without any, [`Error::OtherChain`] if the folder's is another one.
-pub fn settle(folder: &Folder, origin: &Origin, delegate: &PublicKey) -> Result<Genesis, Error> {
+/// [`Error::NoChain`] without any, [`Error::OtherChain`] if the folder's is another one, [`Error::NoPeers`] for a
+/// follower that knows nobody; then the folder stays as it was.
+pub fn settle(folder: &Folder, origin: &Origin, knows_others: bool) -> Result<Place, Error> {
     let held = read(&folder.genesis())?;
+    if let (None, Origin::Dev) = (&held, origin) {
+        let key = secrets::read_or_make_key(&folder.delegate_key())?;
+        let genesis = own_chain(key.public())?;
+        return keep(folder, Place::of(genesis, Some(key)));
+    }
+    let is_new = held.is_none();
+    let genesis = genesis(folder, origin, held)?;
+    let place = Place::of(genesis, secrets::read_key(&folder.delegate_key())?);
+    check_place(folder, origin, &place, knows_others)?;
+    match is_new {
+        true => keep(folder, place),
+        false => Ok(place),
+    }
+}
+
+fn genesis(folder: &Folder, origin: &Origin, held: Option<Genesis>) -> Result<Genesis, Error> {
     match (held, origin) {
-        (None, Origin::Folder) => Err(Error::NoChain {
+        (None, Origin::Folder | Origin::Dev) => Err(Error::NoChain {
             dir: folder.dir().to_owned(),
         }),
-        (None, Origin::Dev) => keep(folder, own_chain(*delegate)?),
-        (None, Origin::Genesis(path)) => keep(folder, with_seat(given(path)?, delegate)?),
+        (None, Origin::Genesis(path)) => given(path),
         (Some(held), Origin::Folder) => Ok(held),
         (Some(held), Origin::Dev) if held.preset == Preset::Dev => Ok(held),
         (Some(held), Origin::Dev) => Err(other(folder, &held, "a dev chain".to_owned())),
@@ -49,24 +101,23 @@ pub fn settle(folder: &Folder, origin: &Origin, delegate: &PublicKey) -> Result<
     }
 }
 
+/// A follower needs somebody to follow, and is not what `--dev` asks for.
+fn check_place(folder: &Folder, origin: &Origin, place: &Place, knows_others: bool) -> Result<(), Error> {
+    let (dir, chain) = (folder.dir().to_owned(), place.genesis.chain_id.clone());
+    match (place.role(), origin) {
+        (Role::Delegate, _) => Ok(()),
+        (Role::Follower, Origin::Dev) => Err(Error::NotOwn { dir, chain }),
+        (Role::Follower, _) if knows_others => Ok(()),
+        (Role::Follower, _) => Err(Error::NoPeers { dir, chain }),
+    }
+}
+
 /// A one-seat chain of its own. Its id ends with random digits, so that two of them are never taken for one another.
 fn own_chain(delegate: PublicKey) -> Result<Genesis, Error> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let time_ms = u64::try_from(now.as_millis()).unwrap_or_default();
     let suffix = hex::encode(&secrets::random()?[..4]);
     Ok(Genesis::dev(format!("dev-{suffix}"), time_ms, delegate))
-}
-
-/// A chain that this node can keep; refused before the folder belongs to it.
-fn with_seat(genesis: Genesis, delegate: &PublicKey) -> Result<Genesis, Error> {
-    if genesis.delegates.iter().any(|seat| seat.key == *delegate) {
-        return Ok(genesis);
-    }
-    let address = delegate.address().display(&genesis.prefix);
-    Err(Error::Chain(chain::Error::NotDelegate {
-        address,
-        chain: genesis.chain_id,
-    }))
 }
 
 fn given(path: &Path) -> Result<Genesis, Error> {
@@ -83,9 +134,9 @@ fn read(path: &Path) -> Result<Option<Genesis>, Error> {
         .map_err(|error| Error::content(path, error.to_string()))
 }
 
-fn keep(folder: &Folder, genesis: Genesis) -> Result<Genesis, Error> {
-    folder::write(&folder.genesis(), &genesis.to_json())?;
-    Ok(genesis)
+fn keep(folder: &Folder, place: Place) -> Result<Place, Error> {
+    folder::write(&folder.genesis(), &place.genesis.to_json())?;
+    Ok(place)
 }
 
 fn other(folder: &Folder, held: &Genesis, wanted: String) -> Error {
@@ -108,45 +159,74 @@ fn name(wanted: &Genesis, held: &Genesis) -> String {
 mod tests {
     use super::*;
 
-    fn key(seed: u8) -> PublicKey {
-        ledger::SecretKey::from_seed([seed; 32]).public()
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed([seed; 32])
+    }
+
+    fn genesis(time_ms: u64, chain: &str) -> Genesis {
+        Genesis::dev(chain, time_ms, key(1).public())
+    }
+
+    fn refused(folder: &Folder, origin: &Origin, knows_others: bool) -> String {
+        settle(folder, origin, knows_others)
+            .expect_err("refused")
+            .to_string()
     }
 
     #[test]
     fn a_dev_chain_is_made_once_and_known_afterwards() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::take(home.path()).expect("free");
-        let error = settle(&folder, &Origin::Folder, &key(1))
-            .expect_err("none")
-            .to_string();
+        let error = refused(&folder, &Origin::Folder, true);
         assert!(
             error.ends_with("holds no chain yet: start one with --dev, or join one with --genesis FILE"),
             "{error}"
         );
-        let genesis = settle(&folder, &Origin::Dev, &key(1)).expect("made");
-        assert!(genesis.chain_id.starts_with("dev-"), "{}", genesis.chain_id);
+        let made = settle(&folder, &Origin::Dev, false).expect("made");
+        assert!(
+            made.genesis.chain_id.starts_with("dev-"),
+            "{}",
+            made.genesis.chain_id
+        );
         for origin in [Origin::Folder, Origin::Dev, Origin::Genesis(folder.genesis())] {
-            assert_eq!(
-                settle(&folder, &origin, &key(2)).expect("known").cid(),
-                genesis.cid()
-            );
+            let place = settle(&folder, &origin, false).expect("known");
+            assert_eq!(place.genesis.cid(), made.genesis.cid());
+            assert_eq!(place.role(), Role::Delegate);
         }
     }
 
     #[test]
-    fn a_chain_without_a_seat_for_this_node_does_not_take_the_folder() {
+    fn whoever_has_no_seat_follows_and_gets_no_delegate_key() {
         let home = tempfile::tempdir().expect("a folder");
         let folder = Folder::take(&home.path().join("data")).expect("free");
-        let path = home.path().join("other.json");
-        std::fs::write(&path, Genesis::dev("dev-one", 1, key(1)).to_json()).expect("written");
-        let error = settle(&folder, &Origin::Genesis(path), &key(2))
-            .expect_err("no seat")
-            .to_string();
+        let path = home.path().join("given.json");
+        std::fs::write(&path, genesis(1, "dev-one").to_json()).expect("written");
+        let given = Origin::Genesis(path);
+        let error = refused(&folder, &given, false);
         assert!(
-            error.contains("is not a delegate of the chain \"dev-one\""),
+            error.ends_with(
+                "would follow the chain dev-one, but knows no node of it: name one with --join MESH_ADDR"
+            ),
             "{error}"
         );
-        assert!(!folder.genesis().exists());
+        assert!(!folder.genesis().exists(), "the folder is still free");
+        let place = settle(&folder, &given, true).expect("kept");
+        assert_eq!(place.role(), Role::Follower);
+        assert!(folder.genesis().exists() && !folder.delegate_key().exists());
+        let error = refused(&folder, &Origin::Dev, true);
+        assert!(
+            error.contains("follows the chain dev-one, which is not its own"),
+            "{error}"
+        );
+        // Another key than the seat's makes no delegate, the seat's does.
+        for (seed, role) in [(2, Role::Follower), (1, Role::Delegate)] {
+            folder::remove(&folder.delegate_key()).expect("removed");
+            assert!(secrets::store_key(&folder.delegate_key(), &key(seed)).expect("stored"));
+            assert_eq!(
+                settle(&folder, &Origin::Folder, true).expect("known").role(),
+                role
+            );
+        }
     }
 
     #[test]
@@ -155,24 +235,17 @@ mod tests {
         let folder = Folder::take(&home.path().join("data")).expect("free");
         let path = home.path().join("other.json");
         let write = |genesis: &Genesis| std::fs::write(&path, genesis.to_json()).expect("written");
-        write(&Genesis::dev("dev-one", 1, key(1)));
-        settle(&folder, &Origin::Genesis(path.clone()), &key(1)).expect("kept");
-        let refused = || {
-            settle(&folder, &Origin::Genesis(path.clone()), &key(1))
-                .expect_err("another")
-                .to_string()
-        };
-        write(&Genesis::dev("dev-two", 1, key(1)));
+        let given = Origin::Genesis(path.clone());
+        write(&genesis(1, "dev-one"));
+        settle(&folder, &given, true).expect("kept");
+        write(&genesis(1, "dev-two"));
+        let error = refused(&folder, &given, true);
         assert!(
-            refused().contains("holds the chain dev-one, but dev-two was asked for"),
-            "{}",
-            refused()
+            error.contains("holds the chain dev-one, but dev-two was asked for"),
+            "{error}"
         );
-        write(&Genesis::dev("dev-one", 2, key(1)));
-        assert!(
-            refused().contains("dev-one with the other genesis"),
-            "{}",
-            refused()
-        );
+        write(&genesis(2, "dev-one"));
+        let error = refused(&folder, &given, true);
+        assert!(error.contains("dev-one with the other genesis"), "{error}");
     }
 }

@@ -14,6 +14,8 @@ use super::error::Error;
 
 /// How long a transaction that was taken may wait for its block before the wait is given up.
 const FINAL_WITHIN: Duration = Duration::from_secs(120);
+/// How often its fate is looked up while no block comes: a delegate may refuse what a follower has taken.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Signs and submits.
 pub struct Sender {
@@ -96,7 +98,7 @@ impl Sender {
                     Fate::Refused { reason } => return Err(WaitError::Refused { tx: *tx, reason }),
                     Fate::Pending | Fate::Unknown => {}
                 }
-                if tips.changed().await.is_err() {
+                if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, tips.changed()).await {
                     // The chain stops: no more tips will come.
                     std::future::pending::<()>().await;
                 }

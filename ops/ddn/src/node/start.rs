@@ -1,5 +1,6 @@
 //! How a node comes up: one part after the other, each failure in one line, nothing half-started left behind.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, OnceLock};
@@ -7,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use chain::Chain;
 use gateway::Gateway;
-use ledger::{Action, SecretKey};
-use named::dns::{DnsServer, NameServer};
+use ledger::{Address, Amount, SecretKey};
+use named::dns::DnsServer;
+use named::mesh::Mesh;
 use prometheus_client::registry::Registry;
 use storage::Store;
-use tokio::net::TcpListener;
+use storage::ddp::Delivery;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,16 +22,19 @@ use tokio_util::task::TaskTracker;
 use super::claims::{Claims, Parts};
 use super::error::Error;
 use super::folder::{self, Folder};
-use super::joins::{ChainNames, NodeBlocks};
+use super::joins::{ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, WalletPayer};
+use super::origin::{self, Place};
 use super::sender::Sender;
-use super::wallets::{self, Wallets};
-use super::{Node, Origin, Phase, origin, secrets};
+use super::wallets::Wallets;
+use super::{Node, Origin, Phase, Role, secrets, setup};
 use crate::api::Server;
 use crate::api::types::NodeFile;
 use crate::config::{Config, Settings};
 
-/// How long a start waits for the faucet's coins before it goes on without them.
-const FAUCET_WITHIN: Duration = Duration::from_secs(30);
+/// What deliveries and the mesh may take to say goodbye.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// More than the mesh ever writes of its peers.
+const PEERS_BYTES_MAX: u64 = 16 << 20;
 
 /// A node that runs, but is not ready yet.
 pub struct Started {
@@ -41,70 +47,112 @@ pub struct Started {
 pub struct Listeners {
     pub gateway: Gateway,
     pub dns: DnsServer,
-    node_id: String,
-    admin: std::net::SocketAddr,
+    admin: SocketAddr,
 }
 
 /// What is read from the data folder before anything runs.
 struct Ground {
     folder: Folder,
+    place: Place,
     node_key: SecretKey,
-    delegate: SecretKey,
     wallets: Wallets,
+    payee: Address,
     token: String,
-    genesis: ledger::Genesis,
     store: Store,
 }
 
 pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Started, Error> {
-    let ground = {
+    let (ground, config) = {
         let (data, origin) = (data.to_owned(), origin.clone());
-        blocking("the data folder", move || prepare(&data, &origin)).await?
+        blocking("the data folder", move || {
+            prepare(&data, &origin, &config.settings).map(|ground| (ground, config))
+        })
+        .await?
     };
-    let settings = config.settings.clone();
     // Before the chain: a port in use should be said before a seat is taken.
-    let admin = listen_admin(&settings).await?;
+    let admin = listen_admin(&config.settings).await?;
+    probe(&config.settings, ground.place.role()).await?;
     let mut registry = Registry::with_prefix("ddn");
     ground.store.metrics().register(&mut registry);
-    let chain_config = chain_config(data, &settings);
-    probe(&settings).await?;
-    let chain = Chain::start(
-        ground.genesis.clone(),
-        ground.delegate.clone(),
-        chain_config,
-        &mut registry,
-    )
-    .await?;
-    match join(ground, &chain, config, registry, admin).await {
+    let seat = match &ground.place.seat {
+        Some(key) => chain::Role::Delegate(key.clone()),
+        None => chain::Role::Follower,
+    };
+    let chain_config = setup::chain(data, &config.settings);
+    let chain = Chain::start(ground.place.genesis.clone(), seat, chain_config, &mut registry).await?;
+    let mut running = Running::default();
+    match join(&mut running, ground, &chain, config, registry, admin).await {
         Ok(started) => Ok(started),
         Err(error) => {
-            chain.shutdown().await;
+            stop_parts(running.delivery.as_ref(), running.mesh.as_ref(), &chain).await;
             Err(error)
         }
     }
 }
 
-fn prepare(data: &Path, origin: &Origin) -> Result<Ground, Error> {
+/// What is to be stopped if a later part does not start.
+#[derive(Default)]
+struct Running {
+    mesh: Option<Mesh>,
+    delivery: Option<Delivery>,
+}
+
+/// Stops what other nodes talk to, the uppermost part first: deliveries need the chain for what they are paid.
+pub async fn stop_parts(delivery: Option<&Delivery>, mesh: Option<&Mesh>, chain: &Chain) {
+    let stop = async {
+        if let Some(delivery) = delivery {
+            delivery.shutdown().await;
+        }
+        if let Some(mesh) = mesh {
+            mesh.shutdown().await;
+        }
+    };
+    if tokio::time::timeout(STOP_WITHIN, stop).await.is_err() {
+        tracing::warn!("the mesh or a delivery did not end in time and was cut");
+    }
+    chain.shutdown().await;
+}
+
+fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, Error> {
     let folder = Folder::take(data)?;
-    let delegate = secrets::read_or_make_key(&folder.delegate_key())?;
-    let genesis = origin::settle(&folder, origin, &delegate.public())?;
+    let knows_others = !settings.mesh.join.is_empty() || remembers_peers(&folder)?;
+    let place = origin::settle(&folder, origin, knows_others)?;
     let node_key = secrets::read_or_make_key(&folder.node_key())?;
     let wallets = Wallets::open(folder.wallets())?;
+    let payee = payee(&wallets, &settings.delivery.payout)?;
     let token = secrets::admin_token(&folder.admin_token())?;
     let store = Store::open(&folder.blocks())?;
     Ok(Ground {
         folder,
+        place,
         node_key,
-        delegate,
         wallets,
+        payee,
         token,
-        genesis,
         store,
     })
 }
 
+/// Whether the mesh has met anybody before: its file has one address a line, and comments.
+fn remembers_peers(folder: &Folder) -> Result<bool, Error> {
+    let text = folder::read(&folder.peers(), PEERS_BYTES_MAX)?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let is_peer = |line: &str| line.trim_start().starts_with('/');
+    Ok(text.lines().any(is_peer))
+}
+
+/// The address of the wallet that deliveries are paid to.
+fn payee(wallets: &Wallets, name: &str) -> Result<Address, Error> {
+    let key = wallets.key(name)?.ok_or_else(|| Error::NoWallet {
+        setting: "delivery.payout",
+        name: name.to_owned(),
+    })?;
+    Ok(key.address())
+}
+
 /// The rest, on a chain that runs.
 async fn join(
+    running: &mut Running,
     ground: Ground,
     chain: &Chain,
     config: Config,
@@ -112,31 +160,64 @@ async fn join(
     admin: TcpListener,
 ) -> Result<Started, Error> {
     let settings = config.settings.clone();
-    let node_id = ground.node_key.public().to_string();
-    let names = Arc::new(ChainNames(chain.clone()));
+    let (genesis, key) = (chain.genesis(), &ground.node_key);
+    let role = ground.place.role();
+    let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis);
+    let handler = Arc::new(MeshHandler::new(chain.clone()));
+    let mesh = Mesh::start(mesh_config, handler, &mut registry).await?;
+    running.mesh = Some(mesh.clone());
+    chain.connect(Arc::new(ChainPeers(mesh.clone())));
+
+    let sender = Arc::new(Sender::new(chain.clone()));
+    let finder = Arc::new(EdgeFinder::new(mesh.clone()));
+    let payer = Arc::new(open_payer(&ground, chain, &sender, settings.delivery.escrow.get()).await?);
+    let delivery = Delivery::start(
+        setup::delivery(&settings, key, genesis, ground.payee),
+        ground.store.clone(),
+        finder.clone(),
+        payer.clone(),
+        Arc::new(ChainFunds(chain.clone())),
+        &mut registry,
+    )
+    .await?;
+    running.delivery = Some(delivery.clone());
+
     let blocks = NodeBlocks {
         store: ground.store.clone(),
         chain: chain.clone(),
+        delivery: delivery.clone(),
     };
-    let dns = DnsServer::bind(dns_config(&settings), names.clone(), &mut registry).await?;
-    let gateway_config = gateway_config(&settings, &node_id, chain);
-    let shared = Arc::new(blocks.clone());
-    let gateway = Gateway::bind(gateway_config, shared, names.clone(), &mut registry).await?;
-    let listens = |source| Error::Listen {
-        setting: "admin.listen",
-        address: settings.admin.listen.get(),
-        source,
-    };
-    let admin_address = admin.local_addr().map_err(listens)?;
-    let sender = Arc::new(Sender::new(chain.clone()));
-    let claims = open_claims(&ground, chain, &sender).await?;
+    // Packets of the DNS server are answered on threads of the runtime, which must not wait.
+    let (names, dns_names) = (
+        ChainNames::fresh(chain.clone(), role),
+        ChainNames::at_tip(chain.clone()),
+    );
+    let names = Arc::new(names);
+    let dns = DnsServer::bind(setup::dns(&settings), Arc::new(dns_names), &mut registry).await?;
+    let gateway_config = setup::gateway(&settings, &key.public(), genesis);
+    let gateway = Gateway::bind(
+        gateway_config,
+        Arc::new(blocks.clone()),
+        names.clone(),
+        &mut registry,
+    )
+    .await?;
+    let admin_address = admin
+        .local_addr()
+        .map_err(taken("admin.listen", settings.admin.listen.get()))?;
+    let claims = open_claims(&ground, chain, &sender, &mesh).await?;
     let node = Arc::new(Node {
         config,
         folder: ground.folder,
         chain: chain.clone(),
+        role,
+        mesh,
         store: ground.store,
+        delivery,
         blocks,
         names,
+        finder,
+        payer,
         wallets: ground.wallets,
         sender,
         claims,
@@ -146,6 +227,7 @@ async fn join(
         card: OnceLock::new(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        node_key: ground.node_key,
         store_failure: OnceLock::new(),
         started: Instant::now(),
         phase: AtomicU8::new(Phase::Starting as u8),
@@ -154,7 +236,6 @@ async fn join(
     let listeners = Listeners {
         gateway,
         dns,
-        node_id,
         admin: admin_address,
     };
     Ok(Started {
@@ -164,10 +245,30 @@ async fn join(
     })
 }
 
-async fn open_claims(ground: &Ground, chain: &Chain, sender: &Arc<Sender>) -> Result<Claims, Error> {
+async fn open_payer(
+    ground: &Ground,
+    chain: &Chain,
+    sender: &Arc<Sender>,
+    amount: Amount,
+) -> Result<WalletPayer, Error> {
+    let (chain, sender, wallets) = (chain.clone(), Arc::clone(sender), ground.wallets.clone());
+    let (key, path) = (ground.node_key.clone(), ground.folder.escrow());
+    blocking("the payer", move || {
+        WalletPayer::open(chain, sender, wallets, key, amount, path)
+    })
+    .await
+}
+
+async fn open_claims(
+    ground: &Ground,
+    chain: &Chain,
+    sender: &Arc<Sender>,
+    mesh: &Mesh,
+) -> Result<Claims, Error> {
     let parts = Parts {
         chain: chain.clone(),
         store: ground.store.clone(),
+        mesh: mesh.clone(),
         wallets: ground.wallets.clone(),
         sender: Arc::clone(sender),
         dir: ground.folder.jobs(),
@@ -175,61 +276,37 @@ async fn open_claims(ground: &Ground, chain: &Chain, sender: &Arc<Sender>) -> Re
     blocking("the publisher", move || Claims::open(parts)).await
 }
 
-/// Waits until the chain has a block: before that nothing can be proven. A chain that goes on has one.
-pub async fn first_block(node: &Node) {
+/// Waits until a delegate's chain has a block, since before that nothing can be proven, and until a follower is at the
+/// tip of its peers.
+///
+/// # Errors
+/// If no peer gives the chain to a follower that has nothing of it.
+pub async fn catch_up(node: &Node) -> Result<(), Error> {
+    if node.role == Role::Follower {
+        let refused = |refused: named::mesh::Refused| (refused.who, refused.reason);
+        return node.chain.synced().await.map_err(|source| Error::Alone {
+            source,
+            refused: node.mesh.refused().into_iter().map(refused).collect(),
+        });
+    }
     let mut tips = node.chain.watch();
     // An error means that the chain ended, which is seen elsewhere.
     let _ = tips.wait_for(|tip| tip.height > 0).await;
-}
-
-/// On a chain with a faucet, an empty default wallet draws once, by a transaction that everybody can see.
-pub async fn draw_from_faucet(node: &Arc<Node>) {
-    let genesis = node.chain.genesis();
-    if genesis.faucet.is_none() || !node.config.settings.node.faucet {
-        return;
-    }
-    let drawing = Arc::clone(node);
-    let drawn = blocking("the faucet", move || draw(&drawing)).await;
-    match drawn {
-        Ok(None) => {}
-        Ok(Some(tx)) => match tokio::time::timeout(FAUCET_WITHIN, node.sender.finality(&tx)).await {
-            Ok(Ok(height)) => tracing::info!(%tx, height, "the default wallet drew from the faucet"),
-            Ok(Err(error)) => tracing::warn!(%error, "the faucet gave nothing"),
-            Err(_) => tracing::warn!(%tx, "the faucet's coins are still on their way"),
-        },
-        Err(error) => tracing::warn!(%error, "the faucet gave nothing"),
-    }
-}
-
-fn draw(node: &Node) -> Result<Option<cid::Cid>, Error> {
-    let Some(key) = node.wallets.key(wallets::DEFAULT)? else {
-        return Ok(None);
-    };
-    let account = node.chain.state().account(&key.address())?;
-    if !account.balance.is_zero() {
-        return Ok(None);
-    }
-    let sent = node.sender.send(&key, Action::Faucet {}, |_| Ok(()))?;
-    match sent {
-        Ok(tx) => Ok(Some(tx)),
-        Err(refused) => Err(Error::Broken {
-            part: "the faucet",
-            reason: refused.to_string(),
-        }),
-    }
+    Ok(())
 }
 
 /// Writes where the node is, for those who look for it.
 pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
     let card = NodeFile {
         pid: std::process::id(),
-        node_id: listeners.node_id.clone(),
+        node_id: node.node_key().public().to_string(),
         chain_id: node.chain.genesis().chain_id.clone(),
         gateway: listeners.gateway.local_addr().to_string(),
         dns: listeners.dns.local_addr().to_string(),
         admin: listeners.admin.to_string(),
         engine: node.chain.engine_addr().map(|address| address.to_string()),
-        mesh: Vec::new(),
+        delivery: node.delivery.local_addr().to_string(),
+        mesh: node.mesh.addresses(),
     };
     let path = node.folder.node_file();
     let mut json =
@@ -243,83 +320,39 @@ pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
 
 async fn listen_admin(settings: &Settings) -> Result<TcpListener, Error> {
     let address = settings.admin.listen.get();
-    let failed = |source| Error::Listen {
-        setting: "admin.listen",
-        address,
-        source,
-    };
-    TcpListener::bind(address).await.map_err(failed)
+    TcpListener::bind(address)
+        .await
+        .map_err(taken("admin.listen", address))
 }
 
-/// Sees that every port can be had before the engine runs: the engine knows no settings, and should not start and stop
+/// Sees that every port can be had before anything runs: the engine knows no settings, and should not start and stop
 /// because a port that is bound after it is in use.
-async fn probe(settings: &Settings) -> Result<(), Error> {
-    let listeners = [
-        ("engine.listen", settings.engine.listen),
+async fn probe(settings: &Settings, role: Role) -> Result<(), Error> {
+    let mut listeners = vec![
+        ("mesh.listen", settings.mesh.listen),
         ("dns.listen", settings.dns.listen),
         ("gateway.listen", settings.gateway.listen),
     ];
+    if role == Role::Delegate {
+        listeners.push(("engine.listen", settings.engine.listen));
+    }
     for (setting, address) in listeners {
-        let failed = |source| Error::Listen {
-            setting,
-            address,
-            source,
-        };
-        TcpListener::bind(address).await.map(drop).map_err(failed)?;
+        TcpListener::bind(address)
+            .await
+            .map(drop)
+            .map_err(taken(setting, address))?;
     }
-    Ok(())
+    let address = settings.delivery.listen;
+    let free = UdpSocket::bind(address).await;
+    free.map(drop).map_err(taken("delivery.listen", address))
 }
 
-fn chain_config(data: &Path, settings: &Settings) -> chain::Config {
-    chain::Config {
-        dir: data.to_owned(),
-        engine_listen: settings.engine.listen,
-        mempool_max_txs: settings.chain.mempool_txs_max.size(),
-        mempool_max_bytes: settings.chain.mempool_bytes_max.size(),
-        refusals_kept: settings.chain.refusals_max.size(),
-        silent_after: settings.chain.silent_after_s.seconds(),
-        mute_after: u32::try_from(settings.chain.mute_after.get()).unwrap_or(u32::MAX),
-    }
-}
-
-fn dns_config(settings: &Settings) -> named::dns::Config {
-    let dns = &settings.dns;
-    let server = |host: &String| NameServer {
-        host: host.clone(),
-        addresses: dns.name_server_addresses.clone(),
-    };
-    named::dns::Config {
-        listen: dns.listen,
-        name_servers: dns.name_servers.iter().map(server).collect(),
-        edges: dns.edges.clone(),
-        alias_zones: dns.alias_zones.clone(),
-        ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
-        tcp_connections: dns.tcp_connections_max.size(),
-        tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
-        tcp_idle: dns.tcp_idle_s.seconds(),
-    }
-}
-
-fn gateway_config(settings: &Settings, node_id: &str, chain: &Chain) -> gateway::Config {
-    let set = &settings.gateway;
-    gateway::Config {
-        listen: set.listen,
-        hosts: set.hosts.clone(),
-        limits: gateway::Limits {
-            connections_max: set.connections_max.size(),
-            requests_max: set.requests_max.size(),
-            cars_max: set.cars_max.size(),
-            listing_entries_max: set.listing_entries_max.size(),
-            head_bytes_max: set.head_bytes_max.size(),
-            head_timeout: set.head_timeout_s.seconds(),
-            stall_timeout: set.stall_timeout_s.seconds(),
-            drain_timeout: settings.node.stop_after_s.seconds(),
-        },
-        card: gateway::Card {
-            node_id: Some(node_id.to_owned()),
-            chain_id: Some(chain.genesis().chain_id.clone()),
-            ..gateway::Card::default()
-        },
+/// For `map_err`: an address cannot be listened on.
+fn taken(setting: &'static str, address: SocketAddr) -> impl FnOnce(std::io::Error) -> Error {
+    move |source| Error::Listen {
+        setting,
+        address,
+        source,
     }
 }
 

@@ -113,7 +113,7 @@ impl Claims {
         self.table().abandon(id);
     }
 
-    /// The content of a job arrived: from now on it goes by itself. Blocks on a disk.
+    /// The content of a job arrived: from now on it goes by itself, and other nodes can find the content. Blocks on a disk.
     ///
     /// # Errors
     /// If it cannot be written down; then the content is removed.
@@ -126,8 +126,10 @@ impl Claims {
         let (tell, told) = mpsc::channel(TOLD_MAX);
         let root = content.as_ref().map(|content| content.root);
         let claimed = self.table().claim(id, content, name, tell);
-        if let (Err(_), Some(root)) = (&claimed, root) {
-            self.remove(&root);
+        match (&claimed, root) {
+            (Ok(()), Some(root)) => self.parts.mesh.provide(&root.0),
+            (Err(_), Some(root)) => self.remove(&root),
+            (_, None) => {}
         }
         self.news.notify_one();
         claimed.map(|()| told)
@@ -158,7 +160,10 @@ impl Claims {
     fn remove(&self, root: &Link) {
         let released = self.table().release(root);
         let removed = released.and_then(|garbage| match garbage {
-            true => self.parts.store.gc(&mut |_| {}).map(drop).map_err(Error::from),
+            true => {
+                self.parts.mesh.withdraw(&root.0);
+                self.parts.store.gc(&mut |_| {}).map(drop).map_err(Error::from)
+            }
             false => Ok(()),
         });
         if let Err(error) = removed {

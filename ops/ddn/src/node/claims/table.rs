@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use chain::Chain;
 use cid::Cid;
 use ledger::{Link, SecretKey};
+use named::mesh::Mesh;
 use storage::Store;
 use tokio::sync::mpsc;
 
@@ -30,6 +31,8 @@ pub struct Parts {
     pub chain: Chain,
     /// The block store.
     pub store: Store,
+    /// Who tells others of the content.
+    pub mesh: Mesh,
     /// Who signs.
     pub wallets: Wallets,
     /// Who submits.
@@ -307,6 +310,7 @@ impl From<&Failure> for ErrorText {
         Self {
             code: failure.code.to_owned(),
             message: failure.message.clone(),
+            details: Vec::new(),
         }
     }
 }

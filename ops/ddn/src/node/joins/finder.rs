@@ -1,0 +1,140 @@
+//! Who has what: provider records and adverts of the mesh, ranked by what this node measured itself.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use cid::Cid;
+use futures::future::join_all;
+use ledger::PublicKey;
+use named::mesh::{Advert, Mesh};
+use storage::ddp::{Finder, Outcome, Provider};
+
+use super::acquaintances::{Acquaintances, Candidate, EdgeRow};
+
+/// How long provider records are looked for; the mesh may take as long again once it has one. With the endpoints below,
+/// a search stays within its second.
+const PROVIDERS_WITHIN: Duration = Duration::from_millis(300);
+/// How long the addresses of providers are looked for that advertise none.
+const ENDPOINTS_WITHIN: Duration = Duration::from_millis(200);
+/// The most providers that are considered: more are no better, and each costs a look-up.
+const PROVIDERS_MAX: usize = 24;
+/// The edges that are asked for content of which no provider is known.
+const NEAREST_ASKED: usize = 4;
+
+/// Finds providers.
+pub struct EdgeFinder {
+    mesh: Mesh,
+    known: Mutex<Acquaintances>,
+}
+
+impl EdgeFinder {
+    /// On a mesh.
+    pub fn new(mesh: Mesh) -> Self {
+        Self {
+            mesh,
+            known: Mutex::default(),
+        }
+    }
+
+    /// Every other edge that advertises itself, nearest first.
+    pub fn table(&self) -> Vec<EdgeRow> {
+        let (adverts, pings, now) = (self.adverts(), self.pings(), Instant::now());
+        let known = self.known();
+        let row = |advert: Advert| EdgeRow {
+            rtt_us: known.rtt_us(&advert.node).or(pings.get(&advert.node).copied()),
+            record: known.record(&advert.node, now),
+            node: advert.node,
+            addresses: advert.addresses,
+            payee: advert.payee,
+            price: advert.price,
+            capacity: advert.capacity,
+            load: advert.load,
+            height: advert.height,
+        };
+        let mut rows: Vec<EdgeRow> = adverts.into_values().map(row).collect();
+        rows.sort_by_key(|row| (row.rtt_us.unwrap_or(u32::MAX), row.node));
+        rows
+    }
+
+    /// The adverts of others that are in force.
+    fn adverts(&self) -> HashMap<PublicKey, Advert> {
+        let me = self.mesh.node_id();
+        let others = self.mesh.adverts().into_iter().filter(|advert| advert.node != me);
+        others.map(|advert| (advert.node, advert)).collect()
+    }
+
+    fn pings(&self) -> HashMap<PublicKey, u32> {
+        let peers = self.mesh.peers().into_iter();
+        peers.filter_map(|peer| Some((peer.node, peer.rtt_us?))).collect()
+    }
+
+    /// Those that say they have the content; a bounded number of them.
+    async fn provided(&self, root: &Cid) -> Vec<PublicKey> {
+        let me = self.mesh.node_id();
+        let mut nodes = self.mesh.providers(root, PROVIDERS_WITHIN).await;
+        nodes.retain(|node| *node != me);
+        nodes.truncate(PROVIDERS_MAX);
+        nodes
+    }
+
+    /// A node with its addresses: as it advertises, else by its endpoint record.
+    async fn candidate(&self, node: PublicKey, advert: Option<&Advert>, ping_us: Option<u32>) -> Candidate {
+        let addresses = match advert {
+            Some(advert) => advert.addresses.clone(),
+            None => {
+                let endpoint = self.mesh.endpoint(&node, ENDPOINTS_WITHIN).await;
+                endpoint.map(|endpoint| endpoint.addresses).unwrap_or_default()
+            }
+        };
+        Candidate {
+            node,
+            addresses,
+            ping_us,
+            advertised: advert.map(|advert| (advert.capacity, advert.load)),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Acquaintances> {
+        // Each note is one change: a panic leaves nothing half-done.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Finder for EdgeFinder {
+    async fn providers(&self, root: &Cid) -> Vec<Provider> {
+        let provided = self.provided(root).await;
+        let (adverts, pings) = (self.adverts(), self.pings());
+        let nobody_says = provided.is_empty();
+        let nodes = match nobody_says {
+            true => adverts.keys().copied().collect(),
+            false => provided,
+        };
+        let candidates = nodes.into_iter().map(|node| {
+            let (advert, ping_us) = (adverts.get(&node), pings.get(&node).copied());
+            self.candidate(node, advert, ping_us)
+        });
+        let candidates = join_all(candidates).await;
+        let mut ordered = self.known().order(&root.to_bytes(), candidates, Instant::now());
+        if nobody_says {
+            ordered.truncate(NEAREST_ASKED);
+        }
+        ordered
+    }
+
+    fn outcome(&self, node: &PublicKey, outcome: Outcome) {
+        if let Some(failure) = &outcome.failure {
+            tracing::info!(%node, lied = outcome.lied, "a delivery failed: {failure}");
+            if outcome.lied {
+                self.mesh.fault(node, false, failure);
+            }
+        }
+        self.known().note(node, &outcome, Instant::now());
+    }
+
+    fn fetched(&self, root: &Cid) {
+        self.mesh.provide(root);
+    }
+}

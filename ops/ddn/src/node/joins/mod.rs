@@ -1,0 +1,22 @@
+//! Where crates that do not know each other meet: each of these implements a trait of one crate with the others.
+//!
+//! The chain asks its peers over the mesh ([`peers`]), delivery finds providers through mesh and adverts ([`finder`]),
+//! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); names and blocks are
+//! read from chain, store and delivery ([`names`], [`blocks`]).
+
+mod acquaintances;
+mod blocks;
+mod escrow;
+mod finder;
+mod funds;
+mod names;
+mod payer;
+mod peers;
+
+pub use acquaintances::{EdgeRow, POLICY};
+pub use blocks::NodeBlocks;
+pub use finder::EdgeFinder;
+pub use funds::ChainFunds;
+pub use names::ChainNames;
+pub use payer::WalletPayer;
+pub use peers::{ChainPeers, MeshHandler};

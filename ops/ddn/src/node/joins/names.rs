@@ -1,0 +1,88 @@
+//! The names of the chain, for those who resolve them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use chain::Chain;
+use ledger::{Label, NameEntry};
+use named::dap::{Names, NamesError};
+use tokio::runtime::Handle;
+
+use crate::node::Role;
+
+/// The longest that an absent name waits for a newer tip.
+const REFRESH_WITHIN: Duration = Duration::from_secs(1);
+/// A tip that was asked for this recently is new enough, so that many questions for names that do not exist cost the
+/// peers no more than one.
+const FRESH_FOR: Duration = Duration::from_millis(250);
+
+/// The names of the chain at its tip.
+pub struct ChainNames {
+    chain: Chain,
+    freshness: Option<Freshness>,
+}
+
+/// How a follower looks again before it says that a name does not exist.
+struct Freshness {
+    runtime: Handle,
+    last: Mutex<Option<Instant>>,
+}
+
+impl ChainNames {
+    /// The state as it is here: for those who cannot wait.
+    pub fn at_tip(chain: Chain) -> Self {
+        Self {
+            chain,
+            freshness: None,
+        }
+    }
+
+    /// The state as it is here, but a follower asks its peers for a newer tip before it says that a name does not exist.
+    /// That may take a second and blocks the thread: never ask on a thread of the runtime. To be made on the runtime.
+    pub fn fresh(chain: Chain, role: Role) -> Self {
+        let freshness = (role == Role::Follower).then(|| Freshness {
+            runtime: Handle::current(),
+            last: Mutex::new(None),
+        });
+        Self { chain, freshness }
+    }
+
+    fn look(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
+        self.chain
+            .state()
+            .name(label)
+            .map_err(|error| NamesError::new(error.to_string()))
+    }
+}
+
+impl Freshness {
+    /// Asks for a newer tip. Whoever comes while somebody asks waits for the same answer.
+    fn refresh(&self, chain: &Chain) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|at| at.elapsed() < FRESH_FOR) {
+            return;
+        }
+        self.runtime.block_on(chain.refresh(REFRESH_WITHIN));
+        *last = Some(Instant::now());
+    }
+}
+
+impl Names for ChainNames {
+    fn tld(&self) -> &str {
+        &self.chain.genesis().tld
+    }
+
+    fn height(&self) -> u64 {
+        self.chain.tip().height
+    }
+
+    fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
+        match (self.look(label)?, &self.freshness) {
+            (None, Some(freshness)) => {
+                freshness.refresh(&self.chain);
+                self.look(label)
+            }
+            (found, _) => Ok(found),
+        }
+    }
+}

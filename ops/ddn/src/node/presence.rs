@@ -1,0 +1,182 @@
+//! Tells other nodes that this one is there: what it has, where it delivers, for how much.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ledger::{Message, Signed};
+use named::mesh::{Advert, Endpoint};
+
+use super::Node;
+use crate::config::Settings;
+
+/// How often the advert is renewed: load changes within seconds.
+const ADVERT_EVERY: Duration = Duration::from_secs(10);
+/// How long an advert holds: one may be lost.
+const ADVERT_FOR: Duration = Duration::from_secs(30);
+/// The endpoint record is renewed with each so many adverts: addresses seldom change.
+const ENDPOINT_EVERY: u64 = 6;
+/// How long an endpoint record holds: some may be lost, and nodes come and go that keep it for others.
+const ENDPOINT_FOR: Duration = Duration::from_secs(300);
+/// The addresses that a record may name.
+const ADDRESSES_MAX: usize = 8;
+
+/// Announces what is pinned here, and then, until the node stops, that it is there.
+pub async fn keep_up(node: Arc<Node>) {
+    let announcing = Arc::clone(&node);
+    let announced = tokio::task::spawn_blocking(move || announce_pins(&announcing));
+    let told = async {
+        let mut beat = tokio::time::interval(ADVERT_EVERY);
+        let mut was_alone = true;
+        for count in 0u64.. {
+            beat.tick().await;
+            // A record that was set while nobody was there to keep it reached nobody.
+            let is_alone = node.mesh.peers().is_empty();
+            if count % ENDPOINT_EVERY == 0 || was_alone && !is_alone {
+                tell_endpoint(&node);
+            }
+            was_alone = is_alone;
+            tell_advert(&node);
+        }
+    };
+    tokio::select! {
+        () = node.stop.cancelled() => {}
+        () = told => {}
+    }
+    // Its thread looks at the token too.
+    let _ = announced.await;
+}
+
+fn announce_pins(node: &Node) {
+    let pins = match node.store.pins() {
+        Ok(pins) => pins,
+        Err(error) => return tracing::error!(%error, "what is pinned here cannot be announced"),
+    };
+    for pin in pins {
+        if node.stop.is_cancelled() {
+            return;
+        }
+        node.mesh.provide(&pin.cid);
+    }
+}
+
+fn tell_endpoint(node: &Node) {
+    let (time_ms, until_ms) = span(ENDPOINT_FOR);
+    let endpoint = Endpoint {
+        node: node.node_key().public(),
+        addresses: addresses(node),
+        time_ms,
+        until_ms,
+    };
+    if !endpoint.addresses.is_empty() {
+        node.mesh.set_endpoint(sign(node, endpoint));
+    }
+}
+
+fn tell_advert(node: &Node) {
+    let quote = node.delivery.quote();
+    let (time_ms, until_ms) = span(ADVERT_FOR);
+    let capacity = node.config.settings.delivery.capacity.get();
+    let advert = Advert {
+        node: node.node_key().public(),
+        addresses: addresses(node),
+        payee: quote.payee,
+        price: quote.price,
+        capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+        load: node.delivery.load(),
+        height: node.chain.tip().height,
+        time_ms,
+        until_ms,
+    };
+    if !advert.addresses.is_empty() {
+        node.mesh.advertise(sign(node, advert));
+    }
+}
+
+fn sign<T: Message>(node: &Node, body: T) -> Signed<T> {
+    Signed::sign(body, &node.chain.genesis().chain_id, node.node_key())
+}
+
+/// From now, for so long; in milliseconds since 1970.
+fn span(length: Duration) -> (u64, u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    (ms(now), ms(now + length))
+}
+
+fn addresses(node: &Node) -> Vec<SocketAddr> {
+    delivery_addresses(
+        &node.config.settings,
+        node.delivery.local_addr(),
+        &node.mesh.addresses(),
+    )
+}
+
+/// Where others reach this node's delivery: as configured; else where it listens; and if it listens on all addresses of
+/// the machine, on those that the mesh has.
+fn delivery_addresses(settings: &Settings, local: SocketAddr, mesh: &[String]) -> Vec<SocketAddr> {
+    let external = &settings.delivery.external;
+    let mut addresses: Vec<SocketAddr> = match (external.is_empty(), local.ip().is_unspecified()) {
+        (false, _) => external.clone(),
+        (true, false) => vec![local],
+        (true, true) => mesh
+            .iter()
+            .filter_map(|address| ip_of(address))
+            .filter(|ip| ip.is_ipv4() || local.is_ipv6())
+            .map(|ip| SocketAddr::new(ip, local.port()))
+            .collect(),
+    };
+    let mut seen = std::collections::HashSet::new();
+    addresses.retain(|address| seen.insert(*address));
+    addresses.truncate(ADDRESSES_MAX);
+    addresses
+}
+
+/// The IP address that a multiaddr begins with.
+fn ip_of(address: &str) -> Option<IpAddr> {
+    let mut parts = address.split('/').skip(1);
+    match parts.next()? {
+        "ip4" | "ip6" => parts.next()?.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(external: &[&str], local: &str, mesh: &[&str], expected: &[&str]) {
+        let parse = |texts: &[&str]| -> Vec<SocketAddr> {
+            texts
+                .iter()
+                .map(|text| text.parse().expect("an address"))
+                .collect()
+        };
+        let mut settings = Settings::default();
+        settings.delivery.external = parse(external);
+        let mesh: Vec<String> = mesh.iter().map(|text| (*text).to_owned()).collect();
+        let local = local.parse().expect("an address");
+        assert_eq!(delivery_addresses(&settings, local, &mesh), parse(expected));
+    }
+
+    #[test]
+    fn an_address_that_others_can_use_is_told() {
+        let mesh = [
+            "/ip4/127.0.0.1/tcp/4101/p2p/x",
+            "/ip4/192.0.2.7/tcp/4101/p2p/x",
+            "/dns/a.example/tcp/1",
+            "/ip6/::1/tcp/1",
+        ];
+        check(&[], "127.0.0.1:4102", &mesh, &["127.0.0.1:4102"]);
+        check(&["198.51.100.1:9"], "0.0.0.0:4102", &mesh, &["198.51.100.1:9"]);
+        check(&[], "0.0.0.0:4102", &mesh, &["127.0.0.1:4102", "192.0.2.7:4102"]);
+        check(&[], "[::]:4102", &mesh[3..], &["[::1]:4102"]);
+        check(
+            &[],
+            "0.0.0.0:4102",
+            &["/ip4/192.0.2.7/tcp/1", "/ip4/192.0.2.7/tcp/2"],
+            &["192.0.2.7:4102"],
+        );
+        check(&[], "0.0.0.0:4102", &[], &[]);
+    }
+}

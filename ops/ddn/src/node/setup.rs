@@ -1,0 +1,105 @@
+//! What each part is told, from the settings.
+
+use std::path::Path;
+
+use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
+use named::dns::NameServer;
+use named::mesh;
+use storage::ddp;
+
+use super::folder::Folder;
+use crate::config::Settings;
+
+/// The chain.
+pub fn chain(data: &Path, settings: &Settings) -> chain::Config {
+    chain::Config {
+        dir: data.to_owned(),
+        engine_listen: settings.engine.listen,
+        mempool_max_txs: settings.chain.mempool_txs_max.size(),
+        mempool_max_bytes: settings.chain.mempool_bytes_max.size(),
+        refusals_kept: settings.chain.refusals_max.size(),
+        silent_after: settings.chain.silent_after_s.seconds(),
+        mute_after: u32::try_from(settings.chain.mute_after.get()).unwrap_or(u32::MAX),
+    }
+}
+
+/// The DNS server.
+pub fn dns(settings: &Settings) -> named::dns::Config {
+    let dns = &settings.dns;
+    let server = |host: &String| NameServer {
+        host: host.clone(),
+        addresses: dns.name_server_addresses.clone(),
+    };
+    named::dns::Config {
+        listen: dns.listen,
+        name_servers: dns.name_servers.iter().map(server).collect(),
+        edges: dns.edges.clone(),
+        alias_zones: dns.alias_zones.clone(),
+        ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
+        tcp_connections: dns.tcp_connections_max.size(),
+        tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
+        tcp_idle: dns.tcp_idle_s.seconds(),
+    }
+}
+
+/// The gateway.
+pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> gateway::Config {
+    let set = &settings.gateway;
+    gateway::Config {
+        listen: set.listen,
+        hosts: set.hosts.clone(),
+        limits: gateway::Limits {
+            connections_max: set.connections_max.size(),
+            requests_max: set.requests_max.size(),
+            fetches_max: set.fetches_max.size(),
+            cars_max: set.cars_max.size(),
+            listing_entries_max: set.listing_entries_max.size(),
+            head_bytes_max: set.head_bytes_max.size(),
+            head_timeout: set.head_timeout_s.seconds(),
+            stall_timeout: set.stall_timeout_s.seconds(),
+            drain_timeout: settings.node.stop_after_s.seconds(),
+        },
+        card: gateway::Card {
+            node_id: Some(node_id.to_string()),
+            chain_id: Some(genesis.chain_id.clone()),
+            ..gateway::Card::default()
+        },
+    }
+}
+
+/// The mesh.
+pub fn mesh(settings: &Settings, folder: &Folder, key: &SecretKey, genesis: &Genesis) -> mesh::Config {
+    let set = &settings.mesh;
+    mesh::Config {
+        seed: key.seed(),
+        chain_id: genesis.chain_id.clone(),
+        genesis: genesis.cid(),
+        listen: set.listen,
+        external: set.external.clone(),
+        join: set.join.clone(),
+        peers_file: folder.peers(),
+        limits: mesh::Limits {
+            incoming_max: u32::try_from(set.connections_max.get()).unwrap_or(u32::MAX),
+            memory_bytes_max: set.memory_mib_max.get() << 20,
+            ..mesh::Limits::default()
+        },
+    }
+}
+
+/// Delivery. `payee` is the address that it is paid to.
+pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: Address) -> ddp::Config {
+    let set = &settings.delivery;
+    ddp::Config {
+        price: set.price.get(),
+        price_max: set.price_max.get(),
+        credit: CreditTerms {
+            window_max: set.window_max.get(),
+            float: set.float.get(),
+            ..CreditTerms::default()
+        },
+        timeout: set.timeout_s.seconds(),
+        silence: set.silence_s.seconds(),
+        sessions_max: set.sessions_max.size(),
+        ..ddp::Config::new(key.clone(), &genesis.chain_id, set.listen, payee)
+    }
+}
