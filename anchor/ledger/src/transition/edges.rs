@@ -7,6 +7,7 @@ use crate::state::{EdgeEntry, State, key};
 use crate::tx::edge_consents;
 
 /// What an edge offers.
+#[derive(Clone, Copy)]
 pub(super) struct Offer {
     payout: Address,
     price: Amount,

@@ -147,7 +147,8 @@ pub enum Refusal {
     EscrowExiting { escrow: String, height: u64 },
     /// More would be set aside than there is.
     #[error(
-        "escrow {escrow} can set aside {free} coins for {payee} at most, not {amount}: the rest is set aside for others,          top it up first"
+        "escrow {escrow} can set aside {free} coins for {payee} at most, not {amount}: the rest is set aside for others, \
+         top it up first"
     )]
     AllotTooMuch {
         escrow: String,
@@ -157,7 +158,8 @@ pub enum Refusal {
     },
     /// A payee would lose what is set aside for it.
     #[error(
-        "escrow {escrow} has set aside {reserved} coins for {payee} until height {expires}: give at least as many for as          long, or wait"
+        "escrow {escrow} has set aside {reserved} coins for {payee} until height {expires}: give at least as many for as \
+         long, or wait"
     )]
     AllotShrunk {
         escrow: String,

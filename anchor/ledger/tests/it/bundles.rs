@@ -31,7 +31,7 @@ fn tree() -> Tree {
     Tree::of(&world.state)
 }
 
-fn header_at(genesis: &Genesis, height: u64, root: Hash, set: &ValidatorSet) -> Header {
+pub fn header_at(genesis: &Genesis, height: u64, root: Hash, set: &ValidatorSet) -> Header {
     let header = header(genesis, None, &Default::default(), set);
     Header {
         height,

@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 
 use ledger::{
-    Action, AssetMeta, Body, Bundle, Genesis, Kind, Records, Tx, VoteKind, decode, encode, key, verify,
+    Action, AssetMeta, Body, Bundle, CreditTerms, DeliveryProof, Genesis, Kind, Purse, Receipt, Records, Tab,
+    Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify, verify_delivery,
     vote_bytes,
 };
 
 use crate::blocks::{certify, header, set};
 use crate::bundles::{bundle, bundle_after_changes, genesis_of_four};
+use crate::paying::*;
 use crate::world::*;
 
 /// Compares with the file of this name, in lines of 64 bytes.
@@ -85,6 +87,38 @@ fn actions() -> Vec<Action> {
         },
         Action::AssetTransfer { cid, to },
         Action::AssetTombstone { cid },
+    ]
+    .into_iter()
+    .chain(payment_actions())
+    .collect()
+}
+
+fn payment_actions() -> Vec<Action> {
+    let (escrow, amount) = (secret(4), coins("10"));
+    let (node, payout, price, capacity) = (node_key(1), at(2), coins("0.5"), 100);
+    vec![
+        open_action(1, "10"),
+        Action::EscrowTopUp { escrow, amount },
+        allot(escrow, 2, "10", 99),
+        Action::EscrowExit { escrow },
+        Action::EscrowClose { escrow },
+        claim_with(vec![voucher(escrow, 1, 1, amount)], secret(5), 12),
+        Action::EdgeRegister {
+            node,
+            payout,
+            price,
+            capacity,
+            traffic_max: 1 << 40,
+            consent: edge_consent(CHAIN, &crate::paying::node(1), &at(1)),
+        },
+        Action::EdgeSet {
+            node,
+            payout,
+            price,
+            capacity,
+            traffic_max: 0,
+        },
+        Action::EdgeLeave { node },
     ]
 }
 
@@ -200,6 +234,59 @@ fn bundles() {
     }
 }
 
+/// What the two sides of a delivery sign, and what is made of it.
+#[test]
+fn payment() {
+    let escrow = secret(4);
+    let paid = receipt(escrow, 3);
+    let free = Receipt {
+        quote: quote("0"),
+        statement: statement(&quote("0"), 1, None),
+        voucher: None,
+    };
+    let ahead = voucher(escrow, 1, 2, coins("1"));
+    check("quote.hex", &paid.quote.encode());
+    check("statement.hex", &paid.statement.encode());
+    check("voucher.hex", &paid.voucher.as_ref().unwrap().encode());
+    check("voucher-ahead.hex", &ahead.encode());
+    check("session.hex", &encode(&session(&paid.quote)));
+    check("receipt.hex", &paid.encode());
+    check("receipt-free.hex", &free.encode());
+    check("delivery.hex", &crate::delivery::proof(2).encode());
+    let proof = DeliveryProof::decode(&crate::delivery::proof(2).encode()).unwrap();
+    verify_delivery(&proof, &genesis_of_four()).unwrap();
+    let ids = [paid.id(), free.id()];
+    let lines = [
+        ("quote", paid.quote.hash()),
+        ("statement", paid.statement.hash()),
+        ("voucher", ahead.hash()),
+        ("session", session(&paid.quote).id()),
+        ("receipt", paid.id()),
+        ("receipts root", receipts_root(&ids)),
+        ("escrow", escrow_id(CHAIN, &at(1), 7)),
+    ];
+    let line = |(name, hash): (&str, ledger::Hash)| format!("{name} {hash}\n");
+    check_text("payment-ids.txt", &lines.map(line).concat());
+}
+
+/// What the two sides keep in their books.
+#[test]
+fn books() {
+    let terms = CreditTerms::default();
+    let mut tab = Tab::new(&terms);
+    tab.deliver(900_000, coins("0.5"));
+    tab.honour(coins("0.25"), coins("10"), &terms).unwrap();
+    tab.fault(&terms);
+    tab.deliver(1000, coins("0.5"));
+    check("tab.hex", &encode(&tab));
+    assert_eq!(decode::<Tab>(&encode(&tab)).unwrap(), tab);
+    let mut purse = Purse::default();
+    purse.receive(900_000, coins("0.5"));
+    purse.voucher(secret(4), at(2), None, coins("0.5")).unwrap();
+    check("purse.hex", &encode(&purse));
+    assert_eq!(decode::<Purse>(&encode(&purse)).unwrap(), purse);
+}
+
 /// Keys and values of the state, one entry a line: what the state root depends on.
 #[test]
 fn state() {
@@ -215,6 +302,11 @@ fn state() {
     );
     world.pass(3, Action::AssetTombstone { cid: content("site") });
     world.pass(1, commit(1, &register("bob", 1)));
+    let id = open(&mut world, 1, "10");
+    world.pass(1, allot(id, 2, "4", 50));
+    world.pass(2, claim_with(vec![voucher(id, 1, 2, coins("1"))], secret(5), 12));
+    world.pass(1, Action::EscrowExit { escrow: id });
+    world.pass(1, payment_actions().remove(6));
     let line = |(key, value): (&Vec<u8>, &Vec<u8>)| format!("{} {}\n", hex::encode(key), hex::encode(value));
     check_text("state.txt", &world.state.0.iter().map(line).collect::<String>());
     check_text(

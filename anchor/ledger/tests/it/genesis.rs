@@ -33,6 +33,7 @@ fn the_ddn_preset_has_the_white_papers_numbers() {
     let round_ms = u64::from(genesis.seats) * genesis.block_time_ms;
     assert_eq!(round_ms / 60_000, 16, "a round takes about 16 minutes");
     assert_eq!((genesis.reveal_delay, genesis.commit_ttl), (2, 60));
+    assert_eq!(genesis.escrow_exit_delay, 8_640, "a day");
     assert_eq!(genesis.rent.period, 3_153_600);
     assert_eq!(
         (genesis.faucet.is_none(), genesis.faucet_pool()),
@@ -59,6 +60,7 @@ fn the_dev_preset_is_one_seat_with_a_faucet() {
         (genesis.seats, genesis.block_time_ms, genesis.reveal_delay),
         (1, 1_000, 1)
     );
+    assert_eq!(genesis.escrow_exit_delay, 10);
     assert_eq!(genesis.faucet_pool(), genesis.supply);
     assert_eq!(genesis.validators().unwrap().quorum(), 1);
     assert!(Kind::ALL.iter().all(|kind| genesis.allows(*kind)));
@@ -175,6 +177,14 @@ fn what_breaks_a_rule_is_named() {
     check(
         |g| g.commit_ttl = 2,
         "commit_ttl: 2 is not above reveal_delay 2 and at most 1000000000",
+    );
+    check(
+        |g| g.escrow_exit_delay = 0,
+        "escrow_exit_delay: 0 is not within 1 to 1000000000",
+    );
+    check(
+        |g| g.transactions.retain(|kind| *kind != Kind::EscrowClose),
+        "transactions: escrow_open needs escrow_exit and escrow_close",
     );
     check(
         |g| g.transactions.reverse(),

@@ -203,14 +203,21 @@ fn broken_state_is_fatal_and_never_a_verdict() {
 
 #[test]
 fn an_audit_finds_a_coin_too_many() {
-    let world = World::new();
+    let mut world = World::new();
     assert_eq!(world.genesis.preset, Preset::Dev);
-    let mut state: MemoryState = world.state;
+    let mut state: MemoryState = world.state.clone();
     let pool = key::treasury_pool();
     state.0.insert(pool, ledger::encode(&Amount::from_units(1)));
     let found = ledger::audit(state.0.clone(), &world.genesis).unwrap();
     assert!(!found.holds());
     assert_eq!(found.accounted.units(), found.supply.units() + 1);
+    let id = crate::paying::open(&mut world, 1, "10");
+    let mut escrow = world.state.escrow(&id).unwrap().unwrap();
+    escrow.reserved = coins("11");
+    let mut broken = world.state.clone();
+    broken.0.insert(key::escrow(&id), ledger::encode(&escrow));
+    let error = ledger::audit(broken.0, &world.genesis).unwrap_err();
+    assert!(error.to_string().ends_with(": 11 are set aside of 10"), "{error}");
     state
         .0
         .insert(key::supply(), ledger::encode(&Amount::from_units(1)));

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
-    Action, Amount, AssetMeta, Body, Bundle, Certificate, Genesis, Header, Kind, MemoryState, Records, State,
-    Transition, Tx, TxBody, audit, decode, encode,
+    Action, Amount, AssetMeta, Body, Bundle, Certificate, DeliveryProof, Genesis, Hash, Header, Kind,
+    MemoryState, Records, State, Transition, Tx, TxBody, audit, decode, encode,
 };
 use proptest::collection::vec;
+use proptest::option::weighted;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
+use crate::paying::*;
 use crate::world::*;
 
 /// A few of everything, so that transactions meet each other.
@@ -39,7 +41,7 @@ fn records() -> impl Strategy<Value = Records> {
         proptest::option::of(contents()),
         vec(any::<[u8; 4]>(), 0..18),
         vec(any::<[u8; 16]>(), 0..3),
-        proptest::option::weighted(0.1, "[a-z.]{0,20}"),
+        weighted(0.1, "[a-z.]{0,20}"),
         vec("[a-z\\PC]{0,70}", 0..3),
         prop_oneof![3 => Just(None), 3 => (1..600_000u32).prop_map(Some), 1 => any::<u32>().prop_map(Some)],
     );
@@ -79,21 +81,112 @@ fn reveals() -> impl Strategy<Value = Action> {
 
 fn other_actions() -> impl Strategy<Value = Action> {
     prop_oneof![
-        (people(), amounts()).prop_map(|(to, amount)| Action::Transfer { to: at(to), amount }),
-        Just(Action::Faucet {}),
-        (names(), "|docs|a\\.b|-|[A-Z]{1,3}", records()).prop_map(|(label, under, records)| {
+        1 => (people(), amounts()).prop_map(|(to, amount)| Action::Transfer { to: at(to), amount }),
+        1 => Just(Action::Faucet {}),
+        1 => (names(), "|docs|a\\.b|-|[A-Z]{1,3}", records()).prop_map(|(label, under, records)| {
             Action::NameSet {
                 label,
                 under,
                 records,
             }
         }),
-        (names(), 0..4u32).prop_map(|(label, periods)| Action::NameRenew { label, periods }),
-        (names(), people()).prop_map(|(label, to)| Action::NameTransfer { label, to: at(to) }),
-        names().prop_map(|label| Action::NameRelease { label }),
-        (contents(), people()).prop_map(|(cid, to)| Action::AssetTransfer { cid, to: at(to) }),
-        contents().prop_map(|cid| Action::AssetTombstone { cid }),
+        1 => (names(), 0..4u32).prop_map(|(label, periods)| Action::NameRenew { label, periods }),
+        1 => (names(), people()).prop_map(|(label, to)| Action::NameTransfer { label, to: at(to) }),
+        1 => names().prop_map(|label| Action::NameRelease { label }),
+        1 => (contents(), people()).prop_map(|(cid, to)| Action::AssetTransfer { cid, to: at(to) }),
+        1 => contents().prop_map(|cid| Action::AssetTombstone { cid }),
+        3 => edges(),
     ]
+}
+
+fn edges() -> impl Strategy<Value = Action> {
+    let parts = (1..3u8, people(), people(), amounts(), 0..4u32, 0..4u8);
+    parts.prop_map(|(n, owner, payout, price, capacity, what)| {
+        let (node, payout, traffic_max) = (node_key(n), at(payout), 0);
+        match what {
+            0 => Action::EdgeLeave { node },
+            1 => Action::EdgeSet {
+                node,
+                payout,
+                price,
+                capacity,
+                traffic_max,
+            },
+            _ => Action::EdgeRegister {
+                node,
+                payout,
+                price,
+                capacity,
+                traffic_max,
+                consent: ledger::edge_consent(CHAIN, &crate::paying::node(n), &at(owner)),
+            },
+        }
+    })
+}
+
+/// What is tried with an escrow.
+#[derive(Clone, Debug)]
+enum Use {
+    TopUp(Amount),
+    Allot {
+        payee: u8,
+        amount: Amount,
+        term: u64,
+    },
+    Exit,
+    Close,
+    Claim {
+        signer: Option<u8>,
+        cumulative: Amount,
+        root: Option<u8>,
+    },
+}
+
+impl Use {
+    /// The action, on an escrow of `payer`, by account `by`.
+    fn action(&self, escrow: Hash, payer: u8, by: u8, height: u64) -> Action {
+        match self {
+            Self::TopUp(amount) => Action::EscrowTopUp {
+                escrow,
+                amount: *amount,
+            },
+            Self::Allot { payee, amount, term } => Action::EscrowAllot {
+                escrow,
+                payee: at(*payee),
+                amount: *amount,
+                expires: height + term,
+            },
+            Self::Exit => Action::EscrowExit { escrow },
+            Self::Close => Action::EscrowClose { escrow },
+            Self::Claim {
+                signer,
+                cumulative,
+                root,
+            } => {
+                let vouchers = vec![voucher(escrow, signer.unwrap_or(payer), by, *cumulative)];
+                match root {
+                    Some(n) => claim_with(vouchers, secret(*n), u64::from(*n)),
+                    None => claim_of(vouchers),
+                }
+            }
+        }
+    }
+}
+
+fn uses() -> impl Strategy<Value = Use> {
+    prop_oneof![
+        1 => amounts().prop_map(Use::TopUp),
+        2 => (people(), amounts(), 0..30u64)
+            .prop_map(|(payee, amount, term)| Use::Allot { payee, amount, term }),
+        1 => Just(Use::Exit),
+        1 => Just(Use::Close),
+        5 => (weighted(0.2, people()), amounts(), weighted(0.2, 0..6u8))
+            .prop_map(|(signer, cumulative, root)| Use::Claim { signer, cumulative, root }),
+    ]
+}
+
+fn escrow_actions() -> impl Strategy<Value = Action> {
+    (uses(), people(), people()).prop_map(|(what, payer, by)| what.action(secret(payer), payer, by, 9))
 }
 
 /// What happens next on a chain.
@@ -110,6 +203,10 @@ enum Step {
     Commit { by: u8, reveal: Action },
     /// The claim of one of the commits so far, by whoever made it, or by a thief.
     Reveal { which: Index, thief: Option<u8> },
+    /// An escrow.
+    Open { by: u8, amount: Amount },
+    /// Something with one of the escrows so far, by its payer or by somebody else.
+    Escrow { which: Index, by: Option<u8>, what: Use },
     /// The block ends, and so many empty ones follow.
     Block { empty: u64 },
 }
@@ -120,11 +217,14 @@ fn steps() -> impl Strategy<Value = Step> {
     let action = prop_oneof![1 => reveals(), 5 => other_actions()];
     let empty = prop_oneof![8 => Just(0u64), 1 => 1..30u64, 1 => 80..130u64];
     prop_oneof![
-        6 => (people(), action, skew, fee)
+        10 => (people(), action, skew, fee)
             .prop_map(|(by, action, skew, fee)| Step::Send { by, action, skew, fee }),
         2 => (people(), reveals()).prop_map(|(by, reveal)| Step::Commit { by, reveal }),
-        3 => (any::<Index>(), proptest::option::weighted(0.2, people()))
+        3 => (any::<Index>(), weighted(0.2, people()))
             .prop_map(|(which, thief)| Step::Reveal { which, thief }),
+        1 => (people(), amounts()).prop_map(|(by, amount)| Step::Open { by, amount }),
+        4 => (any::<Index>(), proptest::option::of(people()), uses())
+            .prop_map(|(which, by, what)| Step::Escrow { which, by, what }),
         4 => empty.prop_map(|empty| Step::Block { empty }),
     ]
 }
@@ -134,8 +234,16 @@ struct Trial {
     genesis: Genesis,
     state: MemoryState,
     height: u64,
-    commits: Vec<(u8, Action)>,
+    tried: Tried,
     passed: BTreeSet<Kind>,
+}
+
+/// What later steps come back to.
+#[derive(Default)]
+struct Tried {
+    commits: Vec<(u8, Action)>,
+    /// Payers and ids.
+    escrows: Vec<(u8, Hash)>,
 }
 
 impl Trial {
@@ -146,7 +254,7 @@ impl Trial {
             genesis,
             state,
             height: 0,
-            commits: vec![],
+            tried: Tried::default(),
             passed: BTreeSet::new(),
         };
         let fee = trial.genesis.fee;
@@ -180,7 +288,7 @@ impl Trial {
             genesis,
             state,
             height,
-            commits,
+            tried,
             passed,
         } = self;
         let nonce = |n: u8| state.account(&at(n)).unwrap().nonce;
@@ -188,7 +296,7 @@ impl Trial {
         let mut all = Transition::new(genesis, state, *height, at(DELEGATE));
         let mut good = Transition::new(genesis, state, *height, at(DELEGATE));
         for step in steps {
-            let Some((by, action, skew, fee)) = attempt(step, commits) else {
+            let Some((by, action, skew, fee)) = tried.attempt(step, &nonces, *height) else {
                 continue;
             };
             let kind = action.kind();
@@ -217,28 +325,52 @@ impl Trial {
     }
 }
 
-fn attempt(step: &Step, commits: &mut Vec<(u8, Action)>) -> Option<(u8, Action, u64, Amount)> {
-    let usual = Amount::from_units(100_000);
-    match step {
-        Step::Send {
-            by,
-            action,
-            skew,
-            fee,
-        } => Some((*by, action.clone(), *skew, *fee)),
-        Step::Commit { by, reveal } => {
-            commits.push((*by, reveal.clone()));
-            Some((*by, commit(*by, reveal), 0, usual))
+impl Tried {
+    fn attempt(
+        &mut self,
+        step: &Step,
+        nonces: &BTreeMap<u8, u64>,
+        height: u64,
+    ) -> Option<(u8, Action, u64, Amount)> {
+        let usual = Amount::from_units(100_000);
+        match step {
+            Step::Send {
+                by,
+                action,
+                skew,
+                fee,
+            } => Some((*by, action.clone(), *skew, *fee)),
+            Step::Commit { by, reveal } => {
+                self.commits.push((*by, reveal.clone()));
+                Some((*by, commit(*by, reveal), 0, usual))
+            }
+            Step::Reveal { which, thief } => {
+                let (by, reveal) = pick(&self.commits, which)?;
+                Some((thief.unwrap_or(*by), reveal.clone(), 0, usual))
+            }
+            Step::Open { by, amount } => {
+                let id = ledger::escrow_id(CHAIN, &at(*by), nonces[by]);
+                self.escrows.push((*by, id));
+                let action = Action::EscrowOpen {
+                    voucher_key: voucher_key(*by).public(),
+                    amount: *amount,
+                };
+                Some((*by, action, 0, usual))
+            }
+            Step::Escrow { which, by, what } => {
+                let (payer, id) = *pick(&self.escrows, which)?;
+                let by = by.unwrap_or(payer);
+                Some((by, what.action(id, payer, by, height), 0, usual))
+            }
+            Step::Block { .. } => None,
         }
-        Step::Reveal { which, thief } => {
-            let (by, reveal) = {
-                let latest = &commits[commits.len().saturating_sub(4)..];
-                (!latest.is_empty()).then(|| which.get(latest))?
-            };
-            Some((thief.unwrap_or(*by), reveal.clone(), 0, usual))
-        }
-        Step::Block { .. } => None,
     }
+}
+
+/// One of the latest few.
+fn pick<'a, T>(all: &'a [T], which: &Index) -> Option<&'a T> {
+    let latest = &all[all.len().saturating_sub(4)..];
+    (!latest.is_empty()).then(|| which.get(latest))
 }
 
 /// Whether the random chains are worth anything: each kind of transaction passes on some of them.
@@ -247,7 +379,7 @@ fn random_chains_reach_every_kind() {
     let mut runner = TestRunner::deterministic();
     let chains = vec(steps(), 100..200);
     let mut passed = BTreeSet::new();
-    for _ in 0..24 {
+    for _ in 0..64 {
         let chain = chains.new_tree(&mut runner).unwrap().current();
         passed.append(&mut Trial::run(&chain).unwrap());
     }
@@ -267,7 +399,7 @@ proptest! {
         by in people(),
         nonce: u64,
         fee in amounts(),
-        action in prop_oneof![reveals(), other_actions()],
+        action in prop_oneof![reveals(), other_actions(), escrow_actions()],
     ) {
         let tx = Tx::sign(TxBody { chain: CHAIN.into(), nonce, fee, action }, &who(by));
         prop_assert!(tx.verify_signature());
@@ -279,7 +411,7 @@ proptest! {
     #[test]
     fn a_changed_transaction_is_another_one_or_none(
         by in people(),
-        action in prop_oneof![reveals(), other_actions()],
+        action in prop_oneof![reveals(), other_actions(), escrow_actions()],
         place: Index,
         mask in 1..=255u8,
     ) {
@@ -304,7 +436,10 @@ proptest! {
         check::<Body>(&bytes);
         check::<Certificate>(&bytes);
         check::<Genesis>(&bytes);
+        check::<ledger::Receipt>(&bytes);
+        check::<ledger::Tab>(&bytes);
         let _ = Bundle::decode(&bytes);
+        let _ = DeliveryProof::decode(&bytes);
         let _ = Genesis::parse(&bytes);
     }
 

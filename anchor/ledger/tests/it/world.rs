@@ -12,6 +12,7 @@ pub const TIME_MS: u64 = 1_700_000_000_000;
 pub const PERIOD: u64 = 100;
 pub const GRACE: u64 = 20;
 pub const TTL: u64 = 10;
+pub const EXIT_DELAY: u64 = 5;
 
 /// Account number `n`.
 pub fn who(n: u8) -> SecretKey {
@@ -49,6 +50,7 @@ pub fn genesis() -> Genesis {
     genesis.rent.grace = GRACE;
     genesis.rent.max_periods = 3;
     genesis.commit_ttl = TTL;
+    genesis.escrow_exit_delay = EXIT_DELAY;
     genesis.validate().unwrap();
     genesis
 }
