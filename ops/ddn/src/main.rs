@@ -3,6 +3,7 @@
 mod api;
 mod cli;
 mod config;
+mod http;
 mod node;
 
 // RocksDB and our own code share one allocator, which keeps large buffers instead of giving them back for each block.

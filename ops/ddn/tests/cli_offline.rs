@@ -92,8 +92,14 @@ fn bad_usage_is_2() {
         &["chain", "init"],
         &["get", "/ipfs/alice.ddn"],
         &["get", "alice.ddn/../x"],
-        &["node", "peers"],
-        &["edge", "list"],
+        &["node", "nonsense"],
+        &["up", "--join", "127.0.0.1:4101"],
+        &["edge", "register", "--capacity", "0"],
+        &["edge", "set", "--traffic-max", "lots"],
+        &["pay", "open"],
+        &["pay", "allot", "default", "1", "--for", "1y"],
+        &["earn", "receipts", "--proof", "00"],
+        &["deal", "list"],
     ] {
         let output = home.run(args);
         assert_eq!(
@@ -121,6 +127,11 @@ fn without_a_node_it_says_how_to_start_one() {
         &["chain", "status"],
         &["node", "status"],
         &["node", "dns-setup"],
+        &["node", "peers"],
+        &["node", "doctor"],
+        &["edge", "list"],
+        &["pay", "status"],
+        &["earn", "status"],
     ] {
         home.refused(args, &["no node runs on", "ddn up --dev --data "]);
     }
@@ -144,7 +155,7 @@ fn errors_are_json_on_demand() {
 #[test]
 fn up_without_a_chain_says_what_to_do() {
     let home = Home::new();
-    home.refused(&["up"], &["holds no chain yet", "--dev", "--genesis"]);
+    home.refused(&["up"], &["holds no chain yet", "--dev", "--genesis", "--join"]);
     assert!(
         !home.path().join("data").exists(),
         "a refused start leaves nothing"
@@ -169,7 +180,7 @@ fn a_node_that_crashed_is_noticed() {
     ended.wait().expect("it ends");
     let card = json!({
         "pid": pid, "node_id": "", "chain_id": "dev", "gateway": "", "dns": "", "admin": admin.to_string(),
-        "engine": null, "mesh": []
+        "delivery": "", "engine": null, "mesh": []
     });
     fs::write(data.join("node.json"), card.to_string()).expect("written");
     fs::write(data.join("genesis.json"), "{}").expect("written");
@@ -332,7 +343,13 @@ fn manual_and_completions_come_from_the_definitions() {
     );
     home.refused(&["man", "name", "nonsense"], &["nonsense", "register"]);
     home.ok(&["man", "--dir", "pages"]);
-    for page in ["ddn.1", "ddn-up.1", "ddn-chain-verify.1", "ddn-node-dns-setup.1"] {
+    for page in [
+        "ddn.1",
+        "ddn-up.1",
+        "ddn-chain-verify.1",
+        "ddn-node-dns-setup.1",
+        "ddn-pay-top-up.1",
+    ] {
         assert!(home.path().join("pages").join(page).is_file(), "{page}");
     }
     assert!(!home.path().join("pages/ddn-help.1").exists());
@@ -358,7 +375,8 @@ fn a_closed_pipe_is_quiet() {
 fn every_command_has_help() {
     let home = Home::new();
     let commands = [
-        "up", "publish", "get", "resolve", "name", "asset", "wallet", "chain", "node", "repo", "config",
+        "up", "publish", "get", "resolve", "name", "asset", "wallet", "edge", "pay", "earn", "chain", "node",
+        "repo", "config",
     ];
     let all = home.ok(&["--help"]);
     for command in commands {

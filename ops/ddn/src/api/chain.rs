@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chain::Fate;
-use ledger::{Certificate, NamePath, State as _, Tx};
+use ledger::{Certificate, Hash, NamePath, State as _, Tx, key};
 
 use super::extract::{self, Params, Raw, Segments, blocking};
 use super::failure::Failed;
@@ -185,7 +185,9 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
     if let Some(digits) = text.strip_prefix("0x") {
         return hex::decode(digits).map_err(|error| bad(error.to_string()));
     }
-    let forms = "use name/NAME, asset/CID, account/ADDRESS, or 0x and hex digits";
+    let forms = "use name/NAME, asset/CID, account/ADDRESS, escrow/ID, line/ESCROW/ADDRESS, claim/ADDRESS/ROOT, \
+                 edge/NODE, or 0x and hex digits";
+    let hash = |text: &str| text.parse::<Hash>().map_err(|error| bad(error.to_string()));
     let (kind, rest) = text.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
     match kind {
         "name" => {
@@ -196,10 +198,25 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
                 format!("{rest}.{tld}")
             };
             let path = NamePath::parse(&full, tld).map_err(|error| bad(error.to_string()))?;
-            Ok(ledger::key::name(&path.label))
+            Ok(key::name(&path.label))
         }
-        "asset" => Ok(ledger::key::asset(&extract::cid(rest)?)),
-        "account" => Ok(ledger::key::account(&view::parse_address(node, rest)?)),
+        "asset" => Ok(key::asset(&extract::cid(rest)?)),
+        "account" => Ok(key::account(&view::parse_address(node, rest)?)),
+        "escrow" => Ok(key::escrow(&hash(rest)?)),
+        "line" => {
+            let (escrow, payee) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
+            Ok(key::line(&hash(escrow)?, &view::parse_address(node, payee)?))
+        }
+        "claim" => {
+            let (payee, root) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
+            Ok(key::claim(&view::parse_address(node, payee)?, &hash(root)?))
+        }
+        "edge" => {
+            let edge = rest
+                .parse()
+                .map_err(|error: ledger::Error| bad(error.to_string()))?;
+            Ok(key::edge(&edge))
+        }
         _ => Err(bad(forms.to_owned())),
     }
 }

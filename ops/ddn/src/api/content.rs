@@ -1,4 +1,6 @@
-//! Content for `ddn get`: a CAR that the client verifies block by block.
+//! Content for `ddn get`: a CAR that the client verifies block by block. What is not here is fetched on the way.
+//!
+//! A CAR that breaks off ends with a block of JSON, which nobody asked for: an [`ErrorBody`] that says why.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -10,17 +12,18 @@ use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName};
 use axum::response::{IntoResponse, Response};
 use cid::Cid;
 use named::dap::{self, Resolution};
-use storage::{Blocks, Walk, car};
+use storage::{BlockSource as _, Blocks, SharedBlocks, Walk, car};
 
 use super::extract::{Segments, blocking};
 use super::failure::Failed;
 use super::types::ErrorBody;
-use super::{Shared, download, paths};
+use super::{Shared, download, names, paths};
 use crate::node::Node;
-use crate::node::joins::NodeBlocks;
 
 /// The media type of a CAR.
 pub const CAR: &str = "application/vnd.ipld.car; version=1";
+/// The multicodec of JSON.
+const JSON: u64 = 0x0200;
 /// The CID at the end of the path.
 const END: HeaderName = HeaderName::from_static("x-ddn-cid");
 
@@ -47,14 +50,25 @@ pub async fn below(
 }
 
 async fn send(node: Arc<Node>, root: String, path: String) -> Result<Response, Failed> {
-    let blocks = node.blocks.clone();
-    let (root, end, way) = blocking(move || {
+    if Cid::try_from(root.as_str()).is_err() {
+        names::refresh_if_absent(&node, &root).await?;
+    }
+    let (blocks, root, end, way) = blocking(move || {
         let root = root_of(&node, &root)?;
-        let (end, way) = follow(&node.blocks, root, &path)?;
-        Ok((root, end, way))
+        let blocks = node.blocks.below(&root);
+        let (end, way) = follow(&blocks, root, &path)?;
+        Ok((blocks, root, end, way))
     })
     .await?;
-    let body = download::body(move |out| write_car(&blocks, root, &end, way, out));
+    let body = download::body(move |out| {
+        let mut writer = car::Writer::new(out, &[root])?;
+        let written = write_car(&blocks, &end, way, &mut writer);
+        if let Err(error) = &written {
+            let (cid, words) = last_words(error);
+            writer.block(&cid, &words)?;
+        }
+        written.and_then(|()| writer.finish().map(drop))
+    });
     let headers = [
         (CONTENT_TYPE, CAR.to_owned()),
         (END, end.to_string()),
@@ -86,7 +100,7 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
 }
 
 /// Where a path leads, and the blocks that were read on the way.
-fn follow(blocks: &NodeBlocks, root: Cid, path: &str) -> Result<(Cid, Vec<(Cid, Bytes)>), Failed> {
+fn follow(blocks: &SharedBlocks, root: Cid, path: &str) -> Result<(Cid, Vec<(Cid, Bytes)>), Failed> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let recorder = Recorder {
         blocks,
@@ -99,7 +113,7 @@ fn follow(blocks: &NodeBlocks, root: Cid, path: &str) -> Result<(Cid, Vec<(Cid, 
 
 /// Remembers what was read. A path has as many blocks as segments, and a few more in sharded folders.
 struct Recorder<'a> {
-    blocks: &'a NodeBlocks,
+    blocks: &'a SharedBlocks,
     read: Mutex<Vec<(Cid, Bytes)>>,
 }
 
@@ -112,16 +126,22 @@ impl Blocks for Recorder<'_> {
         }
         Ok(block)
     }
+
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        self.blocks.soon(cids);
+    }
+
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        self.blocks.path(root, segments);
+    }
 }
 
 fn write_car(
-    blocks: &NodeBlocks,
-    root: Cid,
+    blocks: &SharedBlocks,
     end: &Cid,
     way: Vec<(Cid, Bytes)>,
-    out: &mut dyn Write,
+    writer: &mut car::Writer<&mut dyn Write>,
 ) -> Result<(), storage::Error> {
-    let mut writer = car::Writer::new(out, &[root])?;
     let mut sent = HashSet::new();
     for (cid, bytes) in way {
         if sent.insert(cid) {
@@ -134,5 +154,15 @@ fn write_car(
             writer.block(&cid, &bytes)?;
         }
     }
-    writer.finish().map(drop)
+    Ok(())
+}
+
+/// Why a CAR breaks off, as a block.
+fn last_words(error: &storage::Error) -> (Cid, Vec<u8>) {
+    let body = ErrorBody {
+        error: Failed::from(error).text(),
+    };
+    // It is made of text only.
+    let json = serde_json::to_vec(&body).unwrap_or_default();
+    (Cid::new_v1(JSON, *ledger::cid_of(&json).hash()), json)
 }

@@ -13,12 +13,23 @@ use crate::node::sender::WaitError;
 
 /// A failed request.
 #[derive(Debug)]
-pub struct Failed(pub Failure);
+pub struct Failed {
+    failure: Failure,
+    details: Vec<String>,
+}
 
 impl Failed {
     /// With a code of [`ErrorText`] and a line.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self(Failure::new(code, message))
+        Failure::new(code, message).into()
+    }
+
+    /// What is told about it.
+    pub fn text(&self) -> ErrorText {
+        ErrorText {
+            details: self.details.clone(),
+            ..ErrorText::from(&self.failure)
+        }
     }
 
     /// Something is not there.
@@ -33,7 +44,7 @@ impl Failed {
 
     /// The status that goes with the code.
     fn status(&self) -> StatusCode {
-        match self.0.code {
+        match self.failure.code {
             "bad_request" | "bad_name" | "upload_broken" => StatusCode::BAD_REQUEST,
             "unauthorized" => StatusCode::UNAUTHORIZED,
             "forbidden_host" | "not_yours" => StatusCode::FORBIDDEN,
@@ -42,7 +53,7 @@ impl Failed {
             "name_taken" | "not_enough_coins" | "refused" => StatusCode::CONFLICT,
             "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "busy" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,
-            "timeout" => StatusCode::GATEWAY_TIMEOUT,
+            "timeout" | "unavailable" => StatusCode::GATEWAY_TIMEOUT,
             "disk_full" => StatusCode::INSUFFICIENT_STORAGE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -52,25 +63,20 @@ impl Failed {
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
         let status = self.status();
-        (
-            status,
-            Json(ErrorBody {
-                error: ErrorText::from(&self.0),
-            }),
-        )
-            .into_response()
+        (status, Json(ErrorBody { error: self.text() })).into_response()
     }
 }
 
 impl From<Failure> for Failed {
     fn from(failure: Failure) -> Self {
-        Self(failure)
+        let details = Vec::new();
+        Self { failure, details }
     }
 }
 
 impl From<node::Error> for Failed {
     fn from(error: node::Error) -> Self {
-        Self(publish::failed(&error))
+        publish::failed(&error).into()
     }
 }
 
@@ -98,7 +104,9 @@ fn code_of(refusal: &ledger::Refusal) -> &'static str {
     match refusal {
         R::Balance { .. } | R::FaucetEmpty { .. } => "not_enough_coins",
         R::NameTaken { .. } => "name_taken",
-        R::NameUnknown { .. } | R::AssetUnknown { .. } => "not_found",
+        R::NameUnknown { .. } | R::AssetUnknown { .. } | R::EscrowUnknown { .. } | R::EdgeUnknown { .. } => {
+            "not_found"
+        }
         R::NotOwner { .. } => "not_yours",
         R::State(_) => "internal",
         _ => "refused",
@@ -117,7 +125,31 @@ impl From<WaitError> for Failed {
 
 impl From<storage::Error> for Failed {
     fn from(error: storage::Error) -> Self {
-        Self(publish::storage_failed(&error))
+        Self::from(&error)
+    }
+}
+
+impl From<&storage::Error> for Failed {
+    fn from(error: &storage::Error) -> Self {
+        let failure = publish::storage_failed(error);
+        match error {
+            storage::Error::Missing(cid) => Self::new(
+                failure.code,
+                format!("block {cid} is not here, and nobody in reach is known to have it"),
+            ),
+            storage::Error::Unavailable { tried, .. } => Self {
+                failure: Failure::new("unavailable", failure.message),
+                details: tried.clone(),
+            },
+            _ => failure.into(),
+        }
+    }
+}
+
+impl From<ledger::StateError> for Failed {
+    fn from(error: ledger::StateError) -> Self {
+        tracing::error!("{error}");
+        Self::new("internal", error.to_string())
     }
 }
 

@@ -7,15 +7,21 @@
 
 mod assets;
 mod chain;
+mod claim;
 mod content;
+mod doctor;
 mod document;
 mod door;
 mod download;
+mod earn;
+mod edges;
 mod extract;
 mod failure;
 mod names;
 mod ndjson;
 pub mod paths;
+mod pay;
+mod peers;
 mod publish;
 mod repo;
 mod status;
@@ -122,6 +128,21 @@ fn guarded() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(wallet::export))
         .routes(routes!(wallet::send))
         .routes(routes!(wallet::account))
+        .routes(routes!(edges::list))
+        .routes(routes!(edges::register))
+        .routes(routes!(edges::set))
+        .routes(routes!(edges::leave))
+        .routes(routes!(pay::status))
+        .routes(routes!(pay::open))
+        .routes(routes!(pay::allot))
+        .routes(routes!(pay::top_up))
+        .routes(routes!(pay::exit))
+        .routes(routes!(earn::status))
+        .routes(routes!(claim::claim))
+        .routes(routes!(earn::receipts))
+        .routes(routes!(earn::proof))
+        .routes(routes!(peers::list))
+        .routes(routes!(doctor::doctor))
         .routes(routes!(chain::status))
         .routes(routes!(chain::block))
         .routes(routes!(chain::tx))

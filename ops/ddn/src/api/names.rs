@@ -1,6 +1,7 @@
 //! Names: resolve, list, show, history, and every change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -20,8 +21,12 @@ use crate::node::Node;
 use crate::node::claims::Told;
 use crate::node::claims::job::{Naming, Wish};
 use crate::node::claims::step::Failure;
+use crate::node::joins::{EdgeRow, POLICY};
 use crate::node::preflight::{check_coins, holder, name_path, wallet_key};
 use crate::node::secrets;
+
+/// How long a node that is behind may take to ask for the newest block, before it says that something is absent.
+const REFRESH_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the named router says about a name, and why. Absence is an answer, not an error.
 #[utoipa::path(
@@ -29,15 +34,30 @@ use crate::node::secrets;
     responses((status = 200, body = Resolved), (status = "default", body = ErrorBody))
 )]
 pub async fn resolve(State(node): Shared, Segments(name): Segments<String>) -> Answer<Resolved> {
+    refresh_if_absent(&node, &name).await?;
     blocking(move || resolve_now(&node, &name)).await.map(Json)
+}
+
+/// Before a name is said to be absent, the tip is asked for once: it may have been registered a moment ago.
+pub async fn refresh_if_absent(node: &Arc<Node>, name: &str) -> Result<(), Failed> {
+    let (shared, name) = (Arc::clone(node), name.to_owned());
+    let absent = blocking(move || {
+        let found = dap::resolve(&*shared.names, &name).map_err(|error| name_failed(&error))?;
+        Ok(matches!(found, Resolution::Absent { .. }))
+    })
+    .await?;
+    if absent {
+        node.chain.refresh(REFRESH_WITHIN).await;
+    }
+    Ok(())
 }
 
 fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     let tip = node.chain.tip();
-    let explained =
-        dap::explain(&*node.names, name, &[this_edge(node)]).map_err(|error| name_failed(&error))?;
+    let edges = edges_for(node, name)?;
+    let explained = dap::explain(&*node.names, name, &edges, &POLICY).map_err(|error| name_failed(&error))?;
     let edge = explained.edges.as_ref().and_then(|choice| choice.chosen());
-    let edge = edge.and_then(|_| node.card.get().map(|card| card.gateway.clone()));
+    let edge = edge.and_then(|edge| address_of(node, edge));
     let blank = Resolved {
         name: name.to_owned(),
         status: ResolvedStatus::Foreign,
@@ -83,21 +103,55 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     })
 }
 
-/// The one edge that a node without a mesh knows: itself.
+/// The edges that could serve what a name points to: this node if it holds it, and those that advertise themselves.
+fn edges_for(node: &Node, name: &str) -> Result<Vec<Edge>, Failed> {
+    let found = dap::resolve(&*node.names, name).map_err(|error| name_failed(&error))?;
+    let Resolution::Found { records, .. } = found else {
+        return Ok(Vec::new());
+    };
+    let held = match &records.content {
+        Some(content) => node.store.has(&content.0)?,
+        None => false,
+    };
+    let others = node.finder.table();
+    let others = others.iter().map(other_edge);
+    Ok(held.then(|| this_edge(node)).into_iter().chain(others).collect())
+}
+
+/// The nearest there can be: nobody has to be asked.
 fn this_edge(node: &Node) -> Edge {
-    let id = node
-        .card
-        .get()
-        .and_then(|card| hex::decode(&card.node_id).ok())
-        .and_then(|id| id.try_into().ok());
     let capacity = u32::try_from(node.config.settings.gateway.requests_max.get()).unwrap_or(u32::MAX);
     Edge {
-        id: id.unwrap_or_default(),
+        id: *node.node_key().public().as_bytes(),
         rtt_us: 0,
         capacity,
-        inflight: 0,
+        inflight: node.delivery.load(),
         alive: true,
     }
+}
+
+fn other_edge(row: &EdgeRow) -> Edge {
+    let rests = row
+        .record
+        .as_ref()
+        .is_some_and(|record| record.rests.is_some() || record.left_out.is_some());
+    Edge {
+        id: *row.node.as_bytes(),
+        rtt_us: row.rtt_us.unwrap_or(u32::MAX),
+        capacity: row.capacity,
+        inflight: row.load,
+        alive: !rests,
+    }
+}
+
+/// Where an edge serves: this node over HTTP, others over DDP.
+fn address_of(node: &Node, edge: &Edge) -> Option<String> {
+    if edge.id == *node.node_key().public().as_bytes() {
+        return node.card.get().map(|card| card.gateway.clone());
+    }
+    let table = node.finder.table();
+    let row = table.iter().find(|row| *row.node.as_bytes() == edge.id)?;
+    row.addresses.first().map(ToString::to_string)
 }
 
 fn name_failed(error: &NameError) -> Failed {

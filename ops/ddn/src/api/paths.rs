@@ -49,6 +49,37 @@ pub const WALLET_EXPORT: &str = "/v1/wallet/{name}/export";
 pub const WALLET_SEND: &str = "/v1/wallet/send";
 /// `GET`: [`AccountView`](super::types::AccountView).
 pub const ACCOUNT: &str = "/v1/accounts/{address}";
+/// `GET`: [`EdgeList`](super::types::EdgeList).
+pub const EDGES: &str = "/v1/edges";
+/// `POST` [`EdgeTerms`](super::types::EdgeTerms): [`Sent`](super::types::Sent).
+pub const EDGE_REGISTER: &str = "/v1/edges/register";
+/// `POST` [`EdgeTerms`](super::types::EdgeTerms): [`Sent`](super::types::Sent). The node is 64 hex digits, or `here`.
+pub const EDGE_SET: &str = "/v1/edges/{node}/set";
+/// `POST` [`ByWallet`](super::types::ByWallet): [`Sent`](super::types::Sent). The node is 64 hex digits, or `here`.
+pub const EDGE_LEAVE: &str = "/v1/edges/{node}/leave";
+/// `GET`: [`PayStatus`](super::types::PayStatus).
+pub const PAY: &str = "/v1/pay";
+/// `POST` [`PayOpen`](super::types::PayOpen): [`EscrowSent`](super::types::EscrowSent).
+pub const PAY_OPEN: &str = "/v1/pay/open";
+/// `POST` [`PayAllot`](super::types::PayAllot): [`EscrowSent`](super::types::EscrowSent). The escrow is 64 hex digits, or
+/// `default`: the one that this node pays from, else the newest one of the default wallet.
+pub const PAY_ALLOT: &str = "/v1/pay/{escrow}/allot";
+/// `POST` [`PayTopUp`](super::types::PayTopUp): [`EscrowSent`](super::types::EscrowSent). As [`PAY_ALLOT`].
+pub const PAY_TOP_UP: &str = "/v1/pay/{escrow}/top-up";
+/// `POST` [`PayExit`](super::types::PayExit): [`EscrowSent`](super::types::EscrowSent). As [`PAY_ALLOT`].
+pub const PAY_EXIT: &str = "/v1/pay/{escrow}/exit";
+/// `GET`: [`EarnStatus`](super::types::EarnStatus).
+pub const EARN: &str = "/v1/earn";
+/// `POST` [`EarnClaim`](super::types::EarnClaim): [`Claimed`](super::types::Claimed).
+pub const EARN_CLAIM: &str = "/v1/earn/claim";
+/// `GET`: [`ReceiptList`](super::types::ReceiptList).
+pub const EARN_RECEIPTS: &str = "/v1/earn/receipts";
+/// `GET`: a proof of one delivery, application/cbor.
+pub const EARN_PROOF: &str = "/v1/earn/receipts/{id}/proof";
+/// `GET`: [`PeerList`](super::types::PeerList).
+pub const PEERS: &str = "/v1/peers";
+/// `GET`: [`Diagnosis`](super::types::Diagnosis): what the node can say of itself.
+pub const DOCTOR: &str = "/v1/doctor";
 /// `GET`: [`ChainStatus`](super::types::ChainStatus).
 pub const CHAIN_STATUS: &str = "/v1/chain/status";
 /// `GET`, with a height or `latest`: [`BlockView`](super::types::BlockView).

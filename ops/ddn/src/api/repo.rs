@@ -8,19 +8,19 @@ use axum::body::Body as RawBody;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use storage::{Checked, car};
+use cid::Cid;
+use storage::{BlockSource as _, Checked, Walk, car};
 use tokio::sync::mpsc;
 
 use super::content::CAR;
 use super::extract::{self, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
-    CarImported, Empty, ErrorBody, ErrorText, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent,
-    RepoMissing, RepoReport, RepoStat,
+    CarImported, Empty, ErrorBody, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent, RepoMissing,
+    RepoReport, RepoStat,
 };
 use super::{Answer, Shared, download, ndjson, paths};
 use crate::node::Node;
-use crate::node::publish::storage_failed;
 use crate::node::upload;
 
 /// How often progress is told.
@@ -31,6 +31,8 @@ const PUBLISHED: &str = "published";
 const BY_USER: &str = "user";
 /// What pins of CAR imports are called.
 const IMPORTED: &str = "imported";
+/// Fetches of one root for its pin, if collections of garbage come between.
+const FETCHES_MAX: usize = 3;
 
 /// How much is in the store.
 #[utoipa::path(get, path = paths::REPO_STAT, responses((status = 200, body = RepoStat), (status = "default", body = ErrorBody)))]
@@ -98,7 +100,7 @@ fn report(
             }
         };
         let last = work(&node, &mut seen).inspect_err(|error| node.note(error));
-        let last = last.unwrap_or_else(|error| RepoEvent::Error(ErrorText::from(&storage_failed(&error))));
+        let last = last.unwrap_or_else(|error| RepoEvent::Error(Failed::from(&error).text()));
         // The client may have left.
         let _ = tell.blocking_send(last);
     });
@@ -132,7 +134,7 @@ pub async fn pins(State(node): Shared) -> Answer<PinList> {
     .map(Json)
 }
 
-/// Pins a root, all of which must be here.
+/// Pins a root; what of it is not here is fetched first.
 #[utoipa::path(post, path = paths::REPO_PIN, params(("cid" = String, Path), PinQuery), responses((status = 200, body = PinView), (status = "default", body = ErrorBody)))]
 pub async fn pin(
     State(node): Shared,
@@ -145,7 +147,7 @@ pub async fn pin(
             .label
             .filter(|label| !label.is_empty())
             .unwrap_or_else(|| BY_USER.to_owned());
-        node.store.pin(&cid, &label)?;
+        keep(&node, &cid, &label)?;
         Ok(PinView {
             cid: cid.to_string(),
             label,
@@ -155,11 +157,41 @@ pub async fn pin(
     .map(Json)
 }
 
+/// Pins, and fetches what a pin needs. What comes in is not kept until it is pinned, so a collection of garbage in
+/// between takes it away again.
+fn keep(node: &Node, cid: &Cid, label: &str) -> Result<(), Failed> {
+    for _ in 0..FETCHES_MAX {
+        match node.store.pin(cid, label) {
+            Err(storage::Error::Missing(_)) => fetch(node, cid)?,
+            pinned => {
+                pinned?;
+                node.mesh.provide(cid);
+                return Ok(());
+            }
+        }
+    }
+    let text = format!("{cid} was collected as garbage while it was fetched: try again");
+    Err(Failed::new("busy", text))
+}
+
+/// Reads all that is below a root, which brings it here.
+fn fetch(node: &Node, root: &Cid) -> Result<(), Failed> {
+    for block in Walk::new(node.blocks.below(root), &[*root]) {
+        block?;
+        if node.stop.is_cancelled() {
+            return Err(Failed::new("stopping", "the node is stopping"));
+        }
+    }
+    Ok(())
+}
+
 /// Takes a pin away; the next collection removes what nothing else keeps.
 #[utoipa::path(delete, path = paths::REPO_PIN, params(("cid" = String, Path)), responses((status = 200, body = Empty), (status = "default", body = ErrorBody)))]
 pub async fn unpin(State(node): Shared, Segments(cid): Segments<String>) -> Answer<Empty> {
     blocking(move || {
-        node.store.unpin(&extract::cid(&cid)?)?;
+        let cid = extract::cid(&cid)?;
+        node.store.unpin(&cid)?;
+        node.mesh.withdraw(&cid);
         Ok(Empty {})
     })
     .await
@@ -180,6 +212,7 @@ pub async fn import(State(node): Shared, body: RawBody) -> Answer<CarImported> {
         let roots = node.store.import_car(reader, &mut |checked| read = checked)?;
         for root in &roots {
             node.store.pin(root, IMPORTED)?;
+            node.mesh.provide(root);
         }
         let roots = roots.iter().map(ToString::to_string).collect();
         Ok(CarImported {

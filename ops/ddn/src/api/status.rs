@@ -8,9 +8,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::extract::blocking;
 use super::failure::Failed;
-use super::types::{ConfigReport, ErrorBody, NodeFile, NodeStatus};
+use super::types::{ConfigReport, ErrorBody, NodeFile, NodeRole, NodeStatus};
 use super::{Answer, Shared, paths};
-use crate::node::{Node, wallets};
+use crate::node::{Node, Role, wallets};
 
 /// How the node is, where it listens, and what its default wallet has.
 #[utoipa::path(get, path = paths::STATUS, responses((status = 200, body = NodeStatus), (status = "default", body = ErrorBody)))]
@@ -37,8 +37,14 @@ fn status_of(node: &Node) -> Result<NodeStatus, Failed> {
         ready: problem.is_none(),
         problem,
         node: card,
+        role: match node.role {
+            Role::Delegate => NodeRole::Delegate,
+            Role::Follower => NodeRole::Follower,
+        },
         tld: genesis.tld.clone(),
         height: view.tip().height,
+        best: node.chain.sync_status().best.max(view.tip().height),
+        peers: node.mesh.peers().len() as u64,
         time_ms: view.tip().time_ms,
         jobs: node.claims.count() as u64,
         wallet: address

@@ -1,5 +1,8 @@
 //! The document describes what is served, and what is served is what the list of paths promises.
 
+mod money;
+mod two_nodes;
+
 use std::collections::BTreeSet;
 
 use super::paths::*;
@@ -7,7 +10,7 @@ use super::*;
 use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
-const GUARDED: [&str; 37] = [
+const GUARDED: [&str; 52] = [
     STATUS,
     CONFIG,
     PUBLISH,
@@ -31,6 +34,21 @@ const GUARDED: [&str; 37] = [
     WALLET_EXPORT,
     WALLET_SEND,
     ACCOUNT,
+    EDGES,
+    EDGE_REGISTER,
+    EDGE_SET,
+    EDGE_LEAVE,
+    PAY,
+    PAY_OPEN,
+    PAY_ALLOT,
+    PAY_TOP_UP,
+    PAY_EXIT,
+    EARN,
+    EARN_CLAIM,
+    EARN_RECEIPTS,
+    EARN_PROOF,
+    PEERS,
+    DOCTOR,
     CHAIN_STATUS,
     CHAIN_BLOCK,
     CHAIN_TX,
@@ -120,14 +138,27 @@ struct Live {
 }
 
 impl Live {
+    /// A node of a dev chain of its own.
     async fn start() -> Self {
+        Self::start_as(crate::node::Origin::Dev, &[]).await
+    }
+
+    /// A node that follows the chain of another one.
+    async fn joining(first: &Self) -> Self {
+        let genesis = first.home.path().join("genesis.json");
+        let peers: types::PeerList = first.json(first.get("/v1/peers")).await;
+        let join = format!("mesh.join={}", peers.addresses[0]);
+        Self::start_as(crate::node::Origin::Genesis(genesis), &[join]).await
+    }
+
+    async fn start_as(origin: crate::node::Origin, settings: &[String]) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let listeners =
-            ["gateway", "dns", "admin", "engine"].map(|section| format!("{section}.listen=127.0.0.1:0"));
+        let listeners = ["gateway", "dns", "admin", "engine", "mesh", "delivery"]
+            .map(|section| format!("{section}.listen=127.0.0.1:0"));
         let sources = Sources {
             data: home.path().to_owned(),
             file: None,
-            set: listeners.to_vec(),
+            set: [&listeners[..], settings].concat(),
         };
         let config = Config::resolve(&sources, &[]).expect("settings");
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -136,7 +167,7 @@ impl Live {
         let task = tokio::spawn(async move {
             let ready = |card: &types::NodeFile| drop(ready.send(card.admin.clone()));
             let stop = async { drop(stopped.await) };
-            crate::node::run(&data, &crate::node::Origin::Dev, config, ready, stop).await
+            crate::node::run(&data, &origin, config, ready, stop).await
         });
         let admin = tokio::time::timeout(Duration::from_secs(60), is_ready)
             .await
@@ -146,7 +177,7 @@ impl Live {
             .trim()
             .to_owned();
         let base = format!("http://{}", admin.expect("it is ready"));
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = crate::http::client().build().expect("a client");
         Self {
             home,
             http,
@@ -316,6 +347,17 @@ async fn malformed(live: &Live) {
             (409, "not_enough_coins"),
         ),
         (post("/v1/names/nobody.ddn/release", "{}"), (404, "not_found")),
+        (
+            post("/v1/wallet/send", r#"{"to":"nobody","amount":"1"}"#),
+            (400, "bad_request"),
+        ),
+        (post("/v1/edges/here/set", "{}"), (404, "not_found")),
+        (post("/v1/edges/nonsense/leave", "{}"), (400, "bad_request")),
+        (post("/v1/pay/default/exit", "{}"), (404, "not_found")),
+        (post("/v1/pay/nonsense/exit", "{}"), (400, "bad_request")),
+        (live.get("/v1/earn/receipts?max=0"), (400, "bad_request")),
+        (live.get("/v1/earn/receipts/nonsense/proof"), (400, "bad_request")),
+        (live.get("/v1/chain/proof?key=line/00"), (400, "bad_request")),
     ] {
         let (code, word, text) = refused(request).await;
         assert_eq!((code, word.as_str()), expected, "{text}");

@@ -12,16 +12,24 @@
 
 mod assets;
 mod chain;
+mod earn;
+mod edges;
+mod mesh;
 mod names;
 mod node;
+mod pay;
 mod publish;
 mod repo;
 mod wallet;
 
 pub use assets::*;
 pub use chain::*;
+pub use earn::*;
+pub use edges::*;
+pub use mesh::*;
 pub use names::*;
 pub use node::*;
+pub use pay::*;
 pub use publish::*;
 pub use repo::*;
 pub use wallet::*;

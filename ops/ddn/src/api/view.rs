@@ -2,10 +2,15 @@
 
 use cid::Cid;
 use ledger::{Address, Asset, Label, Link, NameEntry, Records, Tx};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::failure::Failed;
 use super::types::{AssetOwner, AssetView, NameView, RecordSet, TxStatus, TxView};
 use crate::node::Node;
+
+/// No wallet has a longer name, and no address is as short.
+const WALLET_NAME_BYTES_MAX: usize = 32;
 
 /// An address as users of the node's chain see it.
 pub fn address(node: &Node, address: &Address) -> String {
@@ -17,7 +22,40 @@ pub fn parse_address(node: &Node, text: &str) -> Result<Address, Failed> {
     if let Some(key) = node.wallets.key(text)? {
         return Ok(key.address());
     }
-    Address::parse(&node.chain.genesis().prefix, text).map_err(|error| Failed::bad_request(error.to_string()))
+    Address::parse(&node.chain.genesis().prefix, text).map_err(|error| {
+        // What is too long for a wallet was meant as an address: then it is said what is wrong with it.
+        let text = match text.len() > WALLET_NAME_BYTES_MAX {
+            true => error.to_string(),
+            false => {
+                format!("`{text}` is neither a wallet of this node (see `ddn wallet list`) nor an address")
+            }
+        };
+        Failed::bad_request(text)
+    })
+}
+
+/// All entries of the state below a prefix, with the rest of each key read by `parse`.
+pub fn entries<K, V: Serialize + DeserializeOwned>(
+    node: &Node,
+    prefix: &[u8],
+    parse: impl Fn(&[u8]) -> Result<K, String>,
+) -> Result<Vec<(K, V)>, Failed> {
+    let bad = |reason: String| {
+        Failed::new(
+            "internal",
+            format!("the state of the chain cannot be read: {reason}"),
+        )
+    };
+    let mut found = Vec::new();
+    for row in node.chain.state().scan(prefix)? {
+        let (key, value) = row?;
+        let key = parse(&key[prefix.len()..]).map_err(bad)?;
+        found.push((
+            key,
+            ledger::decode(&value).map_err(|error| bad(error.to_string()))?,
+        ));
+    }
+    Ok(found)
 }
 
 /// The time of a block; 0 for the genesis' own height.
@@ -56,7 +94,8 @@ pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetV
         })
     };
     Ok(AssetView {
-        cid: cid.to_string(),
+        // Both versions of a CID name one asset, and it is always told as the newer one.
+        cid: Cid::new_v1(cid.codec(), *cid.hash()).to_string(),
         owner: address(node, &asset.owner),
         anchored: asset.anchored,
         anchored_ms: time_of(node, asset.anchored)?,

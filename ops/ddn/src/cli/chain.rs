@@ -6,7 +6,7 @@ use std::{
 };
 
 use cid::Cid;
-use ledger::{Bundle, Genesis, MAX_BUNDLE_BYTES};
+use ledger::{Bundle, DeliveryProof, Genesis, MAX_BUNDLE_BYTES};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use super::{
     Context,
     client::{Call, Node},
     failure::{Failure, Outcome},
-    genesis, init,
+    genesis, init, proven,
     screen::{self, Table},
     state_key,
 };
@@ -30,7 +30,8 @@ Examples:
   ddn chain status
   ddn chain block latest
   ddn chain proof alice.ddn -o alice.proof
-  ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node")]
+  ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node
+  ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`")]
 pub enum Command {
     /// Height, delegates, coins, health
     Status,
@@ -47,13 +48,13 @@ pub enum Command {
     },
     /// Prove an entry of the ledger, or that there is none, to anybody who has the genesis
     Proof {
-        /// A name, a CID, an address, or `name/…`, `asset/…`, `account/…`, `0x…`
+        /// A name, a CID, an address, or `name/…`, `asset/…`, `account/…`, `escrow/…`, `edge/…`, `0x…`
         key: String,
         /// Write the proof into this file [default: standard output, unless that is a terminal]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Check a proof without a node: what it says, and at which height
+    /// Check a proof, of an entry or of a delivery, without a node: what it says, and at which height
     Verify {
         /// The proof; `-` is standard input
         file: PathBuf,
@@ -256,6 +257,10 @@ fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
         None => genesis::of_data(&context.data)?,
     };
     let bytes = read_proof(file)?;
+    if let Ok(proof) = DeliveryProof::decode(&bytes) {
+        let delivery = proven::delivery(&proof, &genesis).map_err(|failure| failure.about(file.display()))?;
+        return context.screen.show(&delivery, proven::tell);
+    }
     let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
     let proven = check(&bundle, &genesis).map_err(|failure| failure.about(file.display()))?;
     context.screen.show(&proven, |out, proven| {

@@ -225,11 +225,7 @@ impl Node {
     }
 
     fn new(dir: &Path, file: types::NodeFile, token: String) -> Outcome<Self> {
-        // No proxy of the environment may come between us and loopback.
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .build();
+        let http = crate::http::client().connect_timeout(CONNECT_TIMEOUT).build();
         let http = http.map_err(|error| Failure::new("system", failure::chain(&error)))?;
         let base = reachable(&file.admin).and_then(|address| Url::parse(&format!("http://{address}/")).ok());
         let base = base.ok_or_else(|| {
@@ -276,7 +272,7 @@ impl Node {
             }
         }
         match serde_json::from_slice::<types::ErrorBody>(&text) {
-            Ok(body) => Failure::new(body.error.code, body.error.message),
+            Ok(body) => Failure::told(body.error),
             Err(_) => self.strange(&format!("status {status}")),
         }
     }

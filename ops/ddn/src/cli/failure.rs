@@ -4,6 +4,8 @@ use std::{fmt, io, io::Write as _, process::ExitCode};
 
 use serde::Serialize;
 
+use crate::api::types::ErrorText;
+
 /// Why a command stopped.
 #[derive(Debug)]
 pub enum Failure {
@@ -13,6 +15,8 @@ pub enum Failure {
         code: String,
         /// The one line.
         message: String,
+        /// More lines, for programs only.
+        details: Vec<String>,
     },
     /// The reader of our output went away; there is nobody left to tell.
     PipeClosed,
@@ -27,6 +31,16 @@ impl Failure {
         Self::Said {
             code: code.into(),
             message: one_line(&message.to_string()),
+            details: Vec::new(),
+        }
+    }
+
+    /// As the admin API told it.
+    pub fn told(error: ErrorText) -> Self {
+        Self::Said {
+            code: error.code,
+            message: one_line(&error.message),
+            details: error.details,
         }
     }
 
@@ -45,11 +59,16 @@ impl Failure {
 
     /// Prints the line to stderr, as JSON if asked, and gives the exit code.
     pub fn report(&self, json: bool) -> ExitCode {
-        let Self::Said { code, message } = self else {
+        let Self::Said {
+            code,
+            message,
+            details,
+        } = self
+        else {
             return ExitCode::SUCCESS;
         };
         let line = if json {
-            document(code, message)
+            document(code, message, details)
         } else {
             format!("ddn: {message}")
         };
@@ -61,9 +80,14 @@ impl Failure {
     /// The same, with the object that it is about before it, unless the node itself is what failed.
     pub fn about(self, object: impl fmt::Display) -> Self {
         match self {
-            Self::Said { code, message } if !code.starts_with("node") => Self::Said {
+            Self::Said {
+                code,
+                message,
+                details,
+            } if !code.starts_with("node") => Self::Said {
                 message: format!("{object}: {message}"),
                 code,
+                details,
             },
             other => other,
         }
@@ -105,11 +129,20 @@ pub fn storage(error: &storage::Error) -> Failure {
     }
     let code = match error {
         Error::NoLink { .. } | Error::Missing(_) => "not_found",
+        Error::Unavailable { .. } => "unavailable",
         Error::InUse { .. } => "in_use",
         Error::Source { .. } | Error::Io { .. } | Error::Export { .. } => "file",
         _ => "storage",
     };
-    Failure::new(code, chain(error))
+    let details = match error {
+        Error::Unavailable { tried, .. } => tried.clone(),
+        _ => Vec::new(),
+    };
+    Failure::told(ErrorText {
+        code: code.to_owned(),
+        message: chain(error),
+        details,
+    })
 }
 
 /// The system's words for an error, without "(os error 2)".
@@ -140,13 +173,17 @@ struct Document<'a> {
 struct Words<'a> {
     code: &'a str,
     message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    details: &'a [String],
 }
 
-fn document(code: &str, message: &str) -> String {
-    serde_json::to_string(&Document {
-        error: Words { code, message },
-    })
-    .unwrap_or_default()
+fn document(code: &str, message: &str, details: &[String]) -> String {
+    let error = Words {
+        code,
+        message,
+        details,
+    };
+    serde_json::to_string(&Document { error }).unwrap_or_default()
 }
 
 /// Line breaks become spaces, and "(os error 2)" goes: the words before it say the same.
@@ -198,8 +235,12 @@ mod tests {
     #[test]
     fn json_carries_code_and_message() {
         assert_eq!(
-            document("no_node", "a \"b\""),
+            document("no_node", "a \"b\"", &[]),
             r#"{"error":{"code":"no_node","message":"a \"b\""}}"#
+        );
+        assert_eq!(
+            document("unavailable", "a", &["b".to_owned()]),
+            r#"{"error":{"code":"unavailable","message":"a","details":["b"]}}"#
         );
     }
 }

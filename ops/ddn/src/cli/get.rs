@@ -165,7 +165,7 @@ fn again(node: Arc<Node>) -> Again {
         let answer = runtime.block_on(node.stream(Call::get(paths::CONTENT_ROOT, &[&root]), None));
         let car = match answer {
             Ok(answer) => body_reader(answer),
-            Err(failure) if failure.code() == "not_found" => return Ok(None),
+            Err(failure) if matches!(failure.code(), "not_found" | "missing_block") => return Ok(None),
             Err(failure) => return Err(storage::Error::Car(failure.to_string())),
         };
         let first = storage::car::Reader::new(car)?.next().transpose()?;

@@ -3,6 +3,8 @@
 //! The node sends each block once, parents first, in the order in which a tree is read. So the block that is asked
 //! for is nearly always the next one, or one of the last. Nodes of the tree are kept, of the leaves the newest. What
 //! is asked for after that (equal content in two places) is fetched again by its CID.
+//!
+//! A stream that breaks off may have a block of JSON as its last one, in which the node says why.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,6 +15,11 @@ use std::{
 use bytes::Bytes;
 use cid::Cid;
 use storage::{Blocks, Error, car, codec};
+
+use crate::api::types::{ErrorBody, ErrorText};
+
+/// The multicodec of JSON.
+const JSON: u64 = 0x0200;
 
 /// Bytes of nodes and of leaves that are kept at most. The nodes of a tree of 1 TiB take about 50 MB; a leaf is at
 /// most 2 MiB and may be looked at more than once before the next one.
@@ -48,6 +55,8 @@ struct State<R> {
     seen: HashSet<Cid>,
     kept: Kept,
     amount: Amount,
+    /// The newest block, if it is what a node would say before it breaks off.
+    last_words: Option<ErrorText>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +87,7 @@ impl<R: Read> Incoming<R> {
             seen,
             kept,
             amount: Amount::default(),
+            last_words: None,
         };
         Ok(Self {
             state: Mutex::new(state),
@@ -101,7 +111,7 @@ impl<R: Read> Blocks for Incoming<R> {
         }
         while !state.seen.contains(wanted) {
             let Some(next) = state.stream.next() else { break };
-            let (cid, block) = next?;
+            let (cid, block) = next.map_err(|broken| state.why(broken, wanted))?;
             state.take_in(cid, &block);
             if !(self.progress)(state.amount) {
                 return Err(given_up());
@@ -118,6 +128,11 @@ impl<R: Read> Blocks for Incoming<R> {
     }
 }
 
+fn last_words(cid: &Cid, block: &[u8]) -> Option<ErrorText> {
+    let body = (cid.codec() == JSON).then(|| serde_json::from_slice::<ErrorBody>(block));
+    body?.ok().map(|body| body.error)
+}
+
 fn given_up() -> Error {
     Error::Stream {
         operation: "read",
@@ -126,7 +141,26 @@ fn given_up() -> Error {
 }
 
 impl<R> State<R> {
+    /// Why the stream broke off before a block that is wanted: in the node's words, if it left any.
+    fn why(&mut self, broken: Error, wanted: &Cid) -> Error {
+        let Some(words) = self.last_words.take() else {
+            return broken;
+        };
+        match words.code.as_str() {
+            "missing_block" => Error::Missing(*wanted),
+            "unavailable" => Error::Unavailable {
+                cid: *wanted,
+                tried: words.details,
+            },
+            _ => Error::Stream {
+                operation: "read",
+                source: io::Error::other(words.message),
+            },
+        }
+    }
+
     fn take_in(&mut self, cid: Cid, block: &Bytes) {
+        self.last_words = last_words(&cid, block);
         self.amount.blocks += 1;
         self.amount.bytes += block.len() as u64;
         if self.seen.insert(cid) {
@@ -240,6 +274,36 @@ mod tests {
         std::fs::create_dir(&place).expect("a folder");
         assert!(storage::export(&incoming, &root, &place.join("copy"), &mut |_| {}).is_err());
         assert_eq!(std::fs::read_dir(&place).expect("a folder").count(), 0);
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_says_why() {
+        let (home, _store, root, stream) = tree();
+        let words = ErrorBody {
+            error: ErrorText {
+                code: "unavailable".to_owned(),
+                message: "nobody gave it".to_owned(),
+                details: vec!["node 12: silent".to_owned()],
+            },
+        };
+        let json = serde_json::to_vec(&words).expect("JSON");
+        let cid = Cid::new_v1(JSON, *ledger::cid_of(&json).hash());
+        // The root, then the words, then half a block.
+        let mut blocks = car::Reader::new(&stream[..]).expect("a CAR");
+        let (first, block) = blocks.next().expect("a block").expect("good");
+        let mut broken = Vec::new();
+        let mut writer = car::Writer::new(&mut broken, &[root]).expect("a CAR");
+        writer.block(&first, &block).expect("written");
+        writer.block(&cid, &json).expect("written");
+        writer.finish().expect("written");
+        broken.extend([40, 1, 2]);
+        let incoming = Incoming::new(&broken[..], Box::new(|_| Ok(None)), |_| true).expect("a CAR");
+        let error = storage::export(&incoming, &root, &home.path().join("copy"), &mut |_| {});
+        let error = error.expect_err("it broke off").to_string();
+        assert!(
+            error.ends_with("could not be fetched: node 12: silent"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -14,6 +14,9 @@ mod content;
 mod cost;
 mod data;
 mod docs;
+mod doctor;
+mod earn;
+mod edge;
 mod failure;
 mod genesis;
 mod get;
@@ -23,7 +26,10 @@ mod links;
 mod log;
 mod name;
 mod node;
+mod pay;
+mod peers;
 mod progress;
+mod proven;
 mod publish;
 mod repo;
 mod resolve;
@@ -31,6 +37,7 @@ mod screen;
 mod split_dns;
 mod state_key;
 mod target;
+mod units;
 mod up;
 mod wallet;
 
@@ -99,10 +106,19 @@ enum Command {
     /// Accounts and coins
     #[command(subcommand)]
     Wallet(wallet::Command),
+    /// Edges: this node as one that delivers for coins, and the others
+    #[command(subcommand)]
+    Edge(edge::Command),
+    /// What this node pays for deliveries: escrows and payees
+    #[command(subcommand)]
+    Pay(pay::Command),
+    /// What this node gets for deliveries: claims and receipts
+    #[command(subcommand)]
+    Earn(earn::Command),
     /// The ledger: status, blocks, transactions, proofs, a new chain
     #[command(subcommand)]
     Chain(chain::Command),
-    /// The node that runs here, and how this machine finds its names
+    /// The node that runs here: status, peers, what is wrong with it, how this machine finds its names
     #[command(subcommand)]
     Node(node::Command),
     /// The block store: statistics, check, garbage, pins, CAR files
@@ -194,6 +210,9 @@ async fn answer(context: &Context, command: Command) -> Outcome {
         Command::Name(command) => name::run(context, command).await,
         Command::Asset(command) => asset::run(context, command).await,
         Command::Wallet(command) => wallet::run(context, command).await,
+        Command::Edge(command) => edge::run(context, command).await,
+        Command::Pay(command) => pay::run(context, command).await,
+        Command::Earn(command) => earn::run(context, command).await,
         Command::Chain(command) => chain::run(context, command).await,
         Command::Node(command) => node::run(context, command).await,
         Command::Repo(command) => repo::run(context, command).await,

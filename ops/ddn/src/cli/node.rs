@@ -7,13 +7,14 @@ use serde::Serialize;
 use super::{
     Context,
     client::{Call, Node, reachable},
+    doctor,
     failure::{Failure, Outcome},
-    links, publish, screen,
+    links, peers, publish, screen,
     split_dns::{Resolver, Setup},
 };
 use crate::api::{
     paths,
-    types::{NodeStatus, PublishEvent, PublishJob, PublishJobs, PublishOutcome},
+    types::{NodeRole, NodeStatus, PublishEvent, PublishJob, PublishJobs, PublishOutcome},
 };
 
 /// `ddn node …`
@@ -21,6 +22,10 @@ use crate::api::{
 pub enum Command {
     /// Whether it works, where it listens, what it is doing
     Status,
+    /// Who it is connected to, and who it refused and why
+    Peers,
+    /// Look for what is wrong: reachable, synced, able to pay, earning? Fails if a check does
+    Doctor,
     /// Print how this machine is told to ask the node for the chain's names; changes nothing
     #[command(after_help = "\
 Browsers find http://NAME.localhost:PORT/ without any of this.")]
@@ -34,13 +39,18 @@ Browsers find http://NAME.localhost:PORT/ without any of this.")]
 /// Runs it.
 pub async fn run(context: &Context, command: Command) -> Outcome {
     let node = Node::on(&context.data).await?;
-    let status: NodeStatus = node.call(Call::get(paths::STATUS, &[])).await?;
     match command {
+        Command::Peers => peers::run(context, &node).await,
+        Command::Doctor => doctor::run(context, &node).await,
         Command::Status => {
+            let status: NodeStatus = node.call(Call::get(paths::STATUS, &[])).await?;
             let publishes: PublishJobs = node.call(Call::get(paths::PUBLISH, &[])).await?;
             context.screen.show(&Report { status, publishes }, tell)
         }
-        Command::DnsSetup { resolver } => dns_setup(context, &status, resolver),
+        Command::DnsSetup { resolver } => {
+            let status: NodeStatus = node.call(Call::get(paths::STATUS, &[])).await?;
+            dns_setup(context, &status, resolver)
+        }
     }
 }
 
@@ -73,20 +83,24 @@ fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
                 ),
             ),
             ("data", status.data.clone()),
+            ("role", role(status.role).to_owned()),
             (
                 "chain",
                 format!(
-                    "{}, height {}, {}",
+                    "{}, height {} of {}, {}",
                     node.chain_id,
                     status.height,
+                    status.best,
                     screen::utc(status.time_ms)
                 ),
             ),
+            ("peers", status.peers.to_string()),
             ("gateway", links::of_gateway(&node.gateway)),
             ("DNS", node.dns.clone()),
             ("admin API", format!("http://{}/", node.admin)),
             ("engine", node.engine.clone().unwrap_or_default()),
             ("mesh", node.mesh.join(" ")),
+            ("delivery", format!("{} (UDP)", node.delivery)),
             (
                 "wallet",
                 format!("{} with {} coins", status.wallet, status.balance),
@@ -98,6 +112,13 @@ fn tell(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         .recent
         .iter()
         .try_for_each(|ended| tell_ended(out, ended))
+}
+
+fn role(role: NodeRole) -> &'static str {
+    match role {
+        NodeRole::Delegate => "delegate: makes blocks",
+        NodeRole::Follower => "follower: verifies and keeps the blocks of others",
+    }
 }
 
 fn tell_job(out: &mut dyn Write, job: &PublishJob) -> io::Result<()> {

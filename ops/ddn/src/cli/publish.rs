@@ -160,7 +160,7 @@ async fn send(node: &Node, query: Call<'_>, body: reqwest::Body, line: &Line) ->
             done = Some(published);
             Ok(())
         }
-        PublishEvent::Error(error) => Err(Failure::new(error.code, error.message)),
+        PublishEvent::Error(error) => Err(Failure::told(error)),
     })
     .await?;
     done.ok_or_else(|| {

@@ -43,7 +43,7 @@ pub enum Command {
     Verify,
     /// Remove what no pin keeps
     Gc,
-    /// Keep content and all below it
+    /// Keep content and all below it; a node fetches what is not here
     Pin {
         /// The root
         cid: Cid,
@@ -261,7 +261,7 @@ async fn work(node: &Node, path: &str, line: &Line) -> Outcome<RepoEvent> {
             line.counted("checking", now.blocks, now.bytes);
             Ok(())
         }
-        RepoEvent::Error(error) => Err(Failure::new(error.code, error.message)),
+        RepoEvent::Error(error) => Err(Failure::told(error)),
         end => {
             last = Some(end);
             Ok(())
@@ -286,9 +286,15 @@ fn unexpected(event: &RepoEvent) -> Failure {
 async fn pin(context: &Context, repo: Repo, cid: Cid, label: String) -> Outcome {
     let pinned = match repo {
         Repo::Node(node) => {
-            let text = cid.to_string();
-            node.call(Call::post(paths::REPO_PIN, &[&text]).query("label", Some(label)))
-                .await?
+            let (text, line) = (
+                cid.to_string(),
+                Line::start(context.screen, &format!("pinning {cid}")),
+            );
+            let call = Call::post(paths::REPO_PIN, &[&text]).query("label", Some(label));
+            // It may have to be fetched, which takes as long as it takes.
+            let pinned = node.parse(node.stream(call, None).await?).await?;
+            line.end();
+            pinned
         }
         Repo::Folder(store) => {
             let view = PinView {

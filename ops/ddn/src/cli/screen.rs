@@ -169,6 +169,14 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// Microseconds as "512 µs" or "1.3 ms".
+pub fn micros(count: u32) -> String {
+    match count {
+        ..1000 => format!("{count} µs"),
+        _ => format!("{:.1} ms", f64::from(count) / 1000.0),
+    }
+}
+
 /// A height to come, and in about how long at this block time: "height 5000 (in about 3d 4h)".
 pub fn until(height: u64, now: u64, block_time_ms: Option<u64>) -> String {
     match block_time_ms {
@@ -238,6 +246,18 @@ mod tests {
             (273_700, "3d 4h"),
         ] {
             assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
+    }
+
+    #[test]
+    fn round_trips_are_short() {
+        for (count, expected) in [
+            (7, "7 µs"),
+            (999, "999 µs"),
+            (1000, "1.0 ms"),
+            (23_460, "23.5 ms"),
+        ] {
+            assert_eq!(micros(count), expected);
         }
     }
 

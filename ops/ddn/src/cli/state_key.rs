@@ -1,7 +1,10 @@
 //! Entries of the ledger's state, as people write and read them: `alice.ddn`, a CID, an address.
 
 use cid::Cid;
-use ledger::{Account, Address, Amount, Asset, Genesis, NameEntry, NamePath, ValidatorSet, key};
+use ledger::{
+    Account, Address, Amount, Asset, ClaimEntry, EdgeEntry, Escrow, Genesis, Line, NameEntry, NamePath,
+    ValidatorSet, key,
+};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Outcome};
@@ -53,10 +56,35 @@ pub fn show(bytes: &[u8], genesis: &Genesis) -> String {
             Address::from_bytes(address).display(&genesis.prefix)
         );
     }
+    if let Some(text) = of_payment(bytes, genesis) {
+        return text;
+    }
     match bytes.iter().all(u8::is_ascii_graphic) {
         true => String::from_utf8_lossy(bytes).into_owned(),
         false => format!("0x{}", hex::encode(bytes)),
     }
+}
+
+/// A key of an escrow, a line, a claim or an edge.
+fn of_payment(bytes: &[u8], genesis: &Genesis) -> Option<String> {
+    let address = |bytes: &[u8]| {
+        let bytes = bytes.try_into().ok()?;
+        Some(Address::from_bytes(bytes).display(&genesis.prefix))
+    };
+    if let Some(id) = bytes.strip_prefix(key::ESCROWS).filter(|id| id.len() == 32) {
+        return Some(format!("escrow/{}", hex::encode(id)));
+    }
+    if let Some(node) = bytes.strip_prefix(key::EDGES).filter(|node| node.len() == 32) {
+        return Some(format!("edge/{}", hex::encode(node)));
+    }
+    if let Some((escrow, payee)) = bytes
+        .strip_prefix(key::LINES)
+        .and_then(|rest| rest.split_at_checked(32))
+    {
+        return Some(format!("line/{}/{}", hex::encode(escrow), address(payee)?));
+    }
+    let (payee, root) = bytes.strip_prefix(key::CLAIMS)?.split_at_checked(20)?;
+    Some(format!("claim/{}/{}", address(payee)?, hex::encode(root)))
 }
 
 /// A value as JSON, decoded by the kind of its key; hex if it is of no kind that this program knows.
@@ -66,6 +94,10 @@ pub fn value(key_bytes: &[u8], value: &[u8], genesis: &Genesis) -> Value {
         bytes if bytes.starts_with(key::NAMES) => json_of::<NameEntry>(value),
         bytes if bytes.starts_with(key::ASSETS) => json_of::<Asset>(value),
         bytes if bytes.starts_with(key::ACCOUNTS) => json_of::<Account>(value),
+        bytes if bytes.starts_with(key::ESCROWS) => json_of::<Escrow>(value),
+        bytes if bytes.starts_with(key::LINES) => json_of::<Line>(value),
+        bytes if bytes.starts_with(key::CLAIMS) => json_of::<ClaimEntry>(value),
+        bytes if bytes.starts_with(key::EDGES) => json_of::<EdgeEntry>(value),
         bytes if bytes.starts_with(key::POOLS) || bytes == key::supply() => json_of::<Amount>(value),
         bytes if bytes == key::validators() => json_of::<ValidatorSet>(value),
         _ => None,
@@ -85,7 +117,7 @@ fn show_owners(value: &mut Value, genesis: &Genesis) {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 show_owners(field, genesis);
-                if name == "owner" {
+                if matches!(name.as_str(), "owner" | "payer" | "payout") {
                     show_owner(field, genesis);
                 }
             }
@@ -105,7 +137,7 @@ fn show_owner(field: &mut Value, genesis: &Genesis) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledger::{Label, SecretKey};
+    use ledger::{Hash, Label, SecretKey};
 
     const CID: &str = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
 
@@ -144,6 +176,15 @@ mod tests {
             show(&key::account(&address), &genesis),
             format!("account/{}", address.display("dev"))
         );
+        let (id, payee) = (Hash([7; 32]), address.display("dev"));
+        let digits = "07".repeat(32);
+        for (bytes, expected) in [
+            (key::escrow(&id), format!("escrow/{digits}")),
+            (key::line(&id, &address), format!("line/{digits}/{payee}")),
+            (key::claim(&address, &id), format!("claim/{payee}/{digits}")),
+        ] {
+            assert_eq!(show(&bytes, &genesis), expected);
+        }
         assert_eq!(show(&key::supply(), &genesis), "supply");
         assert_eq!(show(&[0, 255], &genesis), "0x00ff");
     }

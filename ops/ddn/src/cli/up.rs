@@ -23,7 +23,8 @@ const HELP: &str = "\
 Examples:
   ddn up --dev                             a chain of its own, with a faucet, for trying things
   ddn up                                   again, with the chain of the data folder
-  ddn up --genesis genesis.json            as a delegate of that chain
+  ddn up --genesis genesis.json --join /ip4/192.0.2.1/tcp/4101/p2p/12D3…
+                                           follow that chain, and deliver with its other nodes
   ddn up --dev --set gateway.listen=127.0.0.1:0
 
 It runs in the foreground until Ctrl-C or SIGTERM. `ddn config show --long` lists all settings.";
@@ -38,6 +39,9 @@ pub struct Args {
     /// The chain with this genesis
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
+    /// A node of the chain to connect to: a mesh address, as its `ddn node status` shows; may be repeated
+    #[arg(long, value_name = "MESH_ADDR", value_parser = mesh_address)]
+    join: Vec<String>,
     #[command(flatten)]
     given: Given,
 }
@@ -52,7 +56,8 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     if origin == Origin::Folder && !context.data.join("genesis.json").exists() {
         return Err(unknown_folder(context));
     }
-    let config = args.given.load(context)?;
+    let mut config = args.given.load(context)?;
+    config.settings.mesh.join.extend(args.join);
     let json = context.screen.json;
     let dir = context.data.clone();
     let ready = move |file: &NodeFile| {
@@ -64,11 +69,23 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         .map_err(|error| Failure::new("node", failure::chain(&error)))
 }
 
+/// Only the form that every address has; what is in it is the mesh's to judge.
+fn mesh_address(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && text.contains("/p2p/") {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "give an address such as /ip4/192.0.2.1/tcp/4101/p2p/12D3…, which `ddn node status` of \
+                      that node shows"
+                .to_owned(),
+        ),
+    }
+}
+
 fn unknown_folder(context: &Context) -> Failure {
     let (dir, option) = (context.data.display(), data::option(&context.data));
     let text = format!(
         "{dir} holds no chain yet: start one of its own with `ddn up --dev{option}`, or join one with `ddn up --genesis \
-         FILE{option}`"
+         FILE --join MESH_ADDR{option}`"
     );
     Failure::new("no_chain", text)
 }
@@ -121,6 +138,12 @@ fn banner(out: &mut dyn Write, file: &NodeFile, dir: &Path) -> io::Result<()> {
     } else {
         format!("kill {}", file.pid)
     };
+    let genesis = dir.join("genesis.json");
+    let join = file
+        .mesh
+        .first()
+        .map(|address| format!("ddn up --genesis {} --join {address}", genesis.display()));
+    let join = join.unwrap_or_default();
     writeln!(out, "The node is ready.")?;
     screen::facts(
         out,
@@ -133,6 +156,7 @@ fn banner(out: &mut dyn Write, file: &NodeFile, dir: &Path) -> io::Result<()> {
                 "publish",
                 format!("ddn publish ./site --name alice.{tld}{option}"),
             ),
+            ("join", join),
             ("stop", stop),
         ],
     )

@@ -12,6 +12,7 @@ use super::{
     client::{Call, Node},
     failure::{Failure, Outcome},
     screen::{self, Table},
+    units,
 };
 use crate::api::{
     paths,
@@ -64,7 +65,7 @@ pub enum Command {
         /// Who gets them: an address or a wallet of this node
         to: String,
         /// How many coins, as in 1.5
-        #[arg(value_parser = coins)]
+        #[arg(value_parser = units::coins)]
         amount: Amount,
         /// Who pays
         #[arg(long, value_name = "WALLET")]
@@ -204,10 +205,6 @@ async fn balance(context: &Context, node: &Node, account: &str) -> Outcome {
             ],
         )
     })
-}
-
-fn coins(text: &str) -> Result<Amount, String> {
-    Amount::parse_coins(text).map_err(|error| error.to_string())
 }
 
 /// The seed in a file or on stdin: 64 hex digits, with or without a line end.

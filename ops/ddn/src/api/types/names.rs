@@ -29,7 +29,8 @@ pub struct Resolved {
     pub changed: Option<u64>,
     /// Height at which the name expires.
     pub expires: Option<u64>,
-    /// The edge that should serve it: the gateway's address. `null` if there is no content.
+    /// The edge that should serve it: this node's gateway if it holds the content, else where the nearest other edge
+    /// delivers (UDP). `null` if there is no content, or nobody to serve it.
     pub edge: Option<String>,
     /// Why: one line each, in the order in which it was found.
     pub why: Vec<String>,

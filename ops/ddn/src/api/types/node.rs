@@ -15,11 +15,14 @@ pub struct ErrorBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorText {
     /// A stable word: `bad_request`, `unauthorized`, `forbidden_host`, `not_found`, `no_such_method`, `bad_name`,
-    /// `name_taken`, `not_yours`, `not_enough_coins`, `refused`, `missing_block`, `disk_full`, `upload_broken`,
-    /// `too_large`, `busy`, `stopping`, `timeout`, `internal`.
+    /// `name_taken`, `not_yours`, `not_enough_coins`, `refused`, `missing_block`, `unavailable`, `disk_full`,
+    /// `upload_broken`, `too_large`, `busy`, `stopping`, `timeout`, `internal`.
     pub code: String,
     /// One line: what was wrong, on which object, what to do.
     pub message: String,
+    /// For `unavailable`: what each provider did, one line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
 }
 
 /// `DIR/node.json`: where the running node listens. It exists while the node is ready.
@@ -37,10 +40,12 @@ pub struct NodeFile {
     pub dns: String,
     /// This API, `IP:PORT`.
     pub admin: String,
-    /// The consensus engine, `IP:PORT`; `null` while it does not listen (a chain of one seat).
-    pub engine: Option<String>,
-    /// Addresses by which other nodes join; empty until the node has a mesh.
+    /// Deliveries of blocks to other nodes, UDP, `IP:PORT`.
+    pub delivery: String,
+    /// The consensus engine, `IP:PORT`; `null` on a follower, which has none.
     #[serde(default)]
+    pub engine: Option<String>,
+    /// Addresses by which other nodes join: multiaddrs.
     pub mesh: Vec<String>,
 }
 
@@ -59,10 +64,16 @@ pub struct NodeStatus {
     pub problem: Option<String>,
     /// Where it listens, and who it is.
     pub node: NodeFile,
+    /// What it does on its chain.
+    pub role: NodeRole,
     /// The chain's top-level domain, without dots.
     pub tld: String,
-    /// Height of the newest block.
+    /// Height of the newest block here.
     pub height: u64,
+    /// Height of the newest block that any peer has told of, or of ours if that is newer.
+    pub best: u64,
+    /// Peers that it is connected to.
+    pub peers: u64,
     /// Time of the newest block.
     pub time_ms: u64,
     /// Publishes under way.
@@ -72,6 +83,16 @@ pub struct NodeStatus {
     /// Its balance.
     #[schema(value_type = String)]
     pub balance: Amount,
+}
+
+/// What a node does on its chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeRole {
+    /// It makes blocks.
+    Delegate,
+    /// It verifies and keeps the blocks that delegates make.
+    Follower,
 }
 
 /// Answer of `GET /v1/config` and of `ddn config show`: the settings in force.

@@ -1,0 +1,269 @@
+//! What is wrong with the node, if anything: each check looks at one thing and says what to do.
+//!
+//! Here is what the node can see from inside. Whether its listeners are reached is tried by whoever asks, from outside.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::State;
+use ledger::{Amount, State as _};
+
+use super::earn::{status_of, sum};
+use super::extract::blocking;
+use super::failure::Failed;
+use super::types::{Check, Diagnosis, EarnView, ErrorBody};
+use super::{Answer, Shared, paths, pay};
+use crate::node::{Node, Role, wallets};
+
+/// Blocks that a follower may be behind while a new one is on its way.
+const LAG_OK: u64 = 2;
+/// Blocks that it may be behind while it catches up; further behind it is of no use.
+const LAG_MAX: u64 = 10;
+/// How far the newest block may be in the future: clocks differ, and proposers round up.
+const AHEAD_MAX: Duration = Duration::from_secs(5);
+/// Block times after which the newest block is old, if that is more than [`OLD_AT_LEAST`].
+const OLD_BLOCKS: u32 = 10;
+/// No block of a chain in order is as old.
+const OLD_AT_LEAST: Duration = Duration::from_secs(60);
+/// Free bytes below which somebody should make room, and below which the databases are in danger.
+const DISK_LOW: u64 = 2 << 30;
+const DISK_FULL: u64 = 256 << 20;
+/// Unclaimed earnings that are worth a claim, in fees.
+const WORTH_FEES: u64 = 20;
+
+/// Looks at the node from inside: peers, chain, clock, disk, money, pins.
+#[utoipa::path(get, path = paths::DOCTOR, responses((status = 200, body = Diagnosis), (status = "default", body = ErrorBody)))]
+pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
+    let checks = blocking(move || {
+        Ok(vec![
+            peers(&node),
+            sync(&node),
+            clock(&node),
+            disk(&node),
+            edge(&node)?,
+            escrow(&node)?,
+            earnings(&node)?,
+            pins(&node)?,
+        ])
+    });
+    let checks = checks.await?;
+    Ok(Json(Diagnosis { checks }))
+}
+
+fn peers(node: &Node) -> Check {
+    let peers = node.mesh.peers();
+    let came = peers.iter().filter(|peer| peer.inbound).count();
+    if !peers.is_empty() {
+        let text = format!("{} connected, {came} of them came to us", peers.len());
+        return Check::ok("peers", text);
+    }
+    let last = node.mesh.refused().pop();
+    let why = last.map(|refused| format!("; {}: {}", refused.who, refused.reason));
+    let text = format!("none{}", why.unwrap_or_default());
+    match node.role {
+        Role::Delegate => Check::warn(
+            "peers",
+            format!("{text}: others join with --join, see `ddn node peers`"),
+        ),
+        Role::Follower => Check::fail(
+            "peers",
+            format!("{text}: start with --join MESH_ADDR of a node that runs"),
+        ),
+    }
+}
+
+fn sync(node: &Node) -> Check {
+    let height = node.chain.tip().height;
+    if let Some(problem) = node.problem() {
+        return Check::fail("sync", format!("{problem}: see the node's log"));
+    }
+    if node.role == Role::Delegate {
+        return Check::ok("sync", format!("at height {height}, makes blocks"));
+    }
+    let status = node.chain.sync_status();
+    let lag = status.best.saturating_sub(height);
+    let text = format!(
+        "at height {height}, the newest that peers told of is {}",
+        status.best.max(height)
+    );
+    match lag {
+        _ if status.peers == 0 => Check::warn(
+            "sync",
+            format!("{text}: no peer answers, so there may be newer ones"),
+        ),
+        0..=LAG_OK => Check::ok("sync", text),
+        ..=LAG_MAX => Check::warn("sync", format!("{text}: it catches up, ask again soon")),
+        _ => Check::fail(
+            "sync",
+            format!("{text}: if that does not get less, look at the node's log"),
+        ),
+    }
+}
+
+fn clock(node: &Node) -> Check {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let block = Duration::from_millis(node.chain.tip().time_ms);
+    let block_time = Duration::from_millis(node.chain.genesis().block_time_ms);
+    let seconds = |span: Duration| span.as_secs_f32();
+    if let Some(ahead) = block.checked_sub(now).filter(|ahead| *ahead > AHEAD_MAX) {
+        let text = format!("the newest block is {:.1} s in the future", seconds(ahead));
+        return Check::fail(
+            "clock",
+            format!("{text}: set this machine's clock, for example by NTP"),
+        );
+    }
+    let age = now.saturating_sub(block);
+    let text = format!("the newest block is {:.1} s old", seconds(age));
+    match age > (block_time * OLD_BLOCKS).max(OLD_AT_LEAST) {
+        true => Check::warn(
+            "clock",
+            format!("{text}: the chain stands still, or this machine's clock is ahead"),
+        ),
+        false => Check::ok("clock", text),
+    }
+}
+
+fn disk(node: &Node) -> Check {
+    let dir = node.folder.dir();
+    let stat = match rustix::fs::statvfs(dir) {
+        Ok(stat) => stat,
+        Err(error) => return Check::warn("disk", format!("{}: {error}", dir.display())),
+    };
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let text = format!("{} MiB free in {}", free >> 20, dir.display());
+    match free {
+        ..DISK_FULL => Check::fail(
+            "disk",
+            format!("{text}: make room, or the databases stop writing"),
+        ),
+        ..DISK_LOW => Check::warn(
+            "disk",
+            format!("{text}: make room; `ddn repo gc` removes what no pin keeps"),
+        ),
+        _ => Check::ok("disk", text),
+    }
+}
+
+/// Whether what the ledger says of this edge is what it asks.
+fn edge(node: &Node) -> Result<Check, Failed> {
+    let quote = node.delivery.quote();
+    let text = format!("delivers for {} coins a MiB", quote.price);
+    let Some(entry) = node.chain.state().edge(&node.node_key().public())? else {
+        return Ok(Check::ok(
+            "edge",
+            format!("{text}, not registered: `ddn edge register` does that"),
+        ));
+    };
+    if entry.price == quote.price && entry.payout == quote.payee {
+        return Ok(Check::ok(
+            "edge",
+            format!("{text}, registered since height {}", entry.registered),
+        ));
+    }
+    let advice = "the ledger says another price or payout: `ddn edge set`, or the settings delivery.price and delivery.payout";
+    Ok(Check::warn("edge", format!("{text}, but {advice}")))
+}
+
+/// Whether this node can pay for what it wants.
+fn escrow(node: &Node) -> Result<Check, Failed> {
+    let escrows = pay::views(node)?;
+    let Some(escrow) = escrows
+        .iter()
+        .rfind(|escrow| escrow.usable && escrow.exit.is_none())
+    else {
+        return no_escrow(node);
+    };
+    let left = escrow
+        .balance
+        .checked_sub(escrow.signed_unclaimed)
+        .unwrap_or_default();
+    let text = format!(
+        "{left} of {} coins are left in {}",
+        escrow.balance,
+        short(&escrow.escrow)
+    );
+    let low = Amount::from_units(node.config.settings.delivery.escrow.get().units() / 10);
+    Ok(match left <= low {
+        true => Check::warn("escrow", format!("{text}: add some with `ddn pay top-up COINS`")),
+        false => Check::ok("escrow", text),
+    })
+}
+
+fn no_escrow(node: &Node) -> Result<Check, Failed> {
+    let wanted = node.config.settings.delivery.escrow.get();
+    let cost = sum(wanted, node.chain.genesis().fee);
+    let key = node.wallets.key(wallets::DEFAULT)?;
+    let balance = match key {
+        Some(key) => node.chain.state().account(&key.address())?.balance,
+        None => Amount::ZERO,
+    };
+    Ok(if wanted.is_zero() {
+        let text = "none, and the setting delivery.escrow is 0: `ddn pay open COINS` opens one to pay from";
+        Check::warn("escrow", text)
+    } else if balance < cost {
+        let text = format!(
+            "none, and the default wallet has {balance} of the {cost} coins for one: send coins to it"
+        );
+        Check::warn("escrow", text)
+    } else {
+        let text = format!("none yet: the first delivery that costs something opens one of {wanted} coins");
+        Check::ok("escrow", text)
+    })
+}
+
+fn earnings(node: &Node) -> Result<Check, Failed> {
+    let earned = status_of(node)?;
+    let unclaimed = earned.total.unclaimed;
+    let text = format!(
+        "{} coins earned, {unclaimed} of them unclaimed",
+        earned.total.earned
+    );
+    let leaving = |view: &&EarnView| view.claim_until.is_some() && !view.earned.unclaimed.is_zero();
+    if let Some(view) = earned.escrows.iter().find(leaving) {
+        let until = view.claim_until.unwrap_or_default();
+        let text = format!(
+            "the payer of {} leaves: claim its {} coins by height {until}, with `ddn earn claim`",
+            short(&view.escrow),
+            view.earned.unclaimed
+        );
+        return Ok(Check::warn("earnings", text));
+    }
+    let worth = node.chain.genesis().fee.units().saturating_mul(WORTH_FEES);
+    Ok(match unclaimed.units() > worth || earned.claims_open > 0 {
+        true => Check::warn(
+            "earnings",
+            format!("{text}: `ddn earn claim` makes coins of them"),
+        ),
+        false => Check::ok("earnings", text),
+    })
+}
+
+/// Whether others are told of what this node keeps.
+fn pins(node: &Node) -> Result<Check, Failed> {
+    let count = node.store.pins()?.len();
+    if count == 0 || node.mesh.peers().is_empty() {
+        let text = format!(
+            "{count} kept{}",
+            if count == 0 {
+                ""
+            } else {
+                ", and no peer to tell of them"
+            }
+        );
+        return Ok(Check::ok("pins", text));
+    }
+    let announced = node.mesh.provided();
+    let text = format!("{count} kept, {announced} roots announced");
+    Ok(match announced < count {
+        true => Check::warn(
+            "pins",
+            format!("{text}: the others are told soon; if not, restart the node"),
+        ),
+        false => Check::ok("pins", text),
+    })
+}
+
+/// The first digits of an id, enough to tell escrows apart.
+fn short(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}
