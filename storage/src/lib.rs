@@ -14,12 +14,13 @@
 mod block;
 pub mod car;
 mod dag;
+pub mod ddp;
 mod error;
 mod import;
 mod read;
 mod store;
 
-pub use block::{BLOCK_BYTES_MAX, Blocks, codec, verify};
+pub use block::{BLOCK_BYTES_MAX, BlockSource, Blocks, SharedBlocks, codec, verify};
 pub use dag::profile::{ParseProfileError, Profile};
 pub use error::Error;
 pub use import::pack::{Packed, pack_tar};

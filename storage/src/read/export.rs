@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 
 use cid::Cid;
 
+use super::AHEAD;
 use super::file::FileReader;
-use super::list::list;
+use super::list::{Entry, list};
 use super::resolve::{Kind, kind};
 use crate::block::{Blocks, require};
 use crate::import::tree::DEPTH_MAX;
@@ -79,14 +80,24 @@ impl Export<'_> {
 
     fn folder(&mut self, cid: &Cid, below: &Path, depth: usize) -> Result<(), Error> {
         fs::create_dir(join(&self.partial, below)).map_err(self.io("create the folder", below))?;
-        for entry in list(self.blocks, cid) {
-            let entry = entry?;
-            if matches!(entry.name.as_str(), "" | "." | "..") || entry.name.contains(['/', '\0']) {
-                return Err(self.refused(below, &format!("it holds an entry named {:?}", entry.name)));
+        let mut listing = list(self.blocks, cid);
+        loop {
+            let some: Vec<Entry> = listing.by_ref().take(AHEAD).collect::<Result<_, _>>()?;
+            self.blocks.soon(&mut some.iter().map(|entry| &entry.cid));
+            if some.is_empty() {
+                return Ok(());
             }
-            self.object(&entry.cid, &below.join(entry.name), depth + 1)?;
+            for entry in some {
+                self.entry(entry, below, depth)?;
+            }
         }
-        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry, below: &Path, depth: usize) -> Result<(), Error> {
+        if matches!(entry.name.as_str(), "" | "." | "..") || entry.name.contains(['/', '\0']) {
+            return Err(self.refused(below, &format!("it holds an entry named {:?}", entry.name)));
+        }
+        self.object(&entry.cid, &below.join(entry.name), depth + 1)
     }
 
     fn file(&mut self, cid: &Cid, below: &Path) -> Result<(), Error> {

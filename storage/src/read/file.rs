@@ -6,21 +6,22 @@ use bytes::Bytes;
 use cid::Cid;
 
 use super::resolve::file_bytes;
-use super::{UnixFsNode, unixfs_node};
+use super::{Ahead, UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
 use crate::dag::unixfs::Type;
 use crate::{Error, codec};
 
 /// Reads a range of a file block by block; blocks outside the range are not touched.
 ///
-/// Each item is a piece of the file, at most a block, never empty. After [`Error::Missing`] the reader may be asked
-/// again, once the block has been fetched; after any other error it is over.
-pub struct FileReader<'a> {
-    blocks: &'a dyn Blocks,
+/// Each item is a piece of the file, at most a block, never empty. After an [absence](Error::is_absence) the reader may
+/// be asked again, once the block has been fetched; after any other error it is over.
+pub struct FileReader<B> {
+    blocks: B,
     size: u64,
     range: Range<u64>,
     /// What comes next is last.
     pending: Vec<Pending>,
+    ahead: Ahead,
 }
 
 struct Pending {
@@ -37,10 +38,10 @@ enum Part {
     Inline(Bytes),
 }
 
-impl<'a> FileReader<'a> {
+impl<B: Blocks> FileReader<B> {
     /// Opens the file at `cid` for `range`, which is cut to the length of the file. Reads the root block only.
-    pub fn new(blocks: &'a dyn Blocks, cid: &Cid, range: Range<u64>) -> Result<FileReader<'a>, Error> {
-        let root = require(blocks, cid)?;
+    pub fn new(blocks: B, cid: &Cid, range: Range<u64>) -> Result<FileReader<B>, Error> {
+        let root = require(&blocks, cid)?;
         let size = match (unixfs_node(cid, &root)?, cid.codec()) {
             (None, codec::RAW) => root.len() as u64,
             (Some(UnixFsNode { data, .. }), _) if is_file(data.kind) => file_bytes(&data),
@@ -58,6 +59,7 @@ impl<'a> FileReader<'a> {
             size,
             range,
             pending: vec![root],
+            ahead: Ahead::default(),
         })
     }
 
@@ -84,7 +86,7 @@ impl<'a> FileReader<'a> {
 
     /// Reads a block: a leaf is returned, the wanted children of a node are queued.
     fn open(&mut self, cid: &Cid, at: &Pending) -> Result<Option<Bytes>, Error> {
-        let block = require(self.blocks, cid)?;
+        let block = require(&self.blocks, cid)?;
         let Some(UnixFsNode { node, data }) = unixfs_node(cid, &block)? else {
             check_length(cid, at, block.len() as u64)?;
             return Ok(Some(block));
@@ -143,15 +145,31 @@ impl<'a> FileReader<'a> {
             return Err(Error::malformed(cid, "a file nested too deep or too wide"));
         }
         self.pending[first..].reverse();
+        self.ahead.renew();
         Ok(())
+    }
+
+    /// Tells what will be read next.
+    fn look_ahead(&mut self) {
+        let next = self
+            .pending
+            .iter()
+            .rev()
+            .filter_map(|pending| match &pending.part {
+                Part::Block(cid) => Some(cid),
+                Part::Inline(_) => None,
+            });
+        self.ahead.step(&self.blocks, next);
     }
 }
 
-impl Iterator for FileReader<'_> {
+impl<B: Blocks> Iterator for FileReader<B> {
     type Item = Result<Bytes, Error>;
 
     fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        while let Some(next) = self.pending.pop() {
+        loop {
+            self.look_ahead();
+            let next = self.pending.pop()?;
             if !self.wants(next.start, next.bytes) {
                 continue;
             }
@@ -163,15 +181,14 @@ impl Iterator for FileReader<'_> {
                 Ok(Some(piece)) => return Some(Ok(self.cut(&piece, next.start))),
                 Ok(None) => {}
                 Err(error) => {
-                    match error {
-                        Error::Missing(_) => self.pending.push(next),
-                        _ => self.pending.clear(),
+                    match error.is_absence() {
+                        true => self.pending.push(next),
+                        false => self.pending.clear(),
                     }
                     return Some(Err(error));
                 }
             }
         }
-        None
     }
 }
 

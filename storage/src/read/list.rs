@@ -20,17 +20,17 @@ pub struct Entry {
 }
 
 /// Lists the folder `dir`. Entries come in the order of the blocks: by name in a flat folder, by hash in a sharded one.
-pub fn list<'a>(blocks: &'a dyn Blocks, dir: &Cid) -> Listing<'a> {
+pub fn list<B: Blocks>(blocks: B, dir: &Cid) -> Listing<B> {
     Listing {
         blocks,
         pending: vec![Pending::Block(*dir, None)],
     }
 }
 
-/// The stream of [`list`]. After [`Error::Missing`] it may be asked again, once the block has been fetched; after any
-/// other error it is over.
-pub struct Listing<'a> {
-    blocks: &'a dyn Blocks,
+/// The stream of [`list`]. After an [absence](Error::is_absence) it may be asked again, once the block has been fetched;
+/// after any other error it is over.
+pub struct Listing<B> {
+    blocks: B,
     /// What comes next is last.
     pending: Vec<Pending>,
 }
@@ -41,7 +41,7 @@ enum Pending {
     Entry(Result<Entry, Error>),
 }
 
-impl Iterator for Listing<'_> {
+impl<B: Blocks> Iterator for Listing<B> {
     type Item = Result<Entry, Error>;
 
     fn next(&mut self) -> Option<Result<Entry, Error>> {
@@ -51,9 +51,9 @@ impl Iterator for Listing<'_> {
                 Pending::Block(cid, place) => (cid, place),
             };
             if let Err(error) = self.expand(&cid, place) {
-                match error {
-                    Error::Missing(_) => self.pending.push(Pending::Block(cid, place)),
-                    _ => self.pending.clear(),
+                match error.is_absence() {
+                    true => self.pending.push(Pending::Block(cid, place)),
+                    false => self.pending.clear(),
                 }
                 return Some(Err(error));
             }
@@ -61,12 +61,20 @@ impl Iterator for Listing<'_> {
     }
 }
 
-impl Listing<'_> {
+impl<B: Blocks> Listing<B> {
+    /// The shards to be read, the next one first.
+    fn shards(&self) -> impl Iterator<Item = &Cid> {
+        self.pending.iter().rev().filter_map(|pending| match pending {
+            Pending::Block(cid, _) => Some(cid),
+            Pending::Entry(_) => None,
+        })
+    }
+
     fn expand(&mut self, cid: &Cid, place: Option<Place>) -> Result<(), Error> {
         if cid.codec() != codec::DAG_PB {
             return Err(Error::NotDirectory(*cid));
         }
-        let block = require(self.blocks, cid)?;
+        let block = require(&self.blocks, cid)?;
         let Some(UnixFsNode { node, data }) = unixfs_node(cid, &block)? else {
             return Err(Error::NotDirectory(*cid));
         };
@@ -75,6 +83,7 @@ impl Listing<'_> {
                 let shard = Shard::new(cid, node, &data, place.unwrap_or_default())?;
                 let slots = shard.slots().rev().map(|slot| pending(cid, slot?));
                 self.pending.extend(slots.collect::<Result<Vec<_>, _>>()?);
+                self.blocks.soon(&mut self.shards());
             }
             (Type::Directory, None) => {
                 let entries = node.links.into_iter().rev();

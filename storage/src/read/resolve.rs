@@ -60,6 +60,7 @@ pub fn resolve(blocks: &dyn Blocks, root: &Cid, path: &[&str]) -> Result<Node, E
     let mut cid = *root;
     let mut roots = vec![cid];
     let mut rest = path;
+    blocks.path(root, path);
     loop {
         let block = require(blocks, &cid)?;
         let next = match (rest, cid.codec()) {

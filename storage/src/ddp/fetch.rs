@@ -1,0 +1,228 @@
+//! The client half: gets blocks from one provider at a time, verifies, keeps and pays for them.
+//!
+//! There is one [`Session`] for each root that is being read, shared by all its readers: they say what they need
+//! ([`Wants`](wants::Wants)), a task of the session goes through the providers until everybody has it. Nothing is lost
+//! with a provider: what has arrived is in the store, and counted in the purse by the same write.
+
+mod account;
+mod failure;
+mod line;
+mod provider;
+mod session;
+mod terms;
+mod till;
+mod trail;
+mod transfer;
+mod wants;
+
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cid::Cid;
+use ledger::Hash;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::books::Books;
+use super::endpoint::Endpoint;
+use super::{Config, Finder, Payer, Provider};
+use crate::{Error, Store};
+use provider::End;
+pub(crate) use session::Session;
+use session::lock;
+pub(crate) use wants::Answer;
+
+/// What all sessions share.
+pub(crate) struct Fetcher {
+    config: Config,
+    endpoint: Endpoint,
+    store: Store,
+    books: Books,
+    finder: Arc<dyn Finder>,
+    payer: Arc<dyn Payer>,
+    sessions: Mutex<HashMap<Cid, Arc<Session>>>,
+    /// The escrow that paid last: most likely it pays the next provider too.
+    last_escrow: Mutex<Option<Hash>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    runtime: Handle,
+}
+
+impl Fetcher {
+    /// Call it on the runtime on which the sessions shall run.
+    pub fn new(
+        config: Config,
+        endpoint: Endpoint,
+        store: Store,
+        books: Books,
+        finder: Arc<dyn Finder>,
+        payer: Arc<dyn Payer>,
+    ) -> Arc<Fetcher> {
+        Arc::new(Fetcher {
+            config,
+            endpoint,
+            store,
+            books,
+            finder,
+            payer,
+            sessions: Mutex::default(),
+            last_escrow: Mutex::default(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            runtime: Handle::current(),
+        })
+    }
+
+    /// The block, if it is on this machine.
+    pub fn get(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        self.store.get(cid)
+    }
+
+    /// Whether the block is on this machine.
+    pub fn has(&self, cid: &Cid) -> Result<bool, Error> {
+        self.store.has(cid)
+    }
+
+    /// How long a reader waits for a block.
+    pub fn timeout(&self) -> Duration {
+        self.config.timeout
+    }
+
+    /// How long a provider may take to answer one want.
+    fn patience(&self) -> Duration {
+        self.config.timeout / 2
+    }
+
+    fn last_escrow(&self) -> Option<Hash> {
+        *lock(&self.last_escrow)
+    }
+
+    fn set_last_escrow(&self, escrow: Hash) {
+        *lock(&self.last_escrow) = Some(escrow);
+    }
+
+    /// The session for this root; begins one if there is none.
+    ///
+    /// # Errors
+    /// One line, when no more can be begun.
+    pub fn session(self: &Arc<Self>, root: &Cid) -> Result<Arc<Session>, String> {
+        if self.stop.is_cancelled() {
+            return Err("this node is stopping".to_owned());
+        }
+        let mut sessions = lock(&self.sessions);
+        let under_way = sessions.len();
+        let place = match sessions.entry(*root) {
+            Entry::Occupied(known) if !known.get().wants().is_closed() => return Ok(Arc::clone(known.get())),
+            Entry::Vacant(_) if under_way >= SESSIONS_MAX => {
+                return Err(format!("this node fetches {under_way} trees already: try again"));
+            }
+            place => place,
+        };
+        let session = Arc::new(Session::new(*root));
+        place.insert_entry(Arc::clone(&session));
+        drop(sessions);
+        let run = Arc::clone(self).run(Arc::clone(&session));
+        self.tasks.spawn_on(run, &self.runtime);
+        Ok(session)
+    }
+
+    /// Ends all sessions in order: each provider gets its last voucher, if it is there to take it.
+    pub async fn shutdown(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        let ended = timeout(2 * self.config.silence, self.tasks.wait()).await;
+        if ended.is_err() {
+            tracing::warn!("some fetches did not end in order");
+        }
+    }
+
+    async fn run(self: Arc<Self>, session: Arc<Session>) {
+        let answer = tokio::select! {
+            answer = self.fetch(&session) => answer,
+            () = self.stopped() => Answer::Failed(session.tried_and("had no time left: this node is stopping")),
+        };
+        session.wants().close(&answer);
+        let mut sessions = lock(&self.sessions);
+        if sessions
+            .get(&session.root)
+            .is_some_and(|known| Arc::ptr_eq(known, &session))
+        {
+            sessions.remove(&session.root);
+        }
+    }
+
+    /// Resolves when the node stops and a session had its time to end in order.
+    async fn stopped(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(self.config.silence).await;
+    }
+
+    /// Goes through the providers until nothing is needed any more.
+    async fn fetch(&self, session: &Session) -> Answer {
+        let mut providers = self.providers(&session.root).await;
+        if providers.is_empty() {
+            return Answer::NoProvider;
+        }
+        while let Some(provider) = providers.pop_front() {
+            session.begin(provider.node);
+            let is_last = providers.is_empty();
+            let end = provider::fetch(self, session, &provider, is_last).await;
+            let End::Failed { what, may_try_again } = end else {
+                break;
+            };
+            tracing::debug!(root = %session.root, node = %provider.node, what, "provider left");
+            session.leave(provider.node, &what);
+            if may_try_again {
+                providers.push_back(provider);
+            }
+            session.wants().lost();
+            if !providers.is_empty() && !self.is_needed(session).await {
+                break;
+            }
+        }
+        Answer::Failed(session.tried())
+    }
+
+    /// Whether a reader waits, or does so soon; else the session is closed. Who has just been given a block needs the next
+    /// one in a moment, and this session knows whom to ask no more.
+    async fn is_needed(&self, session: &Session) -> bool {
+        let deadline = Instant::now() + IDLE;
+        loop {
+            if session.wants().is_waited_for() {
+                return true;
+            }
+            tokio::select! {
+                () = session.change() => {}
+                () = sleep_until(deadline) => return !session.wants().close_unless_waited_for(),
+                () = self.stop.cancelled() => return false,
+            }
+        }
+    }
+
+    async fn providers(&self, root: &Cid) -> VecDeque<Provider> {
+        let known = timeout(FIND_TIME_MAX, self.finder.providers(root)).await;
+        let this = self.config.key.public();
+        let mut providers: VecDeque<Provider> = VecDeque::new();
+        for provider in known.unwrap_or_default() {
+            let is_new = provider.node != this && providers.iter().all(|known| known.node != provider.node);
+            if is_new && providers.len() < PROVIDERS_MAX {
+                providers.push_back(provider);
+            }
+        }
+        providers
+    }
+}
+
+/// Idle sessions end after this time: a browser has asked for what a page needs by then.
+const IDLE: Duration = Duration::from_secs(2);
+/// Roots that are fetched at once: each has a connection and up to a few blocks in memory.
+const SESSIONS_MAX: usize = 256;
+/// Providers that a session tries; a reader's time is over sooner.
+const PROVIDERS_MAX: usize = 16;
+/// A finder answers within a second; one that does not knows nobody.
+const FIND_TIME_MAX: Duration = Duration::from_secs(2);

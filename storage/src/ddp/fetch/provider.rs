@@ -1,0 +1,183 @@
+//! One provider: connect, agree, transfer, and what became of it.
+
+use std::time::Duration;
+
+use iroh::endpoint::{Connection, VarInt};
+use ledger::{Address, Amount, Hash, PublicKey};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::failure::{Failure, Fault};
+use super::terms::agree;
+use super::transfer::{Got, Transfer};
+use super::{Fetcher, Session};
+use crate::ddp::wire::{Code, Refuse};
+use crate::ddp::{Outcome, Provider};
+
+/// Why a provider is no longer asked.
+pub(super) enum End {
+    /// Nothing is needed any more.
+    Idle,
+    /// It failed.
+    Failed {
+        /// One line that goes on after its name.
+        what: String,
+        /// Whether it may do better the next time.
+        may_try_again: bool,
+    },
+}
+
+/// Fetches from one provider until nothing is needed or it fails.
+pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provider, is_last: bool) -> End {
+    let mut visit = Visit {
+        fetcher,
+        session,
+        node: provider.node,
+        is_last,
+        got: Got::default(),
+        paying: None,
+        allotted: false,
+    };
+    let (rtt_us, result) = match connect(fetcher, provider).await {
+        Err(failure) => (None, Err(failure)),
+        Ok(connection) => {
+            let result = visit.run(&connection).await;
+            let rtt_us = rtt_us(&connection);
+            if let Err(Failure {
+                fault: Fault::Silent | Fault::Lied,
+                what,
+            }) = &result
+            {
+                // Whatever else was under way on it fares no better.
+                connection.close(VarInt::from_u32(1), what.as_bytes());
+            }
+            (rtt_us, result)
+        }
+    };
+    let got = visit.got;
+    fetcher
+        .finder
+        .outcome(&provider.node, outcome(&got, rtt_us, result.as_ref().err()));
+    match result {
+        Ok(()) => End::Idle,
+        Err(Failure { what, fault }) => End::Failed {
+            what,
+            may_try_again: matches!(fault, Fault::Lost) && got.bytes > 0,
+        },
+    }
+}
+
+/// A fault of this node's own is not told of the provider.
+fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome {
+    let failure = failure.filter(|failure| !matches!(failure.fault, Fault::Own));
+    Outcome {
+        rtt_us,
+        bytes: got.bytes,
+        took: got.took,
+        failure: failure.map(|failure| failure.what.clone()),
+        lied: failure.is_some_and(|failure| matches!(failure.fault, Fault::Lied)),
+    }
+}
+
+struct Visit<'a> {
+    fetcher: &'a Fetcher,
+    session: &'a Session,
+    node: PublicKey,
+    is_last: bool,
+    got: Got,
+    /// Who pays, and who is paid, if anything is.
+    paying: Option<(Hash, Address)>,
+    /// Whether more was set aside for it since something came.
+    allotted: bool,
+}
+
+impl Visit<'_> {
+    /// Opens sessions until nothing is needed: another one after a refusal that can be helped.
+    async fn run(&mut self, connection: &Connection) -> Result<(), Failure> {
+        let mut patience = Instant::now() + self.fetcher.patience();
+        loop {
+            let had = self.got.bytes;
+            let failure = match self.once(connection).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            self.session.wants().lost();
+            if self.got.bytes > had {
+                patience = Instant::now() + self.fetcher.patience();
+                self.allotted = false;
+            }
+            if Instant::now() >= patience || !self.session.wants().is_waited_for() {
+                return Err(failure);
+            }
+            self.help(failure).await?;
+        }
+    }
+
+    async fn once(&mut self, connection: &Connection) -> Result<(), Failure> {
+        let mut agreed = agree(self.fetcher, connection, self.node, &self.session.root).await?;
+        let offer = &agreed.offer;
+        self.paying = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
+        let first = agreed
+            .till
+            .begin(&self.fetcher.config.chain, offer.vouched.as_ref())?;
+        let transfer = Transfer::new(self.fetcher, self.session, agreed, &mut self.got, self.is_last);
+        transfer.run(first).await
+    }
+
+    /// Does what is needed before the provider is asked again, or fails as it did.
+    async fn help(&mut self, failure: Failure) -> Result<(), Failure> {
+        let Fault::Refused(Refuse {
+            code,
+            retry_ms,
+            missing,
+            ..
+        }) = &failure.fault
+        else {
+            return Err(failure);
+        };
+        match (code, self.paying) {
+            (Code::NoAllotment, Some((escrow, payee))) if !self.allotted => {
+                self.allotted = true;
+                self.allot(&escrow, &payee, *missing).await
+            }
+            // Its ledger may be a block behind; with others left, it is their turn.
+            (Code::NoAllotment | Code::NoEscrow, _) if *retry_ms > 0 => self.wait(*retry_ms).await,
+            (Code::Busy, _) if *retry_ms > 0 && self.is_last => self.wait(*retry_ms).await,
+            _ => Err(failure),
+        }
+    }
+
+    async fn allot(&self, escrow: &Hash, payee: &Address, amount: Amount) -> Result<(), Failure> {
+        let allotted = timeout(
+            self.fetcher.config.timeout,
+            self.fetcher.payer.allot(escrow, payee, amount),
+        );
+        allotted
+            .await
+            .unwrap_or_else(|_| Err("setting coins aside took too long".to_owned()))
+            .map_err(|why| Failure::own(format!("could not be paid: {why}")))
+    }
+
+    async fn wait(&self, ms: u64) -> Result<(), Failure> {
+        sleep(Duration::from_millis(ms).clamp(WAIT_MIN, WAIT_MAX)).await;
+        Ok(())
+    }
+}
+
+async fn connect(fetcher: &Fetcher, provider: &Provider) -> Result<Connection, Failure> {
+    let silence = fetcher.config.silence;
+    let connection = timeout(silence, fetcher.endpoint.connect(provider)).await;
+    connection
+        .map_err(|_| Failure::silent("could not be reached", silence))?
+        .map_err(|why| Failure::poor(format!("could not be reached: {why}")))
+}
+
+/// The round trip of the path in use, in microseconds.
+fn rtt_us(connection: &Connection) -> Option<u32> {
+    let paths = connection.paths();
+    let selected = paths.iter().find(|path| path.is_selected())?;
+    Some(u32::try_from(selected.rtt().as_micros()).unwrap_or(u32::MAX))
+}
+
+/// How long a refused session waits before it is opened again.
+const WAIT_MIN: Duration = Duration::from_millis(50);
+const WAIT_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,124 @@
+//! How a session begins: open, offer, and an escrow if there is something to pay.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use cid::Cid;
+use iroh::endpoint::Connection;
+use ledger::{Hash, Link, PublicKey, SessionTerms};
+use tokio::time::timeout;
+
+use super::Fetcher;
+use super::account::{Account, check_quote};
+use super::failure::Failure;
+use super::line::{Frame, Line};
+use super::till::Till;
+use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION};
+
+/// An open session.
+pub(super) struct Agreed {
+    pub node: PublicKey,
+    pub line: Line,
+    pub account: Account,
+    pub till: Till,
+    pub offer: Offer,
+    /// Who pays; `None` if there is nothing to pay.
+    pub escrow: Option<Hash>,
+}
+
+/// Opens a session with `node`. Which escrow pays is asked for when the price is known, and the session opened again with
+/// it, unless it is the one that paid last.
+pub(super) async fn agree(
+    fetcher: &Fetcher,
+    connection: &Connection,
+    node: PublicKey,
+    root: &Cid,
+) -> Result<Agreed, Failure> {
+    let mut escrow = fetcher.last_escrow();
+    for _ in 0..2 {
+        let (line, offer, nonce) = open(fetcher, connection, node, root, escrow).await?;
+        let quote = &offer.quote.body;
+        if quote.price.is_zero() {
+            return Ok(agreed(fetcher, node, root, line, offer, nonce, None));
+        }
+        let right = timeout(
+            fetcher.config.timeout,
+            fetcher.payer.escrow(&quote.payee, quote.price),
+        )
+        .await;
+        let right = right
+            .unwrap_or_else(|_| Err("no escrow was ready in time".to_owned()))
+            .map_err(|why| Failure::own(format!("could not be paid: {why}")))?;
+        if escrow == Some(right) {
+            return Ok(agreed(fetcher, node, root, line, offer, nonce, escrow));
+        }
+        fetcher.set_last_escrow(right);
+        escrow = Some(right);
+    }
+    Err(Failure::own("could not be paid: the escrow changes all the time"))
+}
+
+async fn open(
+    fetcher: &Fetcher,
+    connection: &Connection,
+    node: PublicKey,
+    root: &Cid,
+    escrow: Option<Hash>,
+) -> Result<(Line, Offer, Hash), Failure> {
+    let mut nonce = Hash([0; 32]);
+    getrandom::fill(&mut nonce.0).map_err(|error| Failure::own(format!("was left: {error}")))?;
+    let mut line = Line::open(connection, fetcher.config.silence).await?;
+    let open = Open {
+        version: VERSION,
+        chain: fetcher.config.chain.clone(),
+        root: Link(*root),
+        nonce,
+        escrow,
+    };
+    line.send(&ToServer::Open(open)).await?;
+    let offer = match line.next_in_time(fetcher.patience()).await? {
+        Frame::Other(ToClient::Offer(offer)) => offer,
+        Frame::Other(ToClient::Refuse(refuse)) => return Err(Failure::refused(refuse)),
+        _ => return Err(Failure::lied("sent something else in the place of an offer")),
+    };
+    let config = &fetcher.config;
+    check_quote(&offer.quote, &node, &config.chain, config.price_max, now_ms())?;
+    Ok((line, offer, nonce))
+}
+
+fn agreed(
+    fetcher: &Fetcher,
+    node: PublicKey,
+    root: &Cid,
+    line: Line,
+    offer: Offer,
+    nonce: Hash,
+    escrow: Option<Hash>,
+) -> Agreed {
+    let terms = SessionTerms {
+        client: fetcher.config.key.public(),
+        server: node,
+        quote: offer.quote.hash(),
+        client_nonce: nonce,
+        server_nonce: offer.nonce,
+    };
+    let shared = (
+        fetcher.store.clone(),
+        fetcher.books.clone(),
+        fetcher.payer.clone(),
+    );
+    let quote = &offer.quote.body;
+    let window = fetcher.config.credit.first_window;
+    Agreed {
+        node,
+        line,
+        account: Account::new(&terms, Link(*root), escrow),
+        till: Till::new(shared, escrow, quote.payee, quote.price, window),
+        offer,
+        escrow,
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}

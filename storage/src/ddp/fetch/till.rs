@@ -1,0 +1,158 @@
+//! Pays for one session: nothing that is not verified, and of what is not here yet at most one window.
+
+use std::sync::Arc;
+
+use cid::Cid;
+use ledger::{Address, Amount, Hash, Owed, Purse, Signed, Voucher};
+
+use super::failure::Failure;
+use crate::ddp::Payer;
+use crate::ddp::books::Books;
+use crate::{Error, Store};
+
+/// The payer's side of one session.
+#[derive(Clone)]
+pub(super) struct Till {
+    store: Store,
+    books: Books,
+    payer: Arc<dyn Payer>,
+    /// `None` if there is nothing to pay.
+    escrow: Option<Hash>,
+    payee: Address,
+    price: Amount,
+    /// What may be paid ahead.
+    window: Amount,
+    /// What earlier sessions paid ahead and never got, so that it is not asked for again.
+    lost: Amount,
+    /// The highest promise that this session has sent, or that the payee has shown.
+    sent: Amount,
+}
+
+impl Till {
+    /// `window` is in bytes.
+    pub fn new(
+        (store, books, payer): (Store, Books, Arc<dyn Payer>),
+        escrow: Option<Hash>,
+        payee: Address,
+        price: Amount,
+        window: u64,
+    ) -> Till {
+        Till {
+            store,
+            books,
+            payer,
+            escrow,
+            payee,
+            price,
+            window: Owed::ZERO.add(window, price).amount(),
+            lost: Amount::ZERO,
+            sent: Amount::ZERO,
+        }
+    }
+
+    /// Verifies a block, keeps it, and notes what is owed for it. Blocks on disk.
+    pub fn keep(&self, cid: &Cid, block: &[u8]) -> Result<(), Error> {
+        match &self.escrow {
+            None => self.store.put(cid, block),
+            Some(escrow) => self.books.received(escrow, &self.payee, cid, block, self.price),
+        }
+    }
+
+    /// Begins with what the payee holds: what it does not hold of all that is verified or signed is sent (again).
+    ///
+    /// # Errors
+    /// If the voucher that it shows is not one of this node's.
+    pub fn begin(
+        &mut self,
+        chain: &str,
+        held: Option<&Signed<Voucher>>,
+    ) -> Result<Option<Signed<Voucher>>, Failure> {
+        let Some(escrow) = self.escrow else {
+            return Ok(None);
+        };
+        if let Some(held) = held {
+            self.recall(&escrow, chain, held)?;
+            self.sent = held.body.cumulative;
+        }
+        let purse = self.books.purse(&escrow, &self.payee)?;
+        self.lost = lost(&purse, self.window);
+        self.promise(&escrow, None, Amount::ZERO)
+    }
+
+    /// The voucher that acknowledges a statement that was found true.
+    pub fn pay(&mut self, statement: Hash) -> Result<Option<Signed<Voucher>>, Failure> {
+        match self.escrow {
+            Some(escrow) => self.promise(&escrow, Some(statement), Amount::ZERO),
+            None => Ok(None),
+        }
+    }
+
+    /// The voucher for which the payee waits before it sends anything more.
+    ///
+    /// # Errors
+    /// If it asks for more than one window that has not come yet.
+    pub fn pay_ahead(&mut self, cumulative: Amount) -> Result<Option<Signed<Voucher>>, Failure> {
+        let Some(escrow) = self.escrow else {
+            return Err(Failure::lied(format!(
+                "asks {cumulative} coins, but quoted nothing"
+            )));
+        };
+        let verified = self.books.purse(&escrow, &self.payee)?.verified.amount();
+        if cumulative > sum([verified, self.lost, self.window]) {
+            return Err(Failure::lied(format!(
+                "asks {cumulative} coins in all, but {verified} are owed and {} may be paid ahead",
+                self.window
+            )));
+        }
+        let ahead = cumulative.checked_sub(verified).unwrap_or_default();
+        self.promise(&escrow, None, ahead)
+    }
+
+    /// The next voucher, or the highest one if this session has not sent it. The purse is written before it is given out.
+    fn promise(
+        &mut self,
+        escrow: &Hash,
+        statement: Option<Hash>,
+        ahead: Amount,
+    ) -> Result<Option<Signed<Voucher>>, Failure> {
+        let next = self.books.voucher(escrow, &self.payee, statement, ahead)?;
+        let cumulative = match &next {
+            Some(voucher) => voucher.cumulative,
+            None => self.books.purse(escrow, &self.payee)?.signed,
+        };
+        if cumulative <= self.sent {
+            return Ok(None);
+        }
+        self.sent = cumulative;
+        Ok(Some(self.payer.sign(Voucher {
+            escrow: *escrow,
+            payee: self.payee,
+            cumulative,
+            statement,
+        })))
+    }
+
+    /// Learns of an own voucher that these books have forgotten, as after a power cut.
+    fn recall(&self, escrow: &Hash, chain: &str, held: &Signed<Voucher>) -> Result<(), Failure> {
+        let own = self.payer.sign(held.body.clone()).key;
+        held.check(chain, escrow, &self.payee, &own)
+            .map_err(|error| Failure::lied(format!("shows a voucher that is not this node's: {error}")))?;
+        Ok(self.books.recall(escrow, &self.payee, held.body.cumulative)?)
+    }
+}
+
+/// What was paid ahead and never came, as far as a payer puts up with it: no more than one window and an eighth of all
+/// that did come, which is also what a payee puts up with.
+fn lost(purse: &Purse, window: Amount) -> Amount {
+    let came = purse.verified.amount();
+    let lost = purse.signed.checked_sub(came).unwrap_or_default();
+    let most = sum([window, Amount::from_units(came.units() / 8)]);
+    if lost <= most { lost } else { Amount::ZERO }
+}
+
+fn sum<const N: usize>(amounts: [Amount; N]) -> Amount {
+    let units = amounts
+        .iter()
+        .fold(0u64, |sum, amount| sum.saturating_add(amount.units()));
+    Amount::from_units(units)
+}

@@ -1,0 +1,317 @@
+//! One open session: asks for what readers need, takes what comes, pays for it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cid::Cid;
+use ledger::{Link, PublicKey, Signed, Voucher};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::account::Account;
+use super::failure::Failure;
+use super::line::{Frame, Line};
+use super::terms::Agreed;
+use super::till::Till;
+use super::trail::Trail;
+use super::wants::Answer;
+use super::{Fetcher, IDLE, Session};
+use crate::Error;
+use crate::ddp::wire::{ToClient, ToServer, WireError};
+
+/// What came from a provider.
+#[derive(Debug, Default)]
+pub(super) struct Got {
+    /// Verified payload.
+    pub bytes: u64,
+    /// While something was wanted.
+    pub took: Duration,
+}
+
+/// A session that goes on until nothing is needed any more.
+pub(super) struct Transfer<'a> {
+    fetcher: &'a Fetcher,
+    session: &'a Session,
+    node: PublicKey,
+    line: Line,
+    account: Account,
+    till: Till,
+    got: &'a mut Got,
+    /// No other provider is left: a block that is absent here is absent.
+    is_last: bool,
+    /// The path that is being answered.
+    trail: Option<Trail>,
+    pace: Pace,
+    /// Since when something is wanted, or nothing.
+    since: Instant,
+    /// Whether something is wanted.
+    is_busy: bool,
+    /// When a want was answered last.
+    answered: Instant,
+}
+
+impl<'a> Transfer<'a> {
+    pub fn new(
+        fetcher: &'a Fetcher,
+        session: &'a Session,
+        agreed: Agreed,
+        got: &'a mut Got,
+        is_last: bool,
+    ) -> Transfer<'a> {
+        let now = Instant::now();
+        Transfer {
+            fetcher,
+            session,
+            node: agreed.node,
+            line: agreed.line,
+            account: agreed.account,
+            till: agreed.till,
+            got,
+            is_last,
+            trail: None,
+            pace: Pace::default(),
+            since: now,
+            is_busy: false,
+            answered: now,
+        }
+    }
+
+    /// Pays what is open from before, then fetches until nothing was needed for a while.
+    pub async fn run(mut self, open: Option<Signed<Voucher>>) -> Result<(), Failure> {
+        self.pay(open).await?;
+        loop {
+            self.ask().await?;
+            self.look_at_the_clock()?;
+            let is_over =
+                !self.is_busy && self.since.elapsed() >= IDLE && self.session.wants().close_if_idle();
+            if is_over || self.fetcher.stop.is_cancelled() {
+                return self.close().await;
+            }
+            let deadline = self.deadline();
+            tokio::select! {
+                frame = self.line.next() => self.take(frame?).await?,
+                () = self.session.change() => {}
+                () = self.fetcher.stop.cancelled() => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    /// Wants what readers need. A path goes alone: its blocks are not known, and may be among the others.
+    async fn ask(&mut self) -> Result<(), Failure> {
+        while self.trail.is_none() {
+            if let Some(segments) = self.path() {
+                self.line
+                    .send(&ToServer::Path {
+                        segments: segments.clone(),
+                    })
+                    .await?;
+                self.trail = Some(Trail::new(self.session.root, segments));
+                break;
+            }
+            let taken = self.session.wants().take(self.pace.room());
+            if taken.is_empty() {
+                break;
+            }
+            let blocks = self.not_here(taken)?;
+            if !blocks.is_empty() {
+                self.line.send(&ToServer::Want { blocks }).await?;
+            }
+        }
+        self.note_whether_busy();
+        Ok(())
+    }
+
+    /// A path that a reader will follow, if it would bring anything.
+    fn path(&self) -> Option<Vec<String>> {
+        let path = self.session.wants().take_path()?;
+        matches!(self.fetcher.has(&self.session.root), Ok(false)).then_some(path)
+    }
+
+    /// Blocks may have come since a reader looked: those are not asked for again.
+    fn not_here(&self, taken: Vec<Cid>) -> Result<Vec<Link>, Error> {
+        let mut absent = Vec::new();
+        for cid in taken {
+            match self.fetcher.get(&cid)? {
+                Some(block) => self.session.wants().arrived(&cid, &block),
+                None => absent.push(Link(cid)),
+            }
+        }
+        Ok(absent)
+    }
+
+    async fn take(&mut self, frame: Frame) -> Result<(), Failure> {
+        match frame {
+            Frame::Block(cid, block) => self.block(cid, block).await,
+            Frame::Other(ToClient::Absent { cid }) => self.absent(&cid.0),
+            Frame::Other(ToClient::End {}) => match self.trail.take() {
+                Some(_) => self.answered(),
+                None => Err(Failure::lied("ended a path that was not asked for")),
+            },
+            Frame::Other(ToClient::Statement { statement }) => {
+                let chain = &self.fetcher.config.chain;
+                let statement = self.account.check(statement, &self.node, chain)?;
+                let voucher = self.till.pay(statement)?;
+                self.pay(voucher).await
+            }
+            Frame::Other(ToClient::Due { cumulative }) => {
+                let voucher = self.till.pay_ahead(cumulative)?;
+                self.pay(voucher).await
+            }
+            Frame::Other(ToClient::Refuse(refuse)) => Err(Failure::refused(refuse)),
+            Frame::Other(ToClient::Offer(_) | ToClient::Block { .. }) => {
+                Err(Failure::lied("sent two offers"))
+            }
+        }
+    }
+
+    async fn block(&mut self, cid: Cid, block: Bytes) -> Result<(), Failure> {
+        let is_next = self.trail.as_ref().is_some_and(|trail| trail.next() == Some(cid));
+        if !is_next && !self.session.wants().is_asked(&cid) {
+            return Err(Failure::lied(format!(
+                "sent block {cid}, which was not asked for"
+            )));
+        }
+        keep(self.till.clone(), cid, block.clone()).await?;
+        if self.got.bytes == 0 {
+            self.fetcher.finder.fetched(&self.session.root);
+        }
+        self.account.received(block.len());
+        self.got.bytes += block.len() as u64;
+        self.pace.saw(block.len());
+        self.session.wants().arrived(&cid, &block);
+        if let (true, Some(trail)) = (is_next, &mut self.trail) {
+            trail.arrived(cid, block);
+        }
+        self.answered()
+    }
+
+    fn absent(&mut self, cid: &Cid) -> Result<(), Failure> {
+        if self
+            .trail
+            .as_ref()
+            .is_some_and(|trail| trail.next() == Some(*cid))
+        {
+            return self.answered();
+        }
+        let mut wants = self.session.wants();
+        if !wants.is_asked(cid) {
+            return Err(Failure::lied(format!(
+                "answered for block {cid}, which was not asked for"
+            )));
+        }
+        let what = format!("does not have block {cid}");
+        match (wants.absent(cid), self.is_last) {
+            (false, _) => {}
+            (true, false) => return Err(Failure::poor(what)),
+            (true, true) => wants.fail_one(cid, Answer::Failed(self.session.tried_and(&what))),
+        }
+        drop(wants);
+        self.answered()
+    }
+
+    async fn pay(&mut self, voucher: Option<Signed<Voucher>>) -> Result<(), Failure> {
+        match voucher {
+            Some(voucher) => self.line.send(&ToServer::Pay { voucher }).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Says that nothing more is needed, pays what was not stated yet, and waits until the server has it.
+    async fn close(mut self) -> Result<(), Failure> {
+        self.line.send(&ToServer::Close {}).await?;
+        let silence = self.fetcher.config.silence;
+        let ended = timeout(silence, async {
+            loop {
+                match self.line.next().await {
+                    Err(WireError::Ended) => return Ok(()),
+                    frame => self.take(frame?).await?,
+                }
+            }
+        });
+        let ended: Result<(), Failure> = ended
+            .await
+            .unwrap_or_else(|_| Err(Failure::silent("did not end the session", silence)));
+        ended?;
+        self.line.finish().await;
+        Ok(())
+    }
+
+    fn answered(&mut self) -> Result<(), Failure> {
+        self.answered = Instant::now();
+        self.note_whether_busy();
+        Ok(())
+    }
+
+    fn note_whether_busy(&mut self) {
+        let is_busy = self.trail.is_some() || self.session.wants().asked() > 0;
+        if is_busy == self.is_busy {
+            return;
+        }
+        let now = Instant::now();
+        if self.is_busy {
+            self.got.took += now - self.since;
+        }
+        self.is_busy = is_busy;
+        self.since = now;
+    }
+
+    /// When something has to be done though nothing happened.
+    fn deadline(&self) -> Instant {
+        if !self.is_busy {
+            return self.since + IDLE;
+        }
+        let quiet = self.line.heard().max(self.since) + self.fetcher.config.silence;
+        quiet.min(self.answered.max(self.since) + self.fetcher.patience())
+    }
+
+    fn look_at_the_clock(&self) -> Result<(), Failure> {
+        if !self.is_busy || Instant::now() < self.deadline() {
+            return Ok(());
+        }
+        let since = self.line.heard().max(self.since);
+        match since.elapsed() >= self.fetcher.config.silence {
+            true => Err(Failure::silent("sent nothing", self.fetcher.config.silence)),
+            false => Err(Failure::silent("sent no block", self.fetcher.patience())),
+        }
+    }
+}
+
+/// Hashing and writing take long enough to be no work for an asynchronous thread.
+async fn keep(till: Till, cid: Cid, block: Bytes) -> Result<(), Failure> {
+    let kept = tokio::task::spawn_blocking(move || till.keep(&cid, &block)).await;
+    match kept {
+        Ok(Err(Error::Mismatch(_))) => Err(Failure::lied(format!("sent wrong bytes for block {cid}"))),
+        Ok(kept) => Ok(kept?),
+        Err(error) => Err(Failure::own(format!("was left: {error}"))),
+    }
+}
+
+/// How many blocks to have under way, so that the line is full and a block that somebody waits for soon has its turn.
+struct Pace {
+    /// A moving average of the length of a block.
+    block_bytes: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Pace {
+        Pace {
+            block_bytes: FIRST_BLOCK_BYTES,
+        }
+    }
+}
+
+impl Pace {
+    fn saw(&mut self, block_bytes: usize) {
+        self.block_bytes = (3 * self.block_bytes + block_bytes) / 4;
+    }
+
+    fn room(&self) -> usize {
+        (UNDER_WAY_BYTES / self.block_bytes.max(1)).clamp(ROOM_MIN, ROOM_MAX)
+    }
+}
+
+/// What is wanted at once: more than a stream's window has room for on the longest path.
+const UNDER_WAY_BYTES: usize = 4 << 20;
+const FIRST_BLOCK_BYTES: usize = 256 << 10;
+const ROOM_MIN: usize = 3;
+const ROOM_MAX: usize = 256;

@@ -1,0 +1,372 @@
+//! One node fetches from another: everything comes, once, and is paid for exactly.
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cid::Cid;
+use ledger::Amount;
+use storage::{Blocks, Error, FileReader, Profile, Walk, export, list, resolve};
+use tempfile::TempDir;
+
+use crate::ddp_fetch_world::{Coins, Node, blocks_below, cost, is_here, provider, until};
+use crate::support::{Generator, describe, write_files};
+
+/// A server that has something, and a client that knows it.
+async fn pair() -> (Arc<Coins>, Node, Node) {
+    let coins = Arc::new(Coins::default());
+    let server = Node::start(&coins, 1).await;
+    let client = Node::start(&coins, 2).await;
+    client.knows(&[server.provider()]);
+    (coins, server, client)
+}
+
+/// Waits until nothing is open between the two, then sees that all was paid for, and nothing twice.
+async fn assert_paid(server: &Node, client: &Node, bytes: u64) {
+    until("the last payment", || server.earned() == cost(bytes)).await;
+    until("the end of the sessions", || server.delivery.load() == 0).await;
+    assert_eq!(client.promised(server), cost(bytes));
+    assert_eq!(server.earned(), cost(bytes));
+    let purse = client.purse(server).unwrap().purse;
+    assert_eq!(purse.verified.amount(), cost(bytes));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whole_trees_come_and_are_paid_for_exactly() {
+    let (_coins, server, client) = pair().await;
+    let source = TempDir::new().unwrap();
+    let large = Generator::bytes(1, 8 << 20);
+    write_files(
+        source.path(),
+        &[
+            ("index.html", b"<p>hello"),
+            ("empty", b""),
+            ("none/", b""),
+            ("deep/er/still/file", b"below"),
+            ("large", &large),
+        ],
+    );
+    std::os::unix::fs::symlink("deep/er", source.path().join("link")).unwrap();
+    for at in 0..3000 {
+        let name = format!("many/a-name-that-fills-the-block-{at}");
+        fs::create_dir_all(source.path().join("many")).unwrap();
+        fs::write(source.path().join(name), at.to_string()).unwrap();
+    }
+    let imported = server
+        .scratch
+        .store
+        .import_path(source.path(), Profile::V1_2025, &mut |_| {});
+    let root = imported.unwrap().root;
+    let out = client.scratch.folder.path().join("out");
+    let at = out.clone();
+    client
+        .read(&root, move |remote| export(&remote, &root, &at, &mut |_| {}))
+        .await
+        .unwrap();
+    assert_eq!(describe(&out), describe(source.path()));
+    let bytes = blocks_below(&client.scratch.store, &root)
+        .iter()
+        .map(|(_, block)| block.len() as u64)
+        .sum();
+    assert_paid(&server, &client, bytes).await;
+    assert_eq!(*client.guide.fetched.lock().unwrap(), [root]);
+    let told = client.guide.told(&server.node());
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(
+        (told[0].bytes, &told[0].failure, told[0].lied),
+        (bytes, &None, false)
+    );
+    assert!(told[0].rtt_us.is_some_and(|rtt| rtt > 0) && !told[0].took.is_zero());
+    let receipts = server.delivery.receipts(1, 10).unwrap();
+    let stated: u64 = receipts.iter().map(|row| row.receipt.statement.body.bytes).sum();
+    assert_eq!(stated, bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_costs_nothing_needs_no_escrow() {
+    let coins = Arc::new(Coins::default());
+    let server = Node::start_with(&coins, 1, |config| config.price = Amount::ZERO).await;
+    let client = Node::start(&coins, 2).await;
+    client.knows(&[server.provider()]);
+    let root = server
+        .scratch
+        .import(&[("a", b"a"), ("b/c", &Generator::bytes(3, 3 << 20))]);
+    client.read_all(&root).await.unwrap();
+    assert_eq!(
+        blocks_below(&client.scratch.store, &root),
+        blocks_below(&server.scratch.store, &root)
+    );
+    assert!(!client.wallet.has_escrow());
+    assert_eq!(client.delivery.purses().unwrap(), []);
+    until("the receipt", || {
+        server.delivery.receipts(1, 10).unwrap().len() == 1
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_range_brings_only_its_blocks() {
+    let (_coins, server, client) = pair().await;
+    let contents = Generator::bytes(5, 8 << 20);
+    let path = server.scratch.folder.path().join("file");
+    fs::write(&path, &contents).unwrap();
+    let imported = server
+        .scratch
+        .store
+        .import_path(&path, Profile::V1_2025, &mut |_| {});
+    let root = imported.unwrap().root;
+    let (from, to) = ((3 << 20) + 5, (5 << 20) - 5);
+    let read = client
+        .read(&root, move |remote| {
+            let pieces = FileReader::new(remote, &root, from..to)?;
+            pieces.collect::<Result<Vec<_>, Error>>()
+        })
+        .await
+        .unwrap();
+    assert!(read.concat() == contents[from as usize..to as usize]);
+    let blocks = blocks_below(&server.scratch.store, &root);
+    let here: Vec<usize> = (0..blocks.len())
+        .filter(|&at| is_here(&client.scratch.store, &blocks[at].0))
+        .collect();
+    assert_eq!(here, [0, 4, 5], "the root, the fourth and the fifth MiB");
+    let bytes = here.iter().map(|&at| blocks[at].1.len() as u64).sum();
+    assert_paid(&server, &client, bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_path_comes_in_one_answer_and_a_listing_brings_no_contents() {
+    let (_coins, server, client) = pair().await;
+    let root = server.scratch.import(&[
+        ("docs/guide/index.html", b"<p>"),
+        ("docs/large", &Generator::bytes(5, 1 << 20)),
+        ("other/file", b"not asked for"),
+    ]);
+    let path = ["docs", "guide", "index.html"];
+    let node = client
+        .read(&root, move |remote| resolve(&remote, &root, &path))
+        .await
+        .unwrap();
+    let docs = node.roots[1];
+    client
+        .read(&root, move |remote| {
+            list(&remote, &docs).collect::<Result<Vec<_>, Error>>()
+        })
+        .await
+        .unwrap();
+    let here = blocks_below(&server.scratch.store, &root)
+        .into_iter()
+        .filter(|(cid, _)| is_here(&client.scratch.store, cid));
+    let here: HashSet<Cid> = here.map(|(cid, _)| cid).collect();
+    assert_eq!(here, node.roots.iter().copied().collect());
+    // What leads nowhere is fetched as far as it goes.
+    let astray = client
+        .read(&root, move |remote| {
+            resolve(&remote, &root, &["other", "nothing"])
+        })
+        .await;
+    assert!(matches!(astray, Err(Error::NoLink { .. })));
+    let bytes = blocks_below(&server.scratch.store, &root)
+        .iter()
+        .filter(|(cid, _)| is_here(&client.scratch.store, cid))
+        .map(|(_, block)| block.len() as u64)
+        .sum();
+    assert_paid(&server, &client, bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_readers_share_each_block() {
+    let (_coins, server, client) = pair().await;
+    let root = server.scratch.import(&[
+        ("a", &Generator::bytes(1, 3 << 20)),
+        ("b/c", &Generator::bytes(2, 2 << 20)),
+        ("d", b"small"),
+    ]);
+    let readers: Vec<_> = (0..8)
+        .map(|_| {
+            let remote = client.delivery.below(&root);
+            tokio::task::spawn_blocking(move || Walk::new(remote, &[root]).map(Result::unwrap).count())
+        })
+        .collect();
+    for reader in readers {
+        assert_eq!(
+            reader.await.unwrap(),
+            blocks_below(&server.scratch.store, &root).len()
+        );
+    }
+    let blocks = blocks_below(&server.scratch.store, &root);
+    assert_paid(
+        &server,
+        &client,
+        blocks.iter().map(|(_, block)| block.len() as u64).sum(),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_goes_on_where_it_was_cut_and_pays_nothing_twice() {
+    let (_coins, server, mut client) = pair().await;
+    let root = server
+        .scratch
+        .import(&[("large", &Generator::bytes(9, 12 << 20)), ("small", b"x")]);
+    let blocks = blocks_below(&server.scratch.store, &root);
+    let bytes: u64 = blocks.iter().map(|(_, block)| block.len() as u64).sum();
+    for part in [2, 3, 5] {
+        client
+            .read(&root, move |remote| {
+                Walk::new(remote, &[root])
+                    .take(part)
+                    .try_for_each(|block| block.map(drop))
+            })
+            .await
+            .unwrap();
+        client.restart().await;
+    }
+    assert!(client.promised(&server) <= cost(bytes));
+    client.read_all(&root).await.unwrap();
+    assert_paid(&server, &client, bytes).await;
+    let told = client.guide.told(&server.node());
+    assert_eq!(
+        told.iter().map(|told| told.bytes).sum::<u64>(),
+        bytes,
+        "each block came once"
+    );
+    client.read_all(&root).await.unwrap();
+    assert_eq!(
+        client.guide.told(&server.node()).len(),
+        told.len(),
+        "nothing is fetched again"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_is_set_aside_when_the_float_is_used_up() {
+    let coins = Arc::new(Coins::default());
+    let server = Node::start_with(&coins, 1, |config| config.credit.float = cost(2 << 20)).await;
+    let client = Node::start(&coins, 2).await;
+    client.knows(&[server.provider()]);
+    let root = server
+        .scratch
+        .import(&[("large", &Generator::bytes(7, 10 << 20))]);
+    let bytes = client.read_all(&root).await.unwrap();
+    assert_paid(&server, &client, bytes).await;
+    assert!(!client.wallet.allotted.lock().unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_next_provider_goes_on_with_what_the_first_does_not_have() {
+    let coins = Arc::new(Coins::default());
+    let whole = Node::start(&coins, 1).await;
+    let part = Node::start(&coins, 3).await;
+    let client = Node::start(&coins, 2).await;
+    client.knows(&[part.provider(), whole.provider()]);
+    let root = whole
+        .scratch
+        .import(&[("a", &Generator::bytes(4, 2 << 20)), ("b", b"b"), ("c", b"c")]);
+    let blocks = blocks_below(&whole.scratch.store, &root);
+    let (some, rest) = blocks.split_at(3);
+    for (cid, block) in some {
+        part.scratch.store.put(cid, block).unwrap();
+    }
+    client.read_all(&root).await.unwrap();
+    let sum = |blocks: &[(Cid, bytes::Bytes)]| blocks.iter().map(|(_, block)| block.len() as u64).sum();
+    assert_paid(&part, &client, sum(some)).await;
+    assert_paid(&whole, &client, sum(rest)).await;
+    let told = client.guide.told(&part.node());
+    let failure = told[0].failure.clone().unwrap();
+    assert!(failure.starts_with("does not have block"), "{failure}");
+    assert!(!told[0].lied);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_has_is_missing_and_what_nobody_gives_is_unavailable() {
+    let (_coins, server, client) = pair().await;
+    let root = server
+        .scratch
+        .import(&[("a", &Generator::bytes(4, 2 << 20)), ("b", b"b")]);
+    let elsewhere: Cid = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
+        .parse()
+        .unwrap();
+    let error = client
+        .read(&root, move |remote| remote.block(&elsewhere))
+        .await
+        .unwrap_err();
+    let Error::Unavailable { cid, tried } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(cid, elsewhere);
+    let line = format!("{} does not have block {elsewhere}", server.node());
+    assert_eq!(tried, [line]);
+    assert!(client.read_all(&root).await.is_ok(), "all else is there");
+    client.knows(&[]);
+    let missing = client
+        .read(&elsewhere, move |remote| remote.block(&elsewhere))
+        .await;
+    assert_eq!(missing.unwrap(), None);
+    let missing = client.read_all(&elsewhere).await;
+    assert!(matches!(missing, Err(Error::Missing(cid)) if cid == elsewhere));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_pays_without_coins_and_no_provider_is_blamed() {
+    let (_coins, server, client) = pair().await;
+    *client.wallet.balance.lock().unwrap() = Amount::ZERO;
+    let root = server.scratch.import(&[("a", b"a")]);
+    let error = client.read_all(&root).await.unwrap_err().to_string();
+    assert!(
+        error.ends_with("could not be paid: the wallet is empty"),
+        "{error}"
+    );
+    let told = client.guide.told(&server.node());
+    assert!(
+        told.iter().all(|told| told.failure.is_none() && !told.lied),
+        "{told:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_fetched_for_a_reader_that_is_gone() {
+    let (_coins, server, client) = pair().await;
+    // 160 blocks of 256 KiB, of which a reader tells 64 in advance.
+    let path = server.scratch.folder.path().join("file");
+    fs::write(&path, Generator::bytes(3, 40 << 20)).unwrap();
+    let imported = server
+        .scratch
+        .store
+        .import_path(&path, Profile::V0_2015, &mut |_| {});
+    let root = imported.unwrap().root;
+    client
+        .read(&root, move |remote| {
+            Walk::new(remote, &[root])
+                .take(4)
+                .for_each(|block| drop(block.unwrap()));
+        })
+        .await;
+    until("the end of the session", || {
+        !client.guide.told(&server.node()).is_empty()
+    })
+    .await;
+    let told = client.guide.told(&server.node());
+    assert!(told[0].bytes < 24 << 20, "{} of 40 MiB", told[0].bytes);
+    assert_paid(&server, &client, told[0].bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_ends_in_time_though_the_other_end_is_dead() {
+    let coins = Arc::new(Coins::default());
+    let client = Node::start_with(&coins, 2, |config| config.timeout = Duration::from_secs(3)).await;
+    // A socket that nobody answers at.
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let key = ledger::SecretKey::from_seed([9; 32]);
+    client.knows(&[provider(&key, deaf.local_addr().unwrap())]);
+    let root: Cid = "bafkreifjjcie6lypi6ny7amxnfftagclbuxndqonfipmb64f2km2devei4"
+        .parse()
+        .unwrap();
+    let began = Instant::now();
+    let error = client.read_all(&root).await.unwrap_err().to_string();
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert!(
+        error.contains(&format!("{} could not be reached", key.public())),
+        "{error}"
+    );
+}
