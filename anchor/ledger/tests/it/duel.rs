@@ -1,13 +1,21 @@
 //! A payee that follows the rules against a payer that does not, on a real chain: whatever the payer does, and whoever
 //! helps it, the payee loses one window or the float, and nothing more.
 
-use ledger::{Action, Amount, COIN, Hash, Owed, Tab, collectible};
+use ledger::{Action, Amount, COIN, CreditTerms, Hash, Owed, Tab, collectible};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::credit::{MIB, price, terms, units};
+use crate::credit::{MIB, price, units};
 use crate::paying::*;
 use crate::world::*;
+
+/// The float is between the windows of a new payer and those of an old one, so that each is the larger one at times.
+fn terms() -> CreditTerms {
+    CreditTerms {
+        float: coins("0.35"),
+        ..crate::credit::terms()
+    }
+}
 
 /// What an adversary does to a payee.
 #[derive(Clone, Debug)]
@@ -38,16 +46,16 @@ fn moves() -> impl Strategy<Value = Move> {
     let bytes = prop_oneof![3 => 1..3 * MIB, 1 => 1..64 * MIB, 1 => 1..100u64];
     let share = prop_oneof![3 => Just(1000u64), 2 => 0..1000u64, 1 => 1001..5000u64];
     prop_oneof![
-        8 => bytes.prop_map(Move::Want),
-        6 => share.prop_map(Move::Pay),
+        24 => bytes.prop_map(Move::Want),
+        18 => share.prop_map(Move::Pay),
         2 => Just(Move::Break),
-        2 => (2..4u8, 0..8 * COIN, 1..30u64).prop_map(|(to, amount, term)| Move::Allot { to, amount, term }),
-        1 => Just(Move::Drain),
-        1 => (1..5 * COIN).prop_map(Move::TopUp),
+        4 => (2..4u8, 0..2 * COIN, 1..30u64).prop_map(|(to, amount, term)| Move::Allot { to, amount, term }),
+        2 => Just(Move::Drain),
+        2 => (1..5 * COIN).prop_map(Move::TopUp),
         1 => Just(Move::Exit),
         1 => Just(Move::Close),
         2 => Just(Move::Claim),
-        2 => (1..4u64).prop_map(Move::Blocks),
+        4 => (1..4u64).prop_map(Move::Blocks),
     ]
 }
 
@@ -230,7 +238,7 @@ impl Duel {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn a_payee_loses_one_window_or_the_float(moves in vec(moves(), 1..60)) {
