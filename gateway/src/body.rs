@@ -1,28 +1,38 @@
-//! Bodies: what is there already, or blocks read one by one while the client takes them.
+//! Bodies: what is there already, or parts that are read one by one while the client takes them.
 //!
 //! A stream reads one part ahead and no further: a client that is slow holds two parts, and a client that is gone
 //! stops the reading, since nothing polls the body any more. Reads run on the runtime's blocking threads, one part at
-//! a time, so that a slow client occupies no thread.
+//! a time, so that a slow client occupies no thread. A part that is not on this node is fetched once there is a place
+//! for it, and only then occupies a thread for longer.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio::task::JoinHandle;
+use storage::Error;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinError;
+use tokio_util::sync::DropGuard;
+use tokio_util::task::AbortOnDropHandle;
 
+use crate::fetches::{Fetches, Place};
 use crate::metrics::Receipt;
+use crate::trail::Trail;
 
-/// Where the parts of a streamed body come from. `next` may block on a disk.
-pub(crate) type Parts = Box<dyn Iterator<Item = Result<Bytes, storage::Error>> + Send>;
+/// Where the parts of a streamed body come from. `next` may block on a disk, or on others if its trail goes so far.
+/// After [`Error::Missing`] it can be asked again.
+pub(crate) type Parts = Box<dyn Iterator<Item = Part> + Send>;
+
+type Part = Result<Bytes, Error>;
 
 /// The body of an answer.
 pub(crate) struct Body {
     state: State,
     held: Option<Held>,
+    _reading: Option<DropGuard>,
 }
 
 /// What a request holds until its body has ended.
@@ -36,54 +46,53 @@ pub(crate) struct Held {
 enum State {
     Done,
     Whole(Bytes),
-    Ready(Bytes, Parts),
-    Reading(JoinHandle<Read>),
-    Channel(Option<Bytes>, mpsc::Receiver<Result<Bytes, storage::Error>>),
+    Ready(Bytes, Box<Stream>),
+    Reading(AbortOnDropHandle<Read>),
 }
 
-type Read = (Option<Result<Bytes, storage::Error>>, Parts);
+type Read = Result<(Option<Part>, Box<Stream>), JoinError>;
 
 impl Body {
+    fn new(state: State) -> Self {
+        Self {
+            state,
+            held: None,
+            _reading: None,
+        }
+    }
+
     /// No body.
     pub(crate) fn empty() -> Self {
-        Self {
-            state: State::Done,
-            held: None,
-        }
+        Self::new(State::Done)
     }
 
     /// These bytes.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let state = if bytes.is_empty() {
+        Self::new(if bytes.is_empty() {
             State::Done
         } else {
             State::Whole(bytes)
-        };
-        Self { state, held: None }
+        })
     }
 
     /// `first`, then what `rest` gives.
-    pub(crate) fn stream(first: Bytes, rest: Parts) -> Self {
-        Self {
-            state: State::Ready(first, rest),
-            held: None,
-        }
-    }
-
-    /// `first`, then what comes through a channel. An empty part is the end: a channel that closes without it has lost
-    /// its sender, and the client must not take what it has got for the whole.
-    pub(crate) fn channel(first: Bytes, rest: mpsc::Receiver<Result<Bytes, storage::Error>>) -> Self {
-        Self {
-            state: State::Channel(Some(first), rest),
-            held: None,
-        }
+    pub(crate) fn stream(first: Bytes, rest: Stream) -> Self {
+        Self::new(State::Ready(first, Box::new(rest)))
     }
 
     /// The same body, which lets go of `held` when it ends.
     pub(crate) fn holding(self, held: Held) -> Self {
         Self {
             held: Some(held),
+            ..self
+        }
+    }
+
+    /// The same body, which tells with `reading` when nobody takes it any more.
+    pub(crate) fn guarded(self, reading: DropGuard) -> Self {
+        Self {
+            _reading: Some(reading),
             ..self
         }
     }
@@ -95,8 +104,43 @@ impl Body {
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
-    fn read(mut parts: Parts) -> State {
-        State::Reading(tokio::task::spawn_blocking(move || (parts.next(), parts)))
+    fn read(stream: Box<Stream>) -> State {
+        State::Reading(AbortOnDropHandle::new(tokio::spawn(stream.next())))
+    }
+}
+
+/// The rest of a body.
+pub(crate) struct Stream {
+    /// Its parts.
+    pub parts: Parts,
+    /// What they are read through.
+    pub trail: Arc<Trail>,
+    /// Where to wait for what is not here.
+    pub fetches: Fetches,
+}
+
+impl Stream {
+    /// The next part: what is here at once, what is not when there was a place to fetch it and it has come.
+    async fn next(self: Box<Self>) -> Read {
+        let (part, stream) = self.step(None).await?;
+        match part {
+            Some(Err(Error::Missing(_))) if stream.trail.may_fetch() => {
+                let place = stream.fetches.place().await;
+                stream.step(place).await
+            }
+            part => Ok((part, stream)),
+        }
+    }
+
+    /// Reads on a thread for it; from others if there is a `place`, which the thread keeps to its end.
+    async fn step(mut self: Box<Self>, place: Option<Place>) -> Read {
+        tokio::task::spawn_blocking(move || {
+            self.trail.reach(place.is_some());
+            let part = self.parts.next();
+            drop(place);
+            (part, self)
+        })
+        .await
     }
 }
 
@@ -113,8 +157,8 @@ impl HttpBody for Body {
             match std::mem::replace(&mut this.state, State::Done) {
                 State::Done => return Poll::Ready(None),
                 State::Whole(bytes) => return this.give(bytes),
-                State::Ready(part, parts) => {
-                    this.state = Self::read(parts);
+                State::Ready(part, stream) => {
+                    this.state = Self::read(stream);
                     if !part.is_empty() {
                         return this.give(part);
                     }
@@ -124,28 +168,11 @@ impl HttpBody for Body {
                         this.state = State::Reading(handle);
                         return Poll::Pending;
                     }
-                    Poll::Ready(Ok((Some(Ok(part)), parts))) => this.state = State::Ready(part, parts),
-                    Poll::Ready(Ok((None, _))) => return Poll::Ready(None),
-                    Poll::Ready(Ok((Some(Err(error)), _))) => return Poll::Ready(Some(Err(cut(&error)))),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(io::Error::other(error)))),
-                },
-                State::Channel(Some(part), parts) if part.is_empty() => {
-                    drop(parts);
-                    return Poll::Ready(None);
-                }
-                State::Channel(Some(part), parts) => {
-                    this.state = State::Channel(None, parts);
-                    return this.give(part);
-                }
-                State::Channel(None, mut parts) => match parts.poll_recv(cx) {
-                    Poll::Pending => {
-                        this.state = State::Channel(None, parts);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready(Some(Ok(part))) => this.state = State::Channel(Some(part), parts),
-                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(cut(&error)))),
-                    Poll::Ready(None) => {
-                        return Poll::Ready(Some(Err(io::Error::other("the stream has lost its source"))));
+                    Poll::Ready(Ok(Ok((Some(Ok(part)), stream)))) => this.state = State::Ready(part, stream),
+                    Poll::Ready(Ok(Ok((None, _)))) => return Poll::Ready(None),
+                    Poll::Ready(Ok(Ok((Some(Err(error)), _)))) => return Poll::Ready(Some(Err(cut(&error)))),
+                    Poll::Ready(Ok(Err(error)) | Err(error)) => {
+                        return Poll::Ready(Some(Err(io::Error::other(error))));
                     }
                 },
             }
@@ -160,13 +187,13 @@ impl HttpBody for Body {
         match &self.state {
             State::Done => SizeHint::with_exact(0),
             State::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            State::Ready(..) | State::Reading(_) | State::Channel(..) => SizeHint::default(),
+            State::Ready(..) | State::Reading(_) => SizeHint::default(),
         }
     }
 }
 
 /// The status is out already, so all that is left is to cut the connection: the client sees that the body is short.
-fn cut(error: &storage::Error) -> io::Error {
+fn cut(error: &Error) -> io::Error {
     tracing::warn!(%error, "an answer was cut short");
     io::Error::other(error.to_string())
 }

@@ -38,10 +38,17 @@ pub struct Limits {
     /// Default 4096.
     pub connections_max: usize,
     /// Requests in flight, slow downloads included. Each holds at most three blocks of 1 MiB (2 MiB from foreign
-    /// importers) for a reader that does not keep up; more are answered 503 with `Retry-After`. Default 1024.
+    /// importers) for a reader that does not keep up, and the addresses of the blocks that come next; more are answered
+    /// 503 with `Retry-After`. Default 1024.
     pub requests_max: usize,
-    /// CAR streams in flight. Each occupies one of the runtime's blocking threads (512 by default) for as long as the
-    /// client reads; more are answered 503. Default 64.
+    /// Reads that wait for blocks from other nodes. Each occupies one of the runtime's blocking threads (512 by default)
+    /// for as long as the others take, up to the timeout of the block source; half of the threads are left to reads of
+    /// what is here, which so never wait for a slow node. Of more, those that have not begun to answer are answered 503
+    /// with `Retry-After`, the others wait for their turn without a thread. It should be well below `requests_max`, so
+    /// that slow requests do not take all places. Default 256.
+    pub fetches_max: usize,
+    /// CAR streams in flight. Each remembers which blocks it has sent, at about 200 bytes a block; more are answered
+    /// 503. Default 64.
     pub cars_max: usize,
     /// Rows of a generated listing. A row takes about 500 bytes of the page, which is made in memory; entries beyond
     /// are reached by their names. Default 10,000.
@@ -64,6 +71,7 @@ impl Default for Limits {
         Self {
             connections_max: 4096,
             requests_max: 1024,
+            fetches_max: 256,
             cars_max: 64,
             listing_entries_max: 10_000,
             head_bytes_max: 32 << 10,

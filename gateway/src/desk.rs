@@ -1,55 +1,84 @@
-//! Where content is looked up and answers are made. Everything here may block on a disk.
+//! Where content is looked up and answers are made. Everything here blocks: on a disk, or, once that did not do, on
+//! other nodes.
+//!
+//! A request is tried with what is here. If a block is wanting, it is tried again, from its root, with what others have:
+//! the second time finds the first blocks in memory, and costs nothing but the wait.
 
 mod car;
 mod file;
+mod head;
+mod known;
 mod listing;
 mod object;
+mod root;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cid::Cid;
-use http::header;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use ledger::Records;
-use named::dap::{self, NameError, Names, Resolution};
-use storage::{Blocks, Kind, Node};
+use http::Response;
+use named::dap::Names;
+use storage::{BlockSource, Kind, Node};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::ask::Ask;
-use crate::ask::address::Root;
-use crate::ask::condition::{Verdict, judge};
 use crate::ask::format::{self, Codec, Format};
-use crate::body::Body;
-use crate::escape;
+use crate::body::{Body, Parts, Stream};
+use crate::fetches::Fetches;
 use crate::problem::Problem;
 use crate::reply;
-use crate::trail::Trail;
+use crate::trail::{self, Trail};
+use head::{Head, cache, tag};
 
 /// What answers are made from.
 pub(crate) struct Desk {
     /// The content.
-    pub blocks: Arc<dyn Blocks + Send + Sync>,
+    pub source: Arc<dyn BlockSource>,
     /// The names.
     pub names: Arc<dyn Names>,
     /// Rows of a listing, at most.
     pub listing_entries_max: usize,
-    /// Places for CAR streams, each of which occupies a thread.
+    /// Places for CAR streams, each of which remembers what it has sent.
     pub cars: Arc<Semaphore>,
+    /// Places for reads that wait for others.
+    pub fetches: Fetches,
+}
+
+/// What came of a request that was tried with what is here.
+pub(crate) enum Tried {
+    /// It is answered.
+    Answered(Box<Response<Body>>),
+    /// A block is not here; others may have it.
+    Elsewhere(Arc<Trail>),
 }
 
 impl Desk {
-    /// Answers a request for content.
-    pub(crate) fn answer(&self, ask: &Ask) -> Response<Body> {
-        self.serve(ask)
-            .unwrap_or_else(|problem| reply::problem(&problem, format::wants_html(&ask.headers), ask.head))
+    /// Answers with what is here, if that is enough. When `gone` is cancelled, nobody waits for the answer any more.
+    pub(crate) fn here(&self, ask: &Ask, gone: CancellationToken) -> Tried {
+        let trail = match self.root(ask) {
+            Ok(root) => Arc::new(Trail::new(&*self.source, root, !ask.only_if_cached, gone)),
+            Err(problem) => return Tried::Answered(Box::new(told(ask, Err(problem)))),
+        };
+        let answer = match self.serve(ask, &trail) {
+            Err(problem) if problem.missing => match self.known(ask, &trail) {
+                Some(answer) => Ok(answer),
+                None if trail.may_fetch() => return Tried::Elsewhere(trail),
+                None => Err(problem),
+            },
+            answer => answer,
+        };
+        Tried::Answered(Box::new(told(ask, answer)))
     }
 
-    fn serve(&self, ask: &Ask) -> Result<Response<Body>, Problem> {
-        let root = self.root(ask)?;
-        let trail = Trail::new(&*self.blocks);
+    /// Answers with what others have, and waits for them: the caller has a place for that.
+    pub(crate) fn elsewhere(&self, ask: &Ask, trail: &Arc<Trail>) -> Response<Body> {
+        trail.restart();
+        told(ask, self.serve(ask, trail))
+    }
+
+    fn serve(&self, ask: &Ask, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
         let path: Vec<&str> = ask.address.segments.iter().map(String::as_str).collect();
-        let node = storage::resolve(&trail, &root, &path).map_err(|error| failed(ask, &error))?;
+        let node = storage::resolve(trail, trail.root(), &path).map_err(|error| failed(ask, &error))?;
         if !node.rest.is_empty() && !matches!(ask.format, Format::Car(_)) {
             let rest = node.rest.join("/");
             return Err(Problem::not_a_link(format!(
@@ -57,73 +86,41 @@ impl Desk {
                 node.cid
             )));
         }
+        let answer = self.form(ask, &node, trail)?;
+        trail.forget();
+        Ok(answer)
+    }
+
+    /// The object at the end of the path, in the form that was asked.
+    fn form(&self, ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
         match (&ask.format, &node.kind) {
-            (Format::Raw, _) => object::raw(ask, &node, &trail),
-            (Format::Car(car), _) => self.car(ask, &node, trail, car),
+            (Format::Raw, _) => object::raw(ask, node, trail),
+            (Format::Car(car), _) => self.car(ask, node, trail, car),
             (Format::Object(_), Kind::DagCbor | Kind::Other { .. })
-            | (_, Kind::DagCbor | Kind::Other { .. }) => object::object(ask, &node, &trail),
+            | (_, Kind::DagCbor | Kind::Other { .. }) => object::object(ask, node, trail),
             (Format::Object(codec), _) if !is_mild(ask, *codec) => Err(Problem::not_acceptable(format!(
                 "{} is a file, folder or link of UnixFS",
                 node.cid
             ))),
-            (_, Kind::Directory) => self.folder(ask, &node, &trail),
+            (_, Kind::Directory) => self.folder(ask, node, trail),
             (_, Kind::File { size } | Kind::Raw { size }) => {
                 let name = ask.address.segments.last().map_or("", String::as_str);
-                self.file(
-                    ask,
-                    &node,
-                    &file::File {
-                        cid: node.cid,
-                        size: *size,
-                        name,
-                        etag_of: node.cid,
-                    },
-                    &trail,
-                )
+                let file = file::File {
+                    cid: node.cid,
+                    size: *size,
+                    name,
+                    etag_of: node.cid,
+                };
+                self.file(ask, node, &file, trail)
             }
             (_, Kind::Symlink { target }) => {
-                let head = Head::new(ask, &node, tag(&node.cid, ""), "inode/symlink");
+                let mut head = Head::new(ask, &node.roots, tag(&node.cid, ""), "inode/symlink");
                 head.send(ask, &Bytes::from(target.clone()))
             }
         }
     }
 
-    /// The root of the path: of a name, what the ledger says now.
-    fn root(&self, ask: &Ask) -> Result<Cid, Problem> {
-        match &ask.address.root {
-            Root::Cid(cid) => Ok(*cid),
-            Root::Name => self.content_of(&ask.address.root_text),
-        }
-    }
-
-    /// What a name points to, through the names that it stands for.
-    fn content_of(&self, asked: &str) -> Result<Cid, Problem> {
-        let mut name = asked.to_owned();
-        for _ in 0..=ALIASES_MAX {
-            let records = self.records(&name)?;
-            match (records.content, records.cname) {
-                (Some(link), _) => return Ok(link.0),
-                (None, Some(other)) => name = other,
-                (None, None) => break,
-            }
-        }
-        Err(Problem::name_empty(&name))
-    }
-
-    fn records(&self, name: &str) -> Result<Records, Problem> {
-        match dap::resolve(&*self.names, name) {
-            Ok(Resolution::Found { records, .. }) => Ok(records),
-            Ok(Resolution::Absent { name, .. }) => Err(Problem::name_unknown(&name)),
-            Ok(Resolution::Foreign) => Err(Problem::name_foreign(name, self.names.tld())),
-            Err(NameError::State(error)) => {
-                tracing::error!(%error, name, "a name could not be read");
-                Err(Problem::internal())
-            }
-            Err(error) => Err(Problem::bad_name(name, &error.to_string())),
-        }
-    }
-
-    fn folder(&self, ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
+    fn folder(&self, ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
         if !ask.address.slash {
             let query = ask
                 .query
@@ -140,136 +137,59 @@ impl Desk {
                 cid,
                 kind: Kind::File { size } | Kind::Raw { size },
                 ..
-            }) => self.file(
-                ask,
-                node,
-                &file::File {
+            }) => {
+                let index = file::File {
                     cid,
                     size,
                     name: "index.html",
                     etag_of: node.cid,
-                },
-                trail,
-            ),
-            Ok(_) | Err(storage::Error::NoLink { .. }) => self.listing(ask, node),
+                };
+                self.file(ask, node, &index, trail)
+            }
+            Ok(_) | Err(storage::Error::NoLink { .. }) => self.listing(ask, node, trail),
             Err(error) => Err(failed(ask, &error)),
         }
     }
-}
 
-/// Names that stand for each other, at most: more is a loop.
-const ALIASES_MAX: usize = 8;
+    /// A body that begins with `first` and goes on with `parts`, which read through `trail`.
+    fn stream(&self, first: Bytes, parts: Parts, trail: &Arc<Trail>) -> Body {
+        Body::stream(
+            first,
+            Stream {
+                parts,
+                trail: Arc::clone(trail),
+                fetches: self.fetches.clone(),
+            },
+        )
+    }
+}
 
 /// Scripts often accept JSON from wherever it comes; that is no wish for another form of a file.
 fn is_mild(ask: &Ask, codec: Codec) -> bool {
     ask.negotiated && matches!(codec, Codec::Json | Codec::Cbor)
 }
 
+fn told(ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {
+    answer.unwrap_or_else(|problem| reply::problem(&problem, format::wants_html(&ask.headers), ask.head))
+}
+
 /// What a failed read means to the client. Our own faults are told to the log alone.
 fn failed(ask: &Ask, error: &storage::Error) -> Problem {
     match error {
         storage::Error::Missing(cid) => Problem::not_here(cid, ask.only_if_cached),
+        storage::Error::Unavailable { cid, tried } => {
+            tracing::info!(%error, path = ask.address.content_path(), "content could not be fetched");
+            Problem::unavailable(cid, tried)
+        }
         storage::Error::NoLink { segment, .. } => Problem::path_missing(&ask.address.content_path(), segment),
         storage::Error::Malformed { .. } | storage::Error::UnsupportedHash { .. } => {
             Problem::unreadable(error.to_string())
         }
+        // Nobody reads this, and nothing is wrong.
+        error if trail::is_abandoned(error) => Problem::internal(),
         error => {
             tracing::error!(%error, path = ask.address.content_path(), "content could not be read");
             Problem::internal()
-        }
-    }
-}
-
-/// `"CID"`, or `"CID.raw"` for another form of it.
-fn tag(cid: &Cid, form: &str) -> String {
-    match form {
-        "" => format!("\"{cid}\""),
-        form => format!("\"{cid}.{form}\""),
-    }
-}
-
-fn cache(ask: &Ask) -> HeaderValue {
-    if ask.address.is_mutable() {
-        reply::REVALIDATE
-    } else {
-        reply::IMMUTABLE
-    }
-}
-
-/// The head of an answer that has content.
-struct Head {
-    etag: String,
-    headers: HeaderMap,
-}
-
-impl Head {
-    fn new(ask: &Ask, node: &Node, etag: String, media: &str) -> Self {
-        let mut headers = HeaderMap::new();
-        let roots: Vec<String> = node.roots.iter().map(Cid::to_string).collect();
-        headers.insert(header::ETAG, escape::header(&etag));
-        headers.insert(header::CONTENT_TYPE, escape::header(media));
-        headers.insert(header::CACHE_CONTROL, cache(ask));
-        headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        headers.insert(reply::X_IPFS_PATH, escape::header(&ask.address.content_path()));
-        headers.insert(reply::X_IPFS_ROOTS, escape::header(&roots.join(",")));
-        if ask.negotiated {
-            headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-        }
-        Self { etag, headers }
-    }
-
-    fn set(&mut self, name: header::HeaderName, value: HeaderValue) {
-        self.headers.insert(name, value);
-    }
-
-    /// How the client should name what it saves. `attach` asks it to save even if it could show it.
-    fn disposition(&mut self, ask: &Ask, attach: bool, fallback: &str) {
-        let name = ask.filename.as_deref().unwrap_or(fallback);
-        let kind = if attach || ask.download {
-            "attachment"
-        } else {
-            "inline"
-        };
-        self.set(
-            header::CONTENT_DISPOSITION,
-            escape::header(&escape::disposition(kind, name)),
-        );
-    }
-
-    /// The answer that the conditions of the request make of it, before any content is read.
-    fn condition(&self, ask: &Ask) -> Result<Option<Response<Body>>, Problem> {
-        match judge(&ask.headers, &self.etag) {
-            Verdict::Proceed => Ok(None),
-            Verdict::Failed => Err(Problem::precondition(&self.etag)),
-            Verdict::NotModified => {
-                let mut response = self.respond(StatusCode::NOT_MODIFIED, Body::empty());
-                for name in [
-                    header::CONTENT_TYPE,
-                    header::CONTENT_DISPOSITION,
-                    header::ACCEPT_RANGES,
-                ] {
-                    response.headers_mut().remove(name);
-                }
-                Ok(Some(response))
-            }
-        }
-    }
-
-    fn respond(&self, status: StatusCode, body: Body) -> Response<Body> {
-        let mut response = reply::new(status, body);
-        for (name, value) in &self.headers {
-            response.headers_mut().insert(name, value.clone());
-        }
-        response
-    }
-
-    /// Sends bytes that are in memory, or the range of them that was asked.
-    fn send(&self, ask: &Ask, bytes: &Bytes) -> Result<Response<Body>, Problem> {
-        match self.condition(ask)? {
-            Some(answer) => Ok(answer),
-            None => file::ranged(self, ask, bytes.len() as u64, |range| {
-                Ok(Body::whole(bytes.slice(range.start as usize..range.end as usize)))
-            }),
         }
     }
 }

@@ -8,13 +8,19 @@
 //! read from the ledger's state at each request and never cached, so a change is seen with the next request. Content
 //! by CID cannot change and may be cached for ever.
 //!
-//! It fetches nothing: a block that its [`Blocks`](storage::Blocks) do not have is a 404.
+//! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
+//! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
+//! number (`fetches`): a page that is here comes at once, however many others are fetched. The first byte goes out as
+//! soon as the first block is here. What nobody has is a 404, what nobody gave in time a 504 that says who did what;
+//! `only-if-cached`, an entity tag that the path alone tells, the look at a file's first bytes for its media type: none
+//! of them fetches.
 
 mod ask;
 mod body;
 mod config;
 mod desk;
 mod escape;
+mod fetches;
 mod media;
 mod metrics;
 mod pace;

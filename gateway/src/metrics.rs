@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     head_seconds: Histogram,
     answer_seconds: Histogram,
     in_flight: Gauge,
+    fetching: Gauge,
     connections: Gauge,
     refused_connections: Counter,
 }
@@ -38,6 +39,7 @@ impl Metrics {
             head_seconds: seconds(),
             answer_seconds: seconds(),
             in_flight: Gauge::default(),
+            fetching: Gauge::default(),
             connections: Gauge::default(),
             refused_connections: Counter::default(),
         };
@@ -71,6 +73,11 @@ impl Metrics {
             "Requests that are being answered",
             self.in_flight.clone(),
         );
+        registry.register(
+            "fetches_in_flight",
+            "Reads that wait for other nodes",
+            self.fetching.clone(),
+        );
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register(
             "refused_connections",
@@ -92,6 +99,12 @@ impl Metrics {
     pub(crate) fn connection(self: &Arc<Self>) -> Connected {
         self.connections.inc();
         Connected(Arc::clone(self))
+    }
+
+    /// Counts a read that waits for other nodes until the guard is dropped.
+    pub(crate) fn fetching(&self) -> Fetching {
+        self.fetching.inc();
+        Fetching(self.fetching.clone())
     }
 
     pub(crate) fn refuse_connection(&self) {
@@ -143,6 +156,16 @@ pub(crate) struct Connected(Arc<Metrics>);
 impl Drop for Connected {
     fn drop(&mut self) {
         self.0.connections.dec();
+    }
+}
+
+/// One read that waits for other nodes.
+#[derive(Debug)]
+pub(crate) struct Fetching(Gauge);
+
+impl Drop for Fetching {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -12,8 +12,12 @@ pub(crate) struct Problem {
     pub title: &'static str,
     /// What is wrong and with what, in one line.
     pub detail: String,
+    /// What happened on the way, one line each; bounded, and without control characters.
+    pub notes: Vec<String>,
     /// What the reader can do, if there is something.
     pub advice: Option<&'static str>,
+    /// Whether a block is wanting, and nothing else is wrong: with it there would be another answer.
+    pub missing: bool,
 }
 
 impl Problem {
@@ -22,7 +26,9 @@ impl Problem {
             status,
             title,
             detail: detail.into(),
+            notes: Vec::new(),
             advice: None,
+            missing: false,
         }
     }
 
@@ -82,19 +88,41 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
     }
 
-    /// 404, or 412 for `only-if-cached`: a block is not on this node.
+    /// 404: a block is not on this node, and nobody else has it. 412 for `only-if-cached`, when nobody else was asked.
     pub(crate) fn not_here(cid: &Cid, only_if_cached: bool) -> Self {
-        let status = if only_if_cached {
-            StatusCode::PRECONDITION_FAILED
-        } else {
-            StatusCode::NOT_FOUND
+        let (status, others) = match only_if_cached {
+            true => (StatusCode::PRECONDITION_FAILED, ""),
+            false => (StatusCode::NOT_FOUND, ", and no other node was found that has it"),
         };
-        Self::new(
-            status,
-            "This content is not on this node",
-            format!("block {cid} is not on this node"),
-        )
+        let detail = format!("block {cid} is not on this node{others}");
+        Self {
+            missing: true,
+            ..Self::new(status, "This content is not on this node", detail)
+        }
         .advise("The address is well formed. The content may be on another node, or nowhere any more.")
+    }
+
+    /// 504: others have the block, and none of them gave it in time. `tried` says what each one did; what it says may
+    /// come from them, so it is cut and cleaned.
+    pub(crate) fn unavailable(cid: &Cid, tried: &[String]) -> Self {
+        let nodes = match tried.len() {
+            1 => "1 node".to_owned(),
+            nodes => format!("{nodes} nodes"),
+        };
+        let detail = format!("block {cid} is not on this node, and {nodes} did not give it in time");
+        let mut notes: Vec<String> = tried.iter().take(NOTES_MAX).map(|line| note(line)).collect();
+        if tried.len() > NOTES_MAX {
+            notes.push(format!("and {} more", tried.len() - NOTES_MAX));
+        }
+        Self {
+            notes,
+            ..Self::new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "This content could not be fetched",
+                detail,
+            )
+        }
+        .advise("Try again: the nodes that have it may be back, and what has come already is kept.")
     }
 
     /// 405.
@@ -148,6 +176,15 @@ impl Problem {
         )
     }
 
+    /// 503: more requests wait for other nodes than may.
+    pub(crate) fn busy_fetching() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The node is busy",
+            "this content is on other nodes, and too many requests wait for those; try again soon",
+        )
+    }
+
     /// 500: the node's own fault. The reason is in its log, not in the answer.
     pub(crate) fn internal() -> Self {
         Self::new(
@@ -156,5 +193,41 @@ impl Problem {
             "the node failed to read this content",
         )
         .advise("The reason is in the log of the node.")
+    }
+}
+
+/// Nodes that an answer names: more than a fetch tries.
+const NOTES_MAX: usize = 16;
+/// Characters of what is said of each.
+const NOTE_CHARS_MAX: usize = 240;
+
+/// One line, cut, without what could pass for another line or for a command to a terminal.
+fn note(line: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let mut characters = line.chars().map(clean);
+    let mut note: String = characters.by_ref().take(NOTE_CHARS_MAX).collect();
+    if characters.next().is_some() {
+        note.push('…');
+    }
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_are_bounded_and_plain() {
+        let tried: Vec<String> = (0..40).map(|_| "x\n\u{1b}[2J".repeat(1000)).collect();
+        let problem = Problem::unavailable(&Cid::default(), &tried);
+        assert_eq!(problem.notes.len(), NOTES_MAX + 1);
+        assert!(
+            problem
+                .notes
+                .iter()
+                .all(|note| note.chars().count() <= NOTE_CHARS_MAX + 1 && !note.contains(char::is_control))
+        );
+        assert_eq!(problem.notes.last().map(String::as_str), Some("and 24 more"));
+        assert_eq!(note("short"), "short");
     }
 }

@@ -92,12 +92,12 @@ pub(crate) fn text(status: StatusCode, media: &'static str, text: Bytes, head: b
     response
 }
 
-/// A problem, as a page or as a line.
+/// A problem, as a page or as plain text.
 pub(crate) fn problem(problem: &Problem, html: bool, head: bool) -> Response<Body> {
     let mut response = if html {
         page(problem.status, page::problem::render(problem), head)
     } else {
-        let line = page::problem::line(problem).into();
+        let line = page::problem::text(problem).into();
         text(problem.status, "text/plain; charset=utf-8", line, head)
     };
     let headers = response.headers_mut();
@@ -106,6 +106,8 @@ pub(crate) fn problem(problem: &Problem, html: bool, head: bool) -> Response<Bod
     match problem.status {
         StatusCode::METHOD_NOT_ALLOWED => headers.insert(header::ALLOW, METHODS),
         StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from(1)),
+        // Until those who failed may be asked again.
+        StatusCode::GATEWAY_TIMEOUT => headers.insert(header::RETRY_AFTER, HeaderValue::from(10)),
         _ => None,
     };
     response

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use named::dap::Names;
 use prometheus_client::registry::Registry;
-use storage::Blocks;
+use storage::BlockSource;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -60,13 +60,13 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens, and serves until it is shut down. Needs a running tokio runtime with time and I/O.
+    /// Listens, and serves what `source` and `names` have until it is shut down. Needs a running tokio runtime with time and I/O.
     ///
     /// # Errors
     /// The address cannot be listened on; the text names it and the setting.
     pub async fn bind(
         config: Config,
-        blocks: Arc<dyn Blocks + Send + Sync>,
+        source: Arc<dyn BlockSource>,
         names: Arc<dyn Names>,
         registry: &mut Registry,
     ) -> Result<Gateway, Error> {
@@ -88,7 +88,7 @@ impl Gateway {
             listener,
             places: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: config.limits.clone(),
-            service: Service::new(&config, blocks, names, Arc::clone(&metrics)),
+            service: Service::new(&config, source, names, Arc::clone(&metrics)),
             metrics,
             stop: gateway.stop.clone(),
             cut: gateway.cut.clone(),

@@ -1,57 +1,189 @@
-//! The blocks that one request has read, in order: none is read from the store twice, and a CAR stream sends them.
+//! The blocks below one root, as one request reads them: first from this node alone, then, if it may, from others.
+//!
+//! A block that is not here is missing in the first way of reading, and is waited for in the second. So whoever reads can
+//! try first without the chance of waiting, and find a place to wait at when it has to.
 
-use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use cid::Cid;
-use storage::{Blocks, Error};
+use storage::{BlockSource, Blocks, Error, SharedBlocks};
+use tokio_util::sync::CancellationToken;
 
-/// Reads through `inner` and remembers. For the few blocks of a path, not for a whole tree.
-pub(crate) struct Trail<'a> {
-    inner: &'a dyn Blocks,
-    read: RefCell<Vec<(Cid, Bytes)>>,
+/// The blocks of one request. One thread at a time reads through it.
+pub(crate) struct Trail {
+    root: Cid,
+    here: SharedBlocks,
+    /// `None` if the request must be answered from what is here.
+    below: Option<SharedBlocks>,
+    /// Whether reading may wait for others.
+    far: AtomicBool,
+    /// The client has left: what is read from now on is read for nobody.
+    gone: CancellationToken,
+    memory: Mutex<Memory>,
 }
 
-impl<'a> Trail<'a> {
-    pub(crate) fn new(inner: &'a dyn Blocks) -> Self {
+/// What has been read on the way to the first byte of the answer.
+#[derive(Default)]
+struct Memory {
+    /// Nothing is remembered any more.
+    over: bool,
+    /// Every block, in the order of reading.
+    path: Vec<Cid>,
+    /// The last blocks, so that none is read from the disk twice.
+    recent: VecDeque<(Cid, Bytes)>,
+    recent_bytes: usize,
+}
+
+/// Room for two blocks of the largest kind: the end of a path, and the first leaf below it.
+const RECENT_BYTES_MAX: usize = 2 * storage::BLOCK_BYTES_MAX;
+
+impl Trail {
+    /// Reads below `root`: what others have too, if `may_fetch`. It is given up when `gone` is cancelled.
+    pub(crate) fn new(source: &dyn BlockSource, root: Cid, may_fetch: bool, gone: CancellationToken) -> Self {
         Self {
-            inner,
-            read: RefCell::default(),
+            root,
+            here: source.here(),
+            below: may_fetch.then(|| source.below(&root)),
+            far: AtomicBool::new(false),
+            gone,
+            memory: Mutex::default(),
         }
     }
 
-    /// A trail on which `block` has been read already.
-    pub(crate) fn seeded(inner: &'a dyn Blocks, cid: Cid, block: Bytes) -> Self {
-        Self {
-            inner,
-            read: RefCell::new(vec![(cid, block)]),
-        }
+    pub(crate) fn root(&self) -> &Cid {
+        &self.root
     }
 
-    /// What has been read so far, oldest first, each once.
-    pub(crate) fn into_blocks(self) -> Vec<(Cid, Bytes)> {
-        self.read.into_inner()
+    /// Whether a block that is not here may be got from others.
+    pub(crate) fn may_fetch(&self) -> bool {
+        self.below.is_some()
     }
 
-    fn known(&self, cid: &Cid) -> Option<Bytes> {
-        self.read
-            .borrow()
-            .iter()
-            .rev()
-            .find(|(known, _)| known == cid)
-            .map(|(_, block)| block.clone())
+    /// From now on reading waits for others, or does not.
+    pub(crate) fn reach(&self, far: bool) {
+        self.far.store(far, Ordering::Relaxed);
+    }
+
+    /// The request is answered anew from its root, now with the help of others.
+    pub(crate) fn restart(&self) {
+        self.reach(true);
+        let mut memory = self.memory();
+        memory.over = false;
+        memory.path.clear();
+    }
+
+    /// The blocks that have been read so far, oldest first.
+    pub(crate) fn walked(&self) -> Vec<Cid> {
+        self.memory().path.clone()
+    }
+
+    /// Lets go of what has been read, and remembers nothing from now on: the answer has begun, and a slow client must not
+    /// hold more than the part that it takes.
+    pub(crate) fn forget(&self) {
+        *self.memory() = Memory {
+            over: true,
+            ..Memory::default()
+        };
+    }
+
+    /// The same blocks as far as they are here, for what is not worth a fetch.
+    pub(crate) fn nearby(&self) -> Nearby<'_> {
+        Nearby(self)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn far(&self) -> Option<&SharedBlocks> {
+        self.below.as_ref().filter(|_| self.far.load(Ordering::Relaxed))
     }
 }
 
-impl Blocks for Trail<'_> {
+impl Blocks for Trail {
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
-        if let Some(block) = self.known(cid) {
-            return Ok(Some(block));
+        if self.gone.is_cancelled() {
+            return Err(left());
         }
-        let block = self.inner.block(cid)?;
+        let known = self.memory().recall(cid);
+        let block = match known {
+            Some(block) => Some(block),
+            None => self.far().unwrap_or(&self.here).block(cid)?,
+        };
         if let Some(block) = &block {
-            self.read.borrow_mut().push((*cid, block.clone()));
+            self.memory().note(cid, block);
         }
         Ok(block)
     }
+
+    /// Others are told early, also by reads that would not wait: what they send meanwhile is here when it is read.
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        if let Some(below) = &self.below {
+            below.soon(cids);
+        }
+    }
+
+    /// Only if the path is not here; that is known when reading has to wait.
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        if let Some(below) = self.far() {
+            below.path(root, segments);
+        }
+    }
 }
+
+impl Memory {
+    fn recall(&self, cid: &Cid) -> Option<Bytes> {
+        let found = self.recent.iter().rev().find(|(known, _)| known == cid)?;
+        Some(found.1.clone())
+    }
+
+    fn note(&mut self, cid: &Cid, block: &Bytes) {
+        if self.over {
+            return;
+        }
+        self.path.push(*cid);
+        if self.recall(cid).is_some() {
+            return;
+        }
+        self.recent.push_back((*cid, block.clone()));
+        self.recent_bytes += block.len();
+        while self.recent_bytes > RECENT_BYTES_MAX {
+            let Some((_, oldest)) = self.recent.pop_front() else {
+                return;
+            };
+            self.recent_bytes -= oldest.len();
+        }
+    }
+}
+
+/// What of a request's blocks is on this node. Reading it tells nobody anything.
+pub(crate) struct Nearby<'a>(&'a Trail);
+
+impl Blocks for Nearby<'_> {
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        let known = self.0.memory().recall(cid);
+        match known {
+            Some(block) => Ok(Some(block)),
+            None => self.0.here.block(cid),
+        }
+    }
+}
+
+/// Ends what reads for a client that has left.
+fn left() -> Error {
+    Error::Stream {
+        operation: "write",
+        source: io::Error::new(LEFT, "the client has left"),
+    }
+}
+
+/// Whether reading ended since the client had left.
+pub(crate) fn is_abandoned(error: &Error) -> bool {
+    matches!(error, Error::Stream { source, .. } if source.kind() == LEFT)
+}
+
+const LEFT: io::ErrorKind = io::ErrorKind::ConnectionAborted;

@@ -25,6 +25,12 @@ pub(crate) fn judge(headers: &HeaderMap, etag: &str) -> Verdict {
     Verdict::Proceed
 }
 
+/// Whether `If-None-Match` names this very tag, and no other condition is in its way: then the answer is 304 whatever
+/// else there is to know. `*` names no tag.
+pub(crate) fn names(headers: &HeaderMap, etag: &str) -> bool {
+    !headers.contains_key(IF_MATCH) && lists(headers, &IF_NONE_MATCH, |tag| tag.0 != "*" && tag.weak_eq(etag))
+}
+
 /// Whether `Range` counts: there is no `If-Range`, or it names the current tag (strong comparison). A date never
 /// matches, since we give none.
 pub(crate) fn range_holds(headers: &HeaderMap, etag: &str) -> bool {
@@ -143,6 +149,19 @@ mod tests {
             ),
             Failed
         );
+    }
+
+    #[test]
+    fn a_tag_is_named() {
+        for (pairs, expected) in [
+            (&[(IF_NONE_MATCH, "\"x\", W/\"a\"")][..], true),
+            (&[(IF_NONE_MATCH, "*")], false),
+            (&[(IF_NONE_MATCH, "\"x\"")], false),
+            (&[(IF_NONE_MATCH, "\"a\""), (IF_MATCH, "\"a\"")], false),
+            (&[], false),
+        ] {
+            assert_eq!(names(&headers(pairs), "\"a\""), expected, "{pairs:?}");
+        }
     }
 
     #[test]

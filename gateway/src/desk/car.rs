@@ -1,21 +1,17 @@
 //! CAR streams: the blocks of the path, then those below its end, depth first, each once (IPIP-402).
 //!
 //! Which blocks an entity has is not computed: the entity is read, and every block that the reader asks for is sent.
-//! A stream occupies a blocking thread while it lasts; the channel to its body holds one part, so it goes on only as
-//! fast as the client takes it, and ends when the client is gone.
 
-use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io::{self, Write};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cid::Cid;
 use http::{HeaderValue, Response, StatusCode, header};
 use storage::car::Writer;
 use storage::{Blocks, Error, FileReader, Kind, Node, Walk};
-use tokio::sync::mpsc;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Desk, Head, failed};
 use crate::ask::Ask;
@@ -33,12 +29,10 @@ impl Desk {
         &self,
         ask: &Ask,
         node: &Node,
-        trail: Trail<'_>,
+        trail: &Arc<Trail>,
         car: &Car,
     ) -> Result<Response<Body>, Problem> {
-        let mut head = Head::new(ask, node, etag(ask, node, car), MEDIA);
-        head.set(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
-        head.disposition(ask, true, &filename(ask, node));
+        let head = head(ask, &node.roots, &node.cid, car);
         if let Some(answer) = head.condition(ask)? {
             return Ok(answer);
         }
@@ -48,130 +42,180 @@ impl Desk {
         let place = Arc::clone(&self.cars)
             .try_acquire_owned()
             .map_err(|_| Problem::busy())?;
-        let (parts, mut body) = mpsc::channel(1);
-        let blocks = Arc::clone(&self.blocks);
-        let work = Work {
-            path: trail.into_blocks(),
-            node: node.clone(),
-            car: car.clone(),
-        };
-        tokio::task::spawn_blocking(move || {
-            let end = work
-                .write(
-                    &*blocks,
-                    Outlet {
-                        parts: parts.clone(),
-                        buffer: Vec::new(),
-                    },
-                )
-                .map(|()| Bytes::new());
-            // The client may be gone; then there is nobody to tell.
-            let _ = parts.blocking_send(end);
-            drop(place);
-        });
+        let mut parts = Parts::new(node, car, trail, place).map_err(|error| failed(ask, &error))?;
         // With the first part in hand, a small DAG that lacks a block is still a 404.
-        match body.blocking_recv() {
-            Some(Ok(first)) => Ok(head.respond(StatusCode::OK, Body::channel(first, body))),
-            Some(Err(error)) => Err(failed(ask, &error)),
-            None => Err(Problem::internal()),
-        }
+        let first = parts.next().unwrap_or(Ok(Bytes::new()));
+        let first = first.map_err(|error| failed(ask, &error))?;
+        parts.begun = true;
+        Ok(head.respond(StatusCode::OK, self.stream(first, Box::new(parts), trail)))
     }
 }
 
-/// One CAR stream to write.
-struct Work {
-    /// The blocks read on the way to the end of the path, that end included.
-    path: Vec<(Cid, Bytes)>,
-    node: Node,
-    car: Car,
+/// The head of the stream of what is at `cid`.
+pub(super) fn head(ask: &Ask, roots: &[Cid], cid: &Cid, car: &Car) -> Head {
+    let mut head = Head::new(ask, roots, etag(ask, roots, cid, car), MEDIA);
+    head.set(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
+    head.disposition(ask, true, &filename(ask, roots.first().unwrap_or(cid)));
+    head
 }
 
-impl Work {
-    fn write(self, blocks: &dyn Blocks, outlet: Outlet) -> Result<(), Error> {
-        let root = self.node.roots.first().copied().unwrap_or(self.node.cid);
-        let out = Out {
-            inner: blocks,
-            writer: RefCell::new(Writer::new(outlet, &[root])?),
-            sent: RefCell::default(),
-        };
-        for (cid, block) in &self.path {
-            out.send(cid, block)?;
+/// One CAR stream, part by part.
+struct Parts {
+    trail: Arc<Trail>,
+    /// The blocks read on the way to the end of the path, that end included, which are still to be sent; the next is last.
+    path: Vec<Cid>,
+    below: Below,
+    out: Out,
+    /// Whether the answer has begun.
+    begun: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+/// What is sent after the blocks of the path.
+enum Below {
+    Nothing,
+    Tree(Walk<Arc<Trail>>),
+    /// What reading the entity asks for.
+    Entity(Box<dyn Iterator<Item = Result<(), Error>> + Send>, Arc<Witness>),
+}
+
+impl Parts {
+    fn new(node: &Node, car: &Car, trail: &Arc<Trail>, place: OwnedSemaphorePermit) -> Result<Parts, Error> {
+        let mut path = trail.walked();
+        path.reverse();
+        let root = node.roots.first().copied().unwrap_or(node.cid);
+        Ok(Parts {
+            trail: Arc::clone(trail),
+            path,
+            below: Below::new(node, car, trail)?,
+            out: Out {
+                writer: Writer::new(Vec::new(), &[root])?,
+                sent: HashSet::new(),
+            },
+            begun: false,
+            _place: place,
+        })
+    }
+
+    /// Gathers some more blocks, if there are more.
+    fn advance(&mut self) -> Result<bool, Error> {
+        if let Some(cid) = self.path.last().copied() {
+            let block = self.trail.block(&cid)?.ok_or(Error::Missing(cid))?;
+            self.path.pop();
+            return self.out.send(&cid, &block).map(|()| true);
         }
-        match self.car.scope {
-            Scope::Block => {}
-            Scope::Entity => self.read_entity(&out)?,
-            Scope::All => {
-                for block in Walk::new(blocks, &[self.node.cid]) {
-                    let (cid, block) = block?;
+        self.below.advance(&mut self.out)
+    }
+}
+
+impl Iterator for Parts {
+    type Item = Result<Bytes, Error>;
+
+    fn next(&mut self) -> Option<Result<Bytes, Error>> {
+        while self.out.gathered() < PART_BYTES {
+            match self.advance() {
+                Ok(true) => {}
+                Ok(false) => break,
+                // What is here goes out before the rest is waited for.
+                Err(Error::Missing(_)) if self.begun && self.out.gathered() > 0 => break,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        let part = self.out.take();
+        (!part.is_empty()).then_some(Ok(part))
+    }
+}
+
+impl Below {
+    fn new(node: &Node, car: &Car, trail: &Arc<Trail>) -> Result<Below, Error> {
+        let witness = Arc::new(Witness {
+            trail: Arc::clone(trail),
+            read: Mutex::default(),
+        });
+        let reader = Arc::clone(&witness);
+        Ok(match (car.scope, &node.kind) {
+            (Scope::All, _) => Below::Tree(Walk::new(Arc::clone(trail), &[node.cid])),
+            (Scope::Entity, Kind::File { size } | Kind::Raw { size }) => {
+                let pieces = FileReader::new(reader, &node.cid, range(car.bytes, *size))?;
+                Below::Entity(Box::new(pieces.map(|piece| piece.map(drop))), witness)
+            }
+            (Scope::Entity, Kind::Directory) => {
+                let entries = storage::list(reader, &node.cid);
+                Below::Entity(Box::new(entries.map(|entry| entry.map(drop))), witness)
+            }
+            _ => Below::Nothing,
+        })
+    }
+
+    fn advance(&mut self, out: &mut Out) -> Result<bool, Error> {
+        match self {
+            Below::Nothing => Ok(false),
+            Below::Tree(walk) => match walk.next().transpose()? {
+                Some((cid, block)) => out.send(&cid, &block).map(|()| true),
+                None => Ok(false),
+            },
+            Below::Entity(reading, witness) => {
+                let step = reading.next().transpose();
+                for (cid, block) in witness.take() {
                     out.send(&cid, &block)?;
                 }
+                Ok(step?.is_some())
             }
-        }
-        out.writer.into_inner().finish().map(drop)
-    }
-
-    fn read_entity(&self, out: &Out<'_>) -> Result<(), Error> {
-        match self.node.kind {
-            Kind::File { size } | Kind::Raw { size } => {
-                let range = range(self.car.bytes, size);
-                FileReader::new(out, &self.node.cid, range)?.try_for_each(|piece| piece.map(drop))
-            }
-            Kind::Directory => storage::list(out, &self.node.cid).try_for_each(|entry| entry.map(drop)),
-            Kind::Symlink { .. } | Kind::DagCbor | Kind::Other { .. } => Ok(()),
         }
     }
 }
 
-/// Sends every block that is read through it, once.
-struct Out<'a> {
-    inner: &'a dyn Blocks,
-    writer: RefCell<Writer<Outlet>>,
-    sent: RefCell<HashSet<Cid>>,
+/// The stream as it grows: each block once.
+struct Out {
+    writer: Writer<Vec<u8>>,
+    sent: HashSet<Cid>,
 }
 
-impl Out<'_> {
-    fn send(&self, cid: &Cid, block: &Bytes) -> Result<(), Error> {
-        if !self.sent.borrow_mut().insert(*cid) {
+impl Out {
+    fn send(&mut self, cid: &Cid, block: &Bytes) -> Result<(), Error> {
+        if !self.sent.insert(*cid) {
             return Ok(());
         }
-        self.writer.borrow_mut().block(cid, block)
+        self.writer.block(cid, block)
+    }
+
+    fn gathered(&mut self) -> usize {
+        self.writer.get_mut().len()
+    }
+
+    fn take(&mut self) -> Bytes {
+        std::mem::take(self.writer.get_mut()).into()
     }
 }
 
-impl Blocks for Out<'_> {
+/// Remembers what is read through it until that is taken.
+struct Witness {
+    trail: Arc<Trail>,
+    read: Mutex<Vec<(Cid, Bytes)>>,
+}
+
+impl Witness {
+    fn take(&self) -> Vec<(Cid, Bytes)> {
+        std::mem::take(&mut *self.read.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Blocks for Witness {
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
-        let block = self.inner.block(cid)?;
+        let block = self.trail.block(cid)?;
         if let Some(block) = &block {
-            self.send(cid, block)?;
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            read.push((*cid, block.clone()));
         }
         Ok(block)
     }
-}
 
-/// The blocking end of the channel to the body. What is in its buffer when the stream fails is not sent.
-struct Outlet {
-    parts: mpsc::Sender<Result<Bytes, Error>>,
-    buffer: Vec<u8>,
-}
-
-impl Write for Outlet {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PART_BYTES {
-            self.flush()?;
-        }
-        Ok(bytes.len())
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        self.trail.soon(cids);
     }
 
-    /// Waits until the client has taken what was sent before.
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let part = Bytes::from(std::mem::take(&mut self.buffer));
-        self.parts
-            .blocking_send(Ok(part))
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        self.trail.path(root, segments);
     }
 }
 
@@ -191,8 +235,7 @@ fn range(wanted: Option<(i64, Option<i64>)>, size: u64) -> Range<u64> {
     start..end.max(start)
 }
 
-fn filename(ask: &Ask, node: &Node) -> String {
-    let root = node.roots.first().unwrap_or(&node.cid);
+fn filename(ask: &Ask, root: &Cid) -> String {
     match ask.address.segments.last() {
         Some(last) => format!("{root}_{last}.car"),
         None => format!("{root}.car"),
@@ -200,13 +243,13 @@ fn filename(ask: &Ask, node: &Node) -> String {
 }
 
 /// Weak, since another version may send the same blocks in another way. It differs when the blocks may.
-fn etag(ask: &Ask, node: &Node, car: &Car) -> String {
-    let roots: Vec<String> = node.roots.iter().map(Cid::to_string).collect();
+fn etag(ask: &Ask, roots: &[Cid], cid: &Cid, car: &Car) -> String {
+    let roots: Vec<String> = roots.iter().map(Cid::to_string).collect();
     let what = format!(
         "{roots:?}{:?}{:?}{:?}",
         ask.address.segments, car.scope, car.bytes
     );
-    format!("W/\"{}.car.{:016x}\"", node.cid, fnv1a(what.as_bytes()))
+    format!("W/\"{cid}.car.{:016x}\"", fnv1a(what.as_bytes()))
 }
 
 /// FNV-1a: the same on every machine and in every version, which the standard hasher is not.

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use cid::Cid;
 use http::header;
 use http::{HeaderValue, Response, StatusCode};
-use storage::{Blocks, Error, FileReader, Node};
+use storage::{Error, FileReader, Node};
 
 use super::{Desk, Head, failed, tag};
 use crate::ask::Ask;
 use crate::ask::condition::range_holds;
 use crate::ask::range::{Selected, select};
-use crate::body::{Body, Parts};
+use crate::body::Body;
 use crate::media;
 use crate::problem::Problem;
 use crate::reply;
@@ -37,9 +37,9 @@ impl Desk {
         ask: &Ask,
         node: &Node,
         file: &File<'_>,
-        trail: &Trail<'_>,
+        trail: &Arc<Trail>,
     ) -> Result<Response<Body>, Problem> {
-        let mut head = Head::new(ask, node, tag(&file.etag_of, ""), "");
+        let mut head = Head::new(ask, &node.roots, tag(&file.etag_of, ""), "");
         if ask.filename.is_some() || ask.download {
             let fallback = if file.name.is_empty() {
                 file.cid.to_string()
@@ -51,22 +51,40 @@ impl Desk {
         if let Some(answer) = head.condition(ask)? {
             return Ok(answer);
         }
-        let media = media_type(ask, file, trail);
-        head.set(header::CONTENT_TYPE, crate::escape::header(&media));
-        ranged(&head, ask, file.size, |range| {
-            open(&self.blocks, trail, file.cid, range).map_err(|error| failed(ask, &error))
+        ranged(&mut head, ask, file.size, |head, range| {
+            let body = match ask.head {
+                true => Body::empty(),
+                false => self
+                    .open(trail, &file.cid, range)
+                    .map_err(|error| failed(ask, &error))?,
+            };
+            let media = media_type(ask, file, trail);
+            head.set(header::CONTENT_TYPE, crate::escape::header(&media));
+            Ok(body)
         })
+    }
+
+    /// The body: its first piece is read at once, so that a missing block is still a 404. The same reader goes on with
+    /// the rest.
+    fn open(&self, trail: &Arc<Trail>, cid: &Cid, range: Range<u64>) -> Result<Body, Error> {
+        let length = range.end - range.start;
+        let mut pieces = FileReader::new(Arc::clone(trail), cid, range)?;
+        match pieces.next().transpose()? {
+            None => Ok(Body::empty()),
+            Some(first) if first.len() as u64 == length => Ok(Body::whole(first)),
+            Some(first) => Ok(self.stream(first, Box::new(pieces), trail)),
+        }
     }
 }
 
-/// The media type; only if the name does not tell it, the first block is looked at. It may be missing when a range
-/// behind it is asked for.
-fn media_type(ask: &Ask, file: &File<'_>, trail: &Trail<'_>) -> String {
+/// The media type; only if the name does not tell it, the first block is looked at. It is here unless the body begins
+/// behind it or is not wanted: then it is not worth a fetch, and the name decides.
+fn media_type(ask: &Ask, file: &File<'_>, trail: &Trail) -> String {
     let name = ask.filename.as_deref().unwrap_or(file.name);
     if !media::needs_bytes(name) {
         return media::content_type(name, None, false);
     }
-    let first = FileReader::new(trail, &file.cid, 0..media::SNIFF_BYTES as u64)
+    let first = FileReader::new(trail.nearby(), &file.cid, 0..media::SNIFF_BYTES as u64)
         .and_then(|mut reader| reader.next().unwrap_or(Ok(Bytes::new())));
     match first {
         Ok(first) => media::content_type(name, Some(&first), (first.len() as u64) < file.size),
@@ -74,12 +92,12 @@ fn media_type(ask: &Ask, file: &File<'_>, trail: &Trail<'_>) -> String {
     }
 }
 
-/// Answers with all of `length` bytes, or with the range that was asked.
+/// Answers with all of `length` bytes, or with the range that was asked. `open` gives the body, and may add to the head.
 pub(super) fn ranged(
-    head: &Head,
+    head: &mut Head,
     ask: &Ask,
     length: u64,
-    open: impl FnOnce(Range<u64>) -> Result<Body, Problem>,
+    open: impl FnOnce(&mut Head, Range<u64>) -> Result<Body, Problem>,
 ) -> Result<Response<Body>, Problem> {
     let header = ask
         .headers
@@ -94,7 +112,7 @@ pub(super) fn ranged(
     };
     let sent = range.end - range.start;
     let content_range = format!("bytes {}-{}/{length}", range.start, range.end.saturating_sub(1));
-    let body = if ask.head { Body::empty() } else { open(range)? };
+    let body = open(head, range)?;
     let mut response = head.respond(status, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent));
@@ -110,69 +128,4 @@ fn unsatisfiable(ask: &Ask, length: u64) -> Response<Body> {
     let value = crate::escape::header(&format!("bytes */{length}"));
     response.headers_mut().insert(header::CONTENT_RANGE, value);
     response
-}
-
-/// The body: its first piece is read at once, so that a missing block is still a 404.
-fn open(
-    blocks: &Arc<dyn Blocks + Send + Sync>,
-    trail: &Trail<'_>,
-    cid: Cid,
-    range: Range<u64>,
-) -> Result<Body, Error> {
-    let mut pieces = Pieces {
-        blocks: Arc::clone(blocks),
-        cid,
-        root: trail.block(&cid)?,
-        range,
-    };
-    let Some(first) = pieces.read(trail).transpose()? else {
-        return Ok(Body::empty());
-    };
-    if pieces.range.is_empty() {
-        return Ok(Body::whole(first));
-    }
-    Ok(Body::stream(first, Box::new(pieces) as Parts))
-}
-
-/// The rest of a file, piece by piece. It starts from the root for each piece, so that nothing is held between two
-/// pieces but the root and a position.
-struct Pieces {
-    blocks: Arc<dyn Blocks + Send + Sync>,
-    cid: Cid,
-    root: Option<Bytes>,
-    range: Range<u64>,
-}
-
-impl Pieces {
-    fn read(&mut self, blocks: &dyn Blocks) -> Option<Result<Bytes, Error>> {
-        if self.range.is_empty() {
-            return None;
-        }
-        let piece = FileReader::new(blocks, &self.cid, self.range.clone())
-            .and_then(|mut reader| reader.next().transpose());
-        match piece {
-            Ok(Some(piece)) => {
-                self.range.start += piece.len() as u64;
-                Some(Ok(piece))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.range.start = self.range.end;
-                Some(Err(error))
-            }
-        }
-    }
-}
-
-impl Iterator for Pieces {
-    type Item = Result<Bytes, Error>;
-
-    fn next(&mut self) -> Option<Result<Bytes, Error>> {
-        let blocks = Arc::clone(&self.blocks);
-        let trail = match &self.root {
-            Some(root) => Trail::seeded(&*blocks, self.cid, root.clone()),
-            None => Trail::new(&*blocks),
-        };
-        self.read(&trail)
-    }
 }

@@ -1,5 +1,7 @@
 //! Single blocks: raw, and the objects of codecs that are no UnixFS.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cid::Cid;
 use http::Response;
@@ -13,20 +15,20 @@ use crate::problem::Problem;
 use crate::trail::Trail;
 
 /// The bytes of the last block of the path.
-pub(super) fn raw(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
-    let mut head = Head::new(ask, node, tag(&node.cid, "raw"), format::RAW);
-    head.disposition(ask, true, &format!("{}.bin", node.cid));
-    head.send(ask, &block(ask, &node.cid, trail)?)
+pub(super) fn raw(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+    raw_head(ask, &node.roots, &node.cid).send(ask, &block(ask, &node.cid, trail)?)
+}
+
+/// The head of the block `cid` as bytes.
+pub(super) fn raw_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
+    let mut head = Head::new(ask, roots, tag(cid, "raw"), format::RAW);
+    head.disposition(ask, true, &format!("{cid}.bin"));
+    head
 }
 
 /// An object as the bytes of its codec, never converted (IPIP-524).
-pub(super) fn object(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Response<Body>, Problem> {
-    let wanted = match ask.format {
-        Format::Object(codec) => Some(codec),
-        _ => None,
-    };
-    let own = codec_of(&node.cid);
-    let Some(given) = own.filter(|own| wanted.is_none_or(|wanted| fits(*own, wanted))) else {
+pub(super) fn object(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+    let Some(mut head) = object_head(ask, &node.roots, &node.cid) else {
         let reason = "this gateway converts no codecs: take the block with ?format=raw";
         return Err(Problem::not_acceptable(format!(
             "{} has codec {:#x}; {reason}",
@@ -34,14 +36,24 @@ pub(super) fn object(ask: &Ask, node: &Node, trail: &Trail<'_>) -> Result<Respon
             node.cid.codec()
         )));
     };
-    let (media, ending) = media(wanted.unwrap_or(given));
-    let form = media.rsplit(['/', '.']).next().unwrap_or(ending);
-    let mut head = Head::new(ask, node, tag(&node.cid, form), media);
-    head.disposition(ask, ending == "cbor", &format!("{}.{ending}", node.cid));
     head.send(ask, &block(ask, &node.cid, trail)?)
 }
 
-fn block(ask: &Ask, cid: &Cid, trail: &Trail<'_>) -> Result<Bytes, Problem> {
+/// The head of the object `cid`; None if it is not of the codec that was asked, or of none that we give.
+pub(super) fn object_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Option<Head> {
+    let wanted = match ask.format {
+        Format::Object(codec) => Some(codec),
+        _ => None,
+    };
+    let given = codec_of(cid).filter(|own| wanted.is_none_or(|wanted| fits(*own, wanted)))?;
+    let (media, ending) = media(wanted.unwrap_or(given));
+    let form = media.rsplit(['/', '.']).next().unwrap_or(ending);
+    let mut head = Head::new(ask, roots, tag(cid, form), media);
+    head.disposition(ask, ending == "cbor", &format!("{cid}.{ending}"));
+    Some(head)
+}
+
+fn block(ask: &Ask, cid: &Cid, trail: &Arc<Trail>) -> Result<Bytes, Problem> {
     match trail.block(cid) {
         Ok(Some(block)) => Ok(block),
         Ok(None) if cid.hash().code() == IDENTITY => Ok(Bytes::copy_from_slice(cid.hash().digest())),

@@ -10,19 +10,23 @@ use hyper::Request;
 use hyper::body::Incoming;
 use named::dap::Names;
 use serde::Serialize;
-use storage::Blocks;
+use storage::BlockSource;
 use tokio::sync::Semaphore;
+use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
 use crate::ask::{self, Ask, Decision};
 use crate::body::{Body, Held};
 use crate::config::{Card, Config};
-use crate::desk::Desk;
+use crate::desk::{Desk, Tried};
+use crate::fetches::Fetches;
 use crate::metrics::Metrics;
 use crate::page::landing;
 use crate::problem::Problem;
 use crate::reply;
+use crate::trail::Trail;
 
 /// Answers requests; a clone shares everything.
 #[derive(Clone)]
@@ -39,7 +43,7 @@ struct Shared {
 impl Service {
     pub(super) fn new(
         config: &Config,
-        blocks: Arc<dyn Blocks + Send + Sync>,
+        source: Arc<dyn BlockSource>,
         names: Arc<dyn Names>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -53,10 +57,11 @@ impl Service {
             tld: names.tld().to_owned(),
         };
         let desk = Desk {
-            blocks,
+            source,
             names,
             listing_entries_max: limits.listing_entries_max,
             cars: Arc::new(Semaphore::new(limits.cars_max)),
+            fetches: Fetches::new(limits.fetches_max, Arc::clone(&metrics)),
         };
         Self(Arc::new(Shared {
             hosts,
@@ -115,21 +120,39 @@ impl Shared {
         }
     }
 
+    /// Reads for the client as long as it is there.
     async fn content(&self, ask: Box<Ask>) -> Response<Body> {
-        let desk = Arc::clone(&self.desk);
-        let (html, head) = (wants_html(&ask.headers), ask.head);
-        let answered = tokio::task::spawn_blocking(move || desk.answer(&ask)).await;
-        answered.unwrap_or_else(|error| {
-            tracing::error!(%error, "a request made the gateway panic");
-            reply::problem(&Problem::internal(), html, head)
-        })
+        let gone = CancellationToken::new();
+        let reading = gone.clone().drop_guard();
+        let response = self.here(&Arc::from(ask), gone).await;
+        response.map(|body| body.guarded(reading))
+    }
+
+    async fn here(&self, ask: &Arc<Ask>, gone: CancellationToken) -> Response<Body> {
+        let (desk, asked) = (Arc::clone(&self.desk), Arc::clone(ask));
+        match spawn_blocking(move || desk.here(&asked, gone)).await {
+            Ok(Tried::Answered(response)) => *response,
+            Ok(Tried::Elsewhere(trail)) => self.elsewhere(ask, trail).await,
+            Err(error) => panicked(ask, &error),
+        }
+    }
+
+    async fn elsewhere(&self, ask: &Arc<Ask>, trail: Arc<Trail>) -> Response<Body> {
+        let Some(place) = self.desk.fetches.try_place() else {
+            return reply::problem(&Problem::busy_fetching(), wants_html(&ask.headers), ask.head);
+        };
+        let (desk, asked) = (Arc::clone(&self.desk), Arc::clone(ask));
+        let answered = spawn_blocking(move || {
+            let response = desk.elsewhere(&asked, &trail);
+            drop(place);
+            response
+        });
+        answered.await.unwrap_or_else(|error| panicked(ask, &error))
     }
 
     async fn card(&self, head: bool) -> Response<Body> {
         let names = Arc::clone(&self.desk.names);
-        let height = tokio::task::spawn_blocking(move || names.height())
-            .await
-            .unwrap_or_default();
+        let height = spawn_blocking(move || names.height()).await.unwrap_or_default();
         let card = LiveCard {
             card: &self.card,
             tld: &self.hosts.tld,
@@ -140,6 +163,11 @@ impl Shared {
             Err(_) => reply::problem(&Problem::internal(), false, head),
         }
     }
+}
+
+fn panicked(ask: &Ask, error: &JoinError) -> Response<Body> {
+    tracing::error!(%error, "a request made the gateway panic");
+    reply::problem(&Problem::internal(), wants_html(&ask.headers), ask.head)
 }
 
 #[derive(Serialize)]

@@ -1,9 +1,13 @@
 //! The gateway over real sockets, in front of a real store with an imported site. Names are held in memory: the real
-//! ledger is joined in the suites of the whole node.
+//! ledger is joined in the suites of the whole node. Nor is there a network: another store stands for what others have, and
+//! gives it at once, late, never, or fails to.
 
 mod car;
 mod client;
 mod content;
+mod elsewhere;
 mod limits;
 mod names;
+mod network;
 mod site;
+mod slow;

@@ -13,7 +13,7 @@ use gateway::{Config, Gateway};
 use ledger::{Address, Label, Link, NameEntry, Records};
 use named::dap::{Names, NamesError};
 use prometheus_client::registry::Registry;
-use storage::{Blocks, Error, Profile, Store};
+use storage::{BlockSource, Blocks, Error, Profile, SharedBlocks, Store};
 use tempfile::TempDir;
 
 use crate::client::{Answer, raw, request};
@@ -101,17 +101,22 @@ impl Site {
             .cid
     }
 
-    /// The value of a metric without labels.
+    /// The value of a metric.
     pub fn metric(&self, name: &str) -> f64 {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
-            .parse()
-            .expect("a number")
+        metric(&self.registry, name)
     }
+}
+
+/// The value of a metric.
+pub fn metric(registry: &Registry, name: &str) -> f64 {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).expect("metrics");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+        .parse()
+        .expect("a number")
 }
 
 /// Bytes that differ everywhere.
@@ -157,6 +162,7 @@ fn import(store: &Store, path: &Path) -> Cid {
 }
 
 /// The store, with its reads counted.
+#[derive(Clone)]
 struct Counted {
     store: Store,
     reads: Arc<AtomicU64>,
@@ -166,6 +172,16 @@ impl Blocks for Counted {
     fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.store.block(cid)
+    }
+}
+
+impl BlockSource for Counted {
+    fn below(&self, _root: &Cid) -> SharedBlocks {
+        self.here()
+    }
+
+    fn here(&self) -> SharedBlocks {
+        Arc::new(self.clone())
     }
 }
 
