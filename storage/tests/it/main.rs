@@ -1,6 +1,14 @@
 //! The store from outside: what goes in comes out, what is hostile stays out, what dies leaves nothing behind.
 
 mod crash;
+mod ddp_fetch;
+mod ddp_fetch_hostile;
+mod ddp_fetch_villain;
+mod ddp_fetch_world;
+mod ddp_server;
+mod ddp_server_hostile;
+mod ddp_server_wire;
+mod ddp_server_world;
 mod hostile;
 mod oracle;
 mod reading;

@@ -22,9 +22,9 @@ pub struct Batch {
 /// A batch as it is stored, under its root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Claim {
-    leaves: Vec<Hash>,
-    settled: bool,
+pub(super) struct Claim {
+    pub leaves: Vec<Hash>,
+    pub settled: bool,
 }
 
 impl Books {

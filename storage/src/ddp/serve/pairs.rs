@@ -27,8 +27,8 @@ pub(super) struct Pairs {
 /// A pair that has sessions.
 pub(super) struct Live {
     pair: Pair,
-    /// Bytes left on the tab by a session that is over.
-    broken: AtomicBool,
+    /// A session that is over has left unpaid bytes on the tab. This promise would cover them.
+    left: Mutex<Option<Amount>>,
     /// A voucher was honoured since.
     paid_since: AtomicBool,
     changes: watch::Sender<()>,
@@ -86,7 +86,7 @@ impl Pairs {
         let joined = live.entry(pair).or_insert_with(|| {
             Arc::new(Live {
                 pair,
-                broken: AtomicBool::new(!entry.tab.due().is_zero()),
+                left: Mutex::new(left_on(&entry)),
                 paid_since: AtomicBool::new(false),
                 changes: watch::Sender::new(()),
             })
@@ -165,6 +165,7 @@ impl Pairs {
             Ok(Paid::Fresh)
         })?;
         if honoured == Ok(Paid::Fresh) {
+            lock(&live.left).take_if(|left| cumulative >= *left);
             self.metrics.vouchers.inc();
             self.remember(escrow, *peer);
             live.paid_since.store(true, Ordering::Relaxed);
@@ -175,26 +176,34 @@ impl Pairs {
 
     /// A session of this pair is over and has left unpaid bytes.
     pub fn broke(&self, live: &Live) {
-        live.broken.store(true, Ordering::Relaxed);
+        match self.books.tab(&live.pair, &self.terms) {
+            Ok(entry) => *lock(&live.left) = left_on(&entry),
+            Err(error) => tracing::error!(%error, "what a payer has left unpaid is not known"),
+        }
         live.paid_since.store(false, Ordering::Relaxed);
         live.changes.send_replace(());
     }
 
     /// Writes off what is unpaid, if a session of this pair has left it and the payer had its chance: it has paid since,
-    /// or it `has_nothing_to_pay` in the session that asks. Whether that was so.
+    /// or it has paid before and `has_nothing_to_pay` in the session that asks. Whoever has never paid gets its one
+    /// window, and nothing more before its first voucher. Returns whether that changed anything.
     pub fn write_off(&self, live: &Live, has_nothing_to_pay: bool) -> Result<bool, Error> {
-        let had_chance = has_nothing_to_pay || live.paid_since.load(Ordering::Relaxed);
-        if !had_chance || !live.broken.swap(false, Ordering::Relaxed) {
+        if lock(&live.left).is_none() {
             return Ok(false);
         }
+        let paid_since = live.paid_since.load(Ordering::Relaxed);
         let lost = self
             .books
             .change_tab(&live.pair, &self.terms, |TabEntry { tab, .. }| {
-                let lost = !tab.due().is_zero();
-                tab.fault(&self.terms);
-                lost
+                let had_chance = paid_since || (has_nothing_to_pay && !tab.vouched.is_zero());
+                let is_lost = had_chance && !tab.due().is_zero();
+                if is_lost {
+                    tab.fault(&self.terms);
+                }
+                is_lost
             })?;
         if lost {
+            lock(&live.left).take();
             self.metrics.faults.inc();
             live.changes.send_replace(());
         }
@@ -215,6 +224,11 @@ impl Live {
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
+}
+
+/// The promise that would cover all that left, if it is unpaid.
+fn left_on(TabEntry { tab, .. }: &TabEntry) -> Option<Amount> {
+    (!tab.due().is_zero()).then(|| tab.delivered.amount())
 }
 
 /// How many of these fit into `room`, from the front, and their sum.

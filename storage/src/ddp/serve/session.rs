@@ -57,6 +57,8 @@ pub(super) struct Session {
     wants: VecDeque<Want>,
     /// What was read and not sent.
     pub ready: VecDeque<Answer>,
+    /// Whether anything was sent.
+    has_begun: bool,
     is_closing: bool,
     /// When something was asked or sent last.
     active: Instant,
@@ -92,6 +94,7 @@ impl Session {
             receipt: None,
             wants: VecDeque::new(),
             ready: VecDeque::new(),
+            has_begun: false,
             is_closing: false,
             active: Instant::now(),
             unpaid_since: None,
@@ -173,6 +176,10 @@ impl Session {
         if self.ready.is_empty() {
             self.state(line).await?;
             return Ok(Some(Pause::Idle));
+        }
+        if !std::mem::replace(&mut self.has_begun, true) {
+            // Whatever this payer has from before, it has paid for by now.
+            self.write_off().await?;
         }
         match self.charge().await? {
             Charge::Go { count, window } => {

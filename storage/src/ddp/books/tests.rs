@@ -1,0 +1,156 @@
+//! The rows, byte for byte; and that a block and the debt for it are one write.
+
+use ledger::{Link, Quote, Receipt, SecretKey, Statement};
+use multihash_codetable::{Code, MultihashDigest};
+use tempfile::TempDir;
+
+use super::claims::Claim;
+use super::receipts::ReceiptEntry;
+use super::*;
+use crate::codec;
+
+/// One line for each row: its name, and its value in hex.
+const FIXTURES: &str = include_str!("../../../tests/fixtures/books.txt");
+
+#[test]
+fn rows_have_this_form() {
+    let terms = CreditTerms::default();
+    let mut tab = Tab::new(&terms);
+    tab.deliver(1 << 20, Amount::from_units(5));
+    tab.honour(Amount::from_units(3), Amount::from_units(9), &terms)
+        .unwrap();
+    let voucher = Some(voucher());
+    let mut purse = Purse::default();
+    purse.receive(1 << 20, Amount::from_units(5));
+    let claim = Claim {
+        leaves: vec![Hash::of(b"receipt")],
+        settled: false,
+    };
+    let key = Pair::new(&Hash::of(b"escrow"), &key(8).address()).key();
+    let rows = [
+        ("pair", key),
+        ("tab", ledger::encode(&TabEntry { tab, voucher })),
+        ("purse", ledger::encode(&purse)),
+        ("receipt", ledger::encode(&entry(1, Some(Hash::of(b"root"))))),
+        ("claim", ledger::encode(&claim)),
+    ];
+    let lines = rows
+        .iter()
+        .map(|(name, row)| format!("{name} {}\n", hex::encode(row)));
+    let written: String = lines.collect();
+    assert_eq!(written, FIXTURES, "the rows are now:\n{written}");
+}
+
+#[test]
+fn a_block_and_the_debt_for_it_are_kept_together() {
+    let (_folder, books) = books();
+    let (escrow, payee, price) = (Hash::of(b"escrow"), key(8).address(), Amount::from_units(5));
+    let block = vec![7; 1 << 20];
+    let cid = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(&block));
+    let wrong = books.received(&escrow, &payee, &cid, b"wrong", price);
+    assert!(matches!(wrong, Err(Error::Mismatch(_))));
+    assert_eq!(books.purses().unwrap(), []);
+    books.received(&escrow, &payee, &cid, &block, price).unwrap();
+    // Whoever sends it again is owed for it again.
+    books.received(&escrow, &payee, &cid, &block, price).unwrap();
+    assert_eq!(books.0.store.get(&cid).unwrap().unwrap(), block);
+    assert_eq!(
+        books.purse(&escrow, &payee).unwrap().due(),
+        Amount::from_units(10)
+    );
+    let voucher = books
+        .voucher(&escrow, &payee, None, Amount::ZERO)
+        .unwrap()
+        .unwrap();
+    assert_eq!(voucher.cumulative, Amount::from_units(10));
+    assert_eq!(books.voucher(&escrow, &payee, None, Amount::ZERO).unwrap(), None);
+    books.recall(&escrow, &payee, Amount::from_units(12)).unwrap();
+    let row = books.purses().unwrap().remove(0);
+    assert_eq!(
+        (row.escrow, row.payee, row.purse.signed),
+        (escrow, payee, Amount::from_units(12))
+    );
+}
+
+#[test]
+fn many_receipts_make_several_claims_and_each_is_in_one() {
+    let (_folder, books) = books();
+    let count = 600;
+    for at in 1..=count {
+        assert_eq!(
+            books.write_receipt(None, entry(at, None).receipt, at).unwrap(),
+            at
+        );
+    }
+    let batch = books.stage_claim().unwrap().unwrap();
+    assert_eq!(batch.leaves.len() as u64, count);
+    let ids: Vec<Hash> = books
+        .receipts(0, 1000)
+        .unwrap()
+        .iter()
+        .map(|row| row.id)
+        .collect();
+    assert_eq!(batch.leaves, ids);
+    // A receipt that is replaced is no longer found, nor is there a second one.
+    let seq = books.write_receipt(None, entry(1001, None).receipt, 1).unwrap();
+    let old = books.receipts(seq, 1).unwrap().remove(0).id;
+    assert_eq!(
+        books
+            .write_receipt(Some(seq), entry(1002, None).receipt, 2)
+            .unwrap(),
+        seq
+    );
+    assert_eq!(books.receipt(&old).unwrap(), None);
+    assert_eq!(books.stage_claim().unwrap().unwrap().leaves.len(), 1);
+}
+
+fn books() -> (TempDir, Books) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (folder, Books::new(store))
+}
+
+fn entry(seq: u64, claim: Option<Hash>) -> ReceiptEntry {
+    let quote = Quote {
+        node: key(1).public(),
+        payee: key(8).address(),
+        price: Amount::from_units(5),
+        until_ms: 1_800_000_000_000,
+    };
+    let quote = Signed::sign(quote, "dev", &key(1));
+    let root = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(b"root"));
+    let statement = Statement {
+        session: Hash::of(b"session"),
+        seq,
+        quote: quote.hash(),
+        root: Link(root),
+        bytes: 1 << 20,
+        blocks: 1,
+        height: 100,
+        escrow: Some(Hash::of(b"escrow")),
+    };
+    let receipt = Receipt {
+        quote,
+        statement: Signed::sign(statement, "dev", &key(1)),
+        voucher: Some(voucher()),
+    };
+    ReceiptEntry {
+        receipt,
+        time_ms: 1_700_000_000_000,
+        claim,
+    }
+}
+
+fn voucher() -> Signed<Voucher> {
+    let voucher = Voucher {
+        escrow: Hash::of(b"escrow"),
+        payee: key(8).address(),
+        cumulative: Amount::from_units(3),
+        statement: Some(Hash::of(b"statement")),
+    };
+    Signed::sign(voucher, "dev", &key(2))
+}
+
+fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed([seed; 32])
+}
