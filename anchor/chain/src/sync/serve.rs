@@ -86,11 +86,11 @@ impl Exchange {
             return Ok(Answer::Taken {});
         }
         let error = match self.mempool.submit(cid, tx.clone(), By::Peer) {
-            Ok(true) => {
+            // Also one that came by gossip before: where gossip brought it, and in which order, nobody knows.
+            Ok(_) => {
                 self.pass_on(cid, tx);
                 return Ok(Answer::Taken {});
             }
-            Ok(false) => return Ok(Answer::Taken {}),
             Err(SubmitError::Chain(error)) => return Err(error),
             Err(error) => error,
         };

@@ -93,7 +93,9 @@ impl Net {
     pub fn leave(&self, name: &str) {
         let mut nodes = self.nodes.lock().unwrap();
         nodes.remove(name);
-        nodes.values_mut().for_each(|node| drop(node.links.remove(name)));
+        for node in nodes.values_mut() {
+            node.links.remove(name);
+        }
     }
 
     pub fn tamper(
@@ -135,10 +137,13 @@ impl Net {
                 let id = Hash::of(&bytes);
                 let chain = {
                     let mut nodes = net.nodes.lock().unwrap();
-                    match nodes.get_mut(&to) {
-                        Some(node) if node.seen.insert(id) => node.chain.clone(),
-                        _ => return,
+                    let Some(node) = nodes.get_mut(&to) else {
+                        return;
+                    };
+                    if !node.seen.insert(id) {
+                        return;
                     }
+                    node.chain.clone()
                 };
                 match chain.heard(what, &from, &bytes) {
                     Verdict::Accept => net.spread(&to, what, &bytes),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use chain::{Chain, Fate, SubmitError};
+use chain::{Chain, Fate, Gossip, SubmitError, Verdict};
 use ledger::{Action, Genesis, Tx};
 
 use crate::net::Net;
@@ -97,6 +97,18 @@ async fn a_transaction_reaches_the_delegate_by_gossip_and_by_hand() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_reaches_the_delegate_without_gossip() {
     a_transaction_goes_all_the_way(Net::without_gossip(), "by-hand").await;
+}
+
+/// Gossip may bring a transaction to a follower and not further. Being asked to pass it on, the follower does.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_by_gossip_before_is_passed_on_too() {
+    let line = Line::new(genesis("half-way", &[&secret(20)]), Net::without_gossip()).await;
+    let tx = sign(&line.genesis, &secret(20), 0, transfer(&secret(21).address(), 1));
+    let heard = line.two.heard(Gossip::Tx, "somebody", &tx.encode());
+    assert_eq!(heard, Verdict::Accept);
+    line.three.submit(tx.clone()).unwrap();
+    included(&line.three, &tx.cid()).await;
+    line.end().await;
 }
 
 /// The delegate has another one of the same nonce: the block that has it tells the follower that its own is lost.

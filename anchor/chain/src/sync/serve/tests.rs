@@ -102,9 +102,9 @@ fn an_answer_has_at_most_4_mib_and_at_least_one_block() {
         let (bytes, found) = world.ask(from, 1000);
         assert_eq!(found.len(), blocks, "from {from}");
         assert!(bytes <= ANSWER_BYTES_MAX);
-        for (height, sealed) in (from..).zip(&found) {
+        for (place, sealed) in found.iter().enumerate() {
             let header: Header = ledger::decode(&sealed.header).unwrap();
-            assert_eq!(header.height, height);
+            assert_eq!(header.height, from + place as u64);
         }
     }
     assert!(world.ask(0, 9).1.is_empty(), "the genesis is no block");
