@@ -112,10 +112,10 @@ pub enum Error {
     #[error(transparent)]
     Mesh(#[from] named::mesh::Error),
     /// No other node gives the chain to a follower that has nothing of it.
-    #[error("{}{}", chained(source), refusals(refused))]
+    #[error("{}{}", chained(asked), refusals(refused))]
     Alone {
         /// What the chain says of the peers that it asked.
-        source: chain::Error,
+        asked: chain::Error,
         /// Whom the mesh refused or could not reach, and why.
         refused: Vec<(String, String)>,
     },

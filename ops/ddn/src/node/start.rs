@@ -284,8 +284,8 @@ async fn open_claims(
 pub async fn catch_up(node: &Node) -> Result<(), Error> {
     if node.role == Role::Follower {
         let refused = |refused: named::mesh::Refused| (refused.who, refused.reason);
-        return node.chain.synced().await.map_err(|source| Error::Alone {
-            source,
+        return node.chain.synced().await.map_err(|asked| Error::Alone {
+            asked,
             refused: node.mesh.refused().into_iter().map(refused).collect(),
         });
     }
