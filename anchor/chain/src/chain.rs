@@ -33,6 +33,10 @@ pub struct Chain(Arc<Inner>);
 
 /// What a node is on its chain.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of it, and it is gone after the start"
+)]
 pub enum Role {
     /// One of those who decide the blocks, with the key of its seat.
     Delegate(SecretKey),
@@ -116,7 +120,7 @@ impl Chain {
         let mut link = self.0.link.lock().expect("no panic while the link is held");
         if let Link::Open(committer) = &mut *link {
             let tips = self.0.tips.clone();
-            let tasks = self.0.exchange.connect(&peers, committer.take(), tips);
+            let tasks = self.0.exchange.connect(peers, committer.take(), tips);
             *link = Link::Connected(tasks);
         }
     }

@@ -91,19 +91,19 @@ impl Follower {
     fn ask(&mut self) {
         let (now, tip) = (Instant::now(), self.exchange.store.tip().height);
         let in_reach = self.peers.peers();
-        let (to_ask, source) = {
+        let (due, source) = {
             let mut known = self.exchange.known();
             known.meet(in_reach, now);
             let every = self.exchange.ask_every();
-            let to_ask = known.to_ask(now, every, now < self.last_block + every);
+            let due = known.due(now, every, now < self.last_block + every);
             let source = if self.fetches {
                 None
             } else {
                 known.source(tip, now)
             };
-            (to_ask, source)
+            (due, source)
         };
-        for peer in to_ask {
+        for peer in due {
             self.put(peer, Question::Height);
         }
         if let Some(source) = source {

@@ -109,9 +109,9 @@ impl Known {
         self.end_refresh();
     }
 
-    /// The peers to be asked for their height now; they count as asked. `every` is the usual time between two
+    /// The peers that are to be asked for their height now; they count as asked. `every` is the usual time between two
     /// questions; as long as blocks come, those who answered before are left alone.
-    pub(crate) fn to_ask(&mut self, now: Instant, every: Duration, blocks_come: bool) -> Vec<String> {
+    pub(crate) fn due(&mut self, now: Instant, every: Duration, blocks_come: bool) -> Vec<String> {
         let under_way = self.peers.values().filter(|peer| peer.is_asked).count();
         let mut due: Vec<(&String, &mut Peer)> = self
             .peers

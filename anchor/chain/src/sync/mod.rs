@@ -108,21 +108,21 @@ impl Exchange {
     /// Starts what a node does with its peers. A follower gives its committer, a delegate has none to give.
     pub(crate) fn connect(
         self: &Arc<Self>,
-        peers: &Arc<dyn Peers>,
+        peers: Arc<dyn Peers>,
         committer: Option<Committer>,
         tips: watch::Receiver<Tip>,
     ) -> Tasks {
         self.connected.store(true, Ordering::Release);
         let (leave, left) = watch::channel(false);
         let left = Leave(left);
-        let relay = Relay::new(Arc::clone(self), Arc::clone(peers), left.clone());
+        let relay = Relay::new(Arc::clone(self), Arc::clone(&peers), left.clone());
         let mut handles = vec![self.spawn(relay.run())];
         handles.push(match committer {
             Some(committer) => {
-                let follower = Follower::new(Arc::clone(self), committer, Arc::clone(peers), left);
+                let follower = Follower::new(Arc::clone(self), committer, peers, left);
                 self.spawn(follower.run())
             }
-            None => self.spawn(announce::run(Arc::clone(self), Arc::clone(peers), tips, left)),
+            None => self.spawn(announce::run(Arc::clone(self), peers, tips, left)),
         });
         Tasks { leave, handles }
     }
@@ -148,28 +148,31 @@ impl Exchange {
     /// # Errors
     /// If every peer was refused, or none answers and there is no block.
     pub(crate) async fn synced(&self) -> Result<(), Error> {
+        if !self.follows {
+            return Ok(());
+        }
+        match self.outcome().await {
+            Outcome::Level => Ok(()),
+            Outcome::Offline => {
+                let (height, said) = (self.store.tip().height, self.known().sayings());
+                tracing::warn!(height, "no peer answers, the chain is used as it is here: {said}");
+                Ok(())
+            }
+            Outcome::Refused => Err(self.refused()),
+            Outcome::Unanswered => Err(self.unanswered()),
+        }
+    }
+
+    async fn outcome(&self) -> Outcome {
         let (started, mut progress) = (Instant::now(), self.progress.subscribe());
-        while self.follows {
+        loop {
             let (tip, now) = (self.store.tip().height, Instant::now());
             let outcome = self.known().outcome(tip, now.duration_since(started), now);
-            match outcome {
-                Some(Outcome::Level) => return Ok(()),
-                Some(Outcome::Offline) => {
-                    let said = self.known().sayings();
-                    tracing::warn!(
-                        height = tip,
-                        "no peer answers, the chain goes on as it is here: {said}"
-                    );
-                    return Ok(());
-                }
-                Some(Outcome::Refused) => return Err(self.refused()),
-                Some(Outcome::Unanswered) => return Err(self.unanswered()),
-                None => {
-                    let _ = tokio::time::timeout(LOOK_EVERY, progress.changed()).await;
-                }
+            if let Some(outcome) = outcome {
+                return outcome;
             }
+            let _ = tokio::time::timeout(LOOK_EVERY, progress.changed()).await;
         }
-        Ok(())
     }
 
     fn refused(&self) -> Error {

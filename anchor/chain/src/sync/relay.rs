@@ -246,6 +246,7 @@ async fn hand(exchange: Arc<Exchange>, peers: Arc<dyn Peers>, peer: String, txs:
         wrong: None,
     };
     for (cid, tx) in txs {
+        let tx = Box::new(tx);
         let (peers, metrics) = (Arc::clone(&peers), exchange.metrics.clone());
         let answer = match ask(peers, metrics, &handed.peer, &Request::Submit { tx }).await {
             Ok(bytes) => Answer::decode(&bytes),

@@ -31,7 +31,7 @@ impl Exchange {
         let answer = match request {
             Request::Status {} => Ok(self.status()),
             Request::Blocks { from, max } => self.blocks(from, max),
-            Request::Submit { tx } => self.submitted(tx),
+            Request::Submit { tx } => self.submitted(*tx),
         };
         answer.unwrap_or_else(|error| {
             tracing::warn!("a peer is not answered: {}", error.with_sources());

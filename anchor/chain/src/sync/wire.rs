@@ -28,7 +28,7 @@ pub(crate) enum Request {
     /// The blocks from a height on, in order, at most so many: fewer if they do not fit an answer, none if you have none.
     Blocks { from: u64, max: u32 },
     /// Take this transaction, and pass it on.
-    Submit { tx: Tx },
+    Submit { tx: Box<Tx> },
 }
 
 /// An answer.

@@ -120,7 +120,7 @@ async fn headers_are_believed_for_their_certificates() {
         ),
         (
             good(&changed(&next, &|header| {
-                header.genesis = Hash([1; 32]).cid().into()
+                header.genesis = Hash([1; 32]).cid().into();
             })),
             Reject("its genesis is"),
         ),

@@ -12,7 +12,7 @@ use serde_bytes::ByteBuf;
 pub enum Request {
     Status {},
     Blocks { from: u64, max: u32 },
-    Submit { tx: Tx },
+    Submit { tx: Box<Tx> },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

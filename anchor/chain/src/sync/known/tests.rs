@@ -30,7 +30,7 @@ impl World {
     }
 
     fn ask(&mut self) -> Vec<String> {
-        self.known.to_ask(self.now, EVERY, false)
+        self.known.due(self.now, EVERY, false)
     }
 
     fn source(&mut self, tip: u64) -> Option<String> {
@@ -58,7 +58,7 @@ fn new_peers_are_asked_once_and_again_after_a_time() {
     assert!(world.ask().is_empty());
     world.wait_ms(1);
     // b is still being asked; while blocks come, nobody who answers needs to be asked.
-    assert!(world.known.to_ask(world.now, EVERY, true).is_empty());
+    assert!(world.known.due(world.now, EVERY, true).is_empty());
     assert_eq!(world.ask(), ["a"]);
 }
 
@@ -204,7 +204,7 @@ fn a_refresh_ends_when_all_it_asks_have_answered_or_gone() {
     }
     world.known.was_silent("d", "late".into());
     world.wait_ms(2_000);
-    world.known.to_ask(world.now, EVERY, true);
+    world.known.due(world.now, EVERY, true);
     assert_eq!(world.ask(), ["a", "b", "c"]);
     world.wait_ms(1);
     let number = world.known.refresh(world.now);

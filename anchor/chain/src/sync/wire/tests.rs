@@ -74,7 +74,7 @@ fn tx() -> Tx {
 fn the_forms_are_pinned() {
     check("ask-status", &Request::Status {});
     check("ask-blocks", &Request::Blocks { from: 300, max: 128 });
-    check("ask-submit", &Request::Submit { tx: tx() });
+    check("ask-submit", &Request::Submit { tx: Box::new(tx()) });
     let status = Answer::Status {
         chain: "test-1".into(),
         genesis: hash(1).cid().into(),
