@@ -9,7 +9,7 @@ build: ## compile everything once, in the one profile
 	@ops/packages build
 	cargo build --locked --workspace
 
-demo: ## start a node, publish a site (SITE=dir, NAME=x.ddn), say where to look
+demo: ## start two nodes, publish a site (SITE=dir, NAME=x.ddn), say where to look
 	@ops/packages demo
 	cargo build --locked -p ddn
 	@SITE='$(SITE)' NAME='$(NAME)' ops/demo/run $(DDN)
@@ -23,8 +23,8 @@ check: ## format, lints and documentation, warnings are errors
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 
-crash: build ## the long campaign: 50 kills at random points of publish
-	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture
+crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
+	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1
 
 fmt:
 	cargo fmt

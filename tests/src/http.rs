@@ -24,6 +24,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 });
 
 static CLIENT: LazyLock<Client> = LazyLock::new(|| {
+    // Built together with the product the client has TLS, which wants a provider although nothing here uses it. It is only
+    // refused if there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .no_proxy()
         .redirect(redirect::Policy::none())

@@ -24,7 +24,7 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 const LOG_TAIL_LINES: usize = 40;
 
 /// The listeners of a node; each gets a free port of 127.0.0.1, so that any number of nodes run side by side.
-const LISTENERS: [&str; 4] = ["gateway", "dns", "admin", "engine"];
+const LISTENERS: [&str; 6] = ["gateway", "dns", "admin", "engine", "mesh", "delivery"];
 
 /// How `ddn up` is started; the default is a dev chain on free ports in a new temporary folder.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +76,39 @@ impl Node {
         };
         node.start()?;
         Ok(node)
+    }
+
+    /// Starts a node that knows nothing but the genesis of `first` and its address, and waits until it is ready: at the tip
+    /// of the chain. Errors as [`Node::dev`].
+    pub fn joining(first: &Self) -> Result<Self> {
+        Self::launch(Launch {
+            args: first.invitation()?,
+            ..Launch::default()
+        })
+    }
+
+    /// The arguments of `ddn up` with which another node joins this one's chain.
+    ///
+    /// # Errors
+    /// When `node.json` names no address of the mesh.
+    pub fn invitation(&self) -> Result<Vec<String>> {
+        let genesis = self.data().join("genesis.json").to_string_lossy().into_owned();
+        Ok(vec![
+            "--genesis".to_owned(),
+            genesis,
+            "--join".to_owned(),
+            self.mesh()?,
+        ])
+    }
+
+    /// Where its mesh is reached: a multiaddr.
+    ///
+    /// # Errors
+    /// When `node.json` names none.
+    pub fn mesh(&self) -> Result<String> {
+        let address = self.card["mesh"][0].as_str();
+        let address = address.with_context(|| format!("node.json names no mesh address: {}", self.card))?;
+        Ok(address.to_owned())
     }
 
     /// Starts it again after [`Node::stop`] or [`Node::kill9`], and waits until it is ready. Errors as [`Node::dev`].

@@ -189,3 +189,23 @@ fn a_browser_renders_a_documentation() -> Result<()> {
     ensure!(visit.dom.contains(manual.heading()), "the page: {}", visit.dom);
     visit.went_well(&site)
 }
+
+/// The second node has nothing of it when the browser asks: each part is fetched, verified and paid on the way.
+#[test]
+fn a_browser_renders_a_documentation_from_the_second_node() -> Result<()> {
+    let Some(chromium) = chromium()? else {
+        return Ok(());
+    };
+    let first = Node::dev()?;
+    let manual = docs::Documentation::find()?;
+    publish_all(&first, manual.path(), "pydoc.ddn")?;
+    let second = Node::joining(&first)?;
+
+    let site = format!(
+        "http://pydoc.ddn.localhost:{}/",
+        second.listener("gateway")?.port()
+    );
+    let visit = Visit::to(&chromium, &site)?;
+    ensure!(visit.dom.contains(manual.heading()), "the page: {}", visit.dom);
+    visit.went_well(&site)
+}

@@ -9,7 +9,10 @@ mod crash;
 mod delegates;
 mod docs;
 mod names;
+mod paid;
+mod paid_crash;
 mod proof;
+mod second;
 mod story;
 mod web;
 

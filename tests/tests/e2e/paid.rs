@@ -1,0 +1,187 @@
+//! What a delivery costs, who gets it, and how it is proved to somebody who has only the genesis.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testkit::{Ddn, Node, tree, wait_until};
+
+use crate::story::comes_back;
+use crate::{number, publish, text};
+
+/// A block of a dev chain takes about a second.
+const BLOCK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Long enough for the last voucher of a session that nobody reads from any more.
+const IDLE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Units per MiB that a node asks unless told otherwise: 0.0001 coins.
+const PRICE: u64 = 10_000;
+
+#[test]
+fn a_delivery_is_paid_claimed_and_proved() -> Result<()> {
+    let first = Node::dev()?;
+    let site = tempfile::tempdir()?;
+    tree::site(site.path())?;
+    publish(&first, site.path(), "alice.ddn")?;
+    let second = Node::joining(&first)?;
+    comes_back(&second, "alice.ddn", site.path())?;
+
+    let bytes = settled_bytes(&first)?;
+    let price = (bytes * PRICE).div_ceil(1 << 20);
+    let earned = first.ddn().json(&["earn", "status"])?;
+    ensure!(
+        units(&earned, "/earned")? == price,
+        "{bytes} bytes cost {price}: {earned}"
+    );
+    ensure!(
+        units(&earned, "/unclaimed")? == price && units(&earned, "/claimed")? == 0,
+        "{earned}"
+    );
+
+    let (payee, escrow) = (balance(&first)?, escrowed(&second)?);
+    let claimed = first.ddn().json(&["earn", "claim"])?;
+    let fees = number(&claimed, "/transactions")? * fee(&first)?;
+    // The only delegate gets the fees of all transactions on an account of its own, so a balance moves by the claim alone.
+    ensure!(
+        balance(&first)? == payee + price - fees,
+        "{} then {}",
+        payee,
+        balance(&first)?
+    );
+    let height = number(&claimed, "/height")?;
+    wait_until("the payer sees the claim", BLOCK_DEADLINE, || {
+        Ok(number(&second.ddn().json(&["chain", "status"])?, "/height")? >= height)
+    })?;
+    ensure!(
+        escrowed(&second)? == escrow - price,
+        "{escrow} then {}",
+        escrowed(&second)?
+    );
+    for node in [&first, &second] {
+        let status = node.ddn().json(&["chain", "status"])?;
+        ensure!(status["supply"] == status["accounted"], "{status}");
+    }
+    let earned = first.ddn().json(&["earn", "status"])?;
+    ensure!(
+        units(&earned, "/unclaimed")? == 0 && units(&earned, "/claimed")? == price,
+        "{earned}"
+    );
+
+    // A second claim has nothing to say, and nothing was lost by asking.
+    let again = first.ddn().json(&["earn", "claim"])?;
+    ensure!(number(&again, "/transactions")? == 0, "{again}");
+    proved_elsewhere(&first, bytes)
+}
+
+/// What comes by HTTP is paid by the same rule, and what is here already costs nothing.
+#[test]
+fn what_is_here_already_costs_nothing() -> Result<()> {
+    let first = Node::dev()?;
+    let site = tempfile::tempdir()?;
+    tree::site(site.path())?;
+    publish(&first, site.path(), "alice.ddn")?;
+    let second = Node::joining(&first)?;
+    for path in ["/", "/style.css", "/files/film.mp4", "/docs/"] {
+        let reply = second.gateway()?.get("alice.ddn", path)?;
+        ensure!(reply.status == 200, "{path}: {} {}", reply.status, reply.text());
+    }
+    let bytes = settled_bytes(&first)?;
+    let earned = units(&first.ddn().json(&["earn", "status"])?, "/earned")?;
+    ensure!(
+        earned == (bytes * PRICE).div_ceil(1 << 20),
+        "{bytes} bytes for {earned}"
+    );
+    comes_back(&second, "alice.ddn", site.path())?;
+    let all = settled_bytes(&first)?;
+    ensure!(all > bytes, "the rest of the tree came: {bytes} then {all}");
+    comes_back(&second, "alice.ddn", site.path())?;
+    ensure!(settled_bytes(&first)? == all, "nothing came twice");
+    let earned = units(&first.ddn().json(&["earn", "status"])?, "/earned")?;
+    ensure!(
+        earned == (all * PRICE).div_ceil(1 << 20),
+        "{all} bytes for {earned}"
+    );
+    Ok(())
+}
+
+/// A third machine that has only the genesis.
+fn proved_elsewhere(payee: &Node, bytes: u64) -> Result<()> {
+    let receipts = payee.ddn().json(&["earn", "receipts"])?;
+    let receipts = receipts["receipts"].as_array().context("a list of receipts")?;
+    let all: u64 = receipts
+        .iter()
+        .map(|one| number(one, "/bytes"))
+        .sum::<Result<u64>>()?;
+    ensure!(all == bytes, "receipts over {all} of {bytes} bytes");
+    let third = tempfile::tempdir()?;
+    let (genesis, proof) = (third.path().join("genesis.json"), third.path().join("delivery"));
+    fs::copy(payee.data().join("genesis.json"), &genesis)?;
+    let id = text(receipts.first().context("a receipt")?, "/id")?;
+    payee
+        .ddn()
+        .ok(&["earn", "receipts", "--proof", &id, "-o", &proof.to_string_lossy()])?;
+    let verify = |file: &Path| {
+        Ddn::new(&third.path().join("nothing")).run(&[
+            "chain",
+            "verify",
+            &file.to_string_lossy(),
+            "--genesis",
+            &genesis.to_string_lossy(),
+            "--json",
+        ])
+    };
+    let proven = verify(&proof)?;
+    proven.ok()?;
+    ensure!(proven.stdout.contains(&id), "{}", proven.stdout);
+    let good = fs::read(&proof)?;
+    for place in (0..good.len()).step_by(good.len() / 16) {
+        let mut bad = good.clone();
+        bad[place] ^= 1;
+        let file = third.path().join("damaged");
+        fs::write(&file, bad)?;
+        let ran = verify(&file)?;
+        ensure!(
+            ran.code == Some(1),
+            "byte {place} flipped: {:?} {}",
+            ran.code,
+            ran.stdout
+        );
+    }
+    Ok(())
+}
+
+/// Bytes that the node delivered, once all of them are paid.
+fn settled_bytes(payee: &Node) -> Result<u64> {
+    wait_until("the last voucher", IDLE_DEADLINE, || {
+        let status = payee.ddn().json(&["earn", "status"])?;
+        Ok(units(&status, "/owed")? == 0 && units(&status, "/earned")? > 0)
+    })?;
+    number(&payee.ddn().json(&["earn", "status"])?, "/bytes")
+}
+
+fn balance(node: &Node) -> Result<u64> {
+    units(&node.ddn().json(&["wallet", "balance"])?, "/balance")
+}
+
+/// What is in all escrows of the node.
+fn escrowed(node: &Node) -> Result<u64> {
+    let status = node.ddn().json(&["pay", "status"])?;
+    let escrows = status["escrows"].as_array().context("a list of escrows")?;
+    ensure!(escrows.len() == 1, "{status}");
+    units(&escrows[0], "/balance")
+}
+
+fn fee(node: &Node) -> Result<u64> {
+    let genesis: Value = serde_json::from_slice(&fs::read(node.data().join("genesis.json"))?)?;
+    units(&genesis, "/fee")
+}
+
+/// Amounts are decimal strings of base units.
+fn units(document: &Value, pointer: &str) -> Result<u64> {
+    text(document, pointer)?
+        .parse()
+        .with_context(|| format!("{pointer} of {document}"))
+}
