@@ -199,7 +199,7 @@ impl Actor {
             | SwarmEvent::ExternalAddrExpired { .. } => self.show_addresses(),
             SwarmEvent::ListenerClosed { reason, .. } => tracing::error!(?reason, "the mesh listens no more"),
             SwarmEvent::ListenerError { error, .. } => {
-                tracing::warn!(%error, "accepting a connection failed")
+                tracing::warn!(%error, "accepting a connection failed");
             }
             _ => {}
         }

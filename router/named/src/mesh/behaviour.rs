@@ -173,9 +173,10 @@ pub fn message_id(topic: &gossipsub::TopicHash, data: &[u8]) -> gossipsub::Messa
     gossipsub::MessageId::new(&[topic.as_str().as_bytes(), &Hash::of(data).0].concat())
 }
 
-/// Points of the standing count as they are; below half of a ban a peer hears nothing from us, near it we do not listen.
-/// Nodes behind one address are no offence: a cluster on one machine, operators in one office. Topics may be quiet for
-/// long, so silence is none either.
+/// Points of the standing count as they are. From a quarter of a ban a peer gets no gossip about messages, from half of one
+/// none of our own; what it says is heard until the ban itself, since only then its faults are counted. Nodes behind one
+/// address are no offence: a cluster on one machine, operators in one office. Topics may be quiet for long, so silence is
+/// none either.
 fn scoring(
     topics: &HashSet<gossipsub::TopicHash>,
 ) -> (gossipsub::PeerScoreParams, gossipsub::PeerScoreThresholds) {
@@ -187,7 +188,7 @@ fn scoring(
         first_message_deliveries_cap: 50.0,
         mesh_message_deliveries_weight: 0.0,
         mesh_failure_penalty_weight: 0.0,
-        invalid_message_deliveries_weight: -1.0,
+        invalid_message_deliveries_weight: -0.1,
         invalid_message_deliveries_decay: 0.99,
         ..Default::default()
     };
@@ -203,7 +204,7 @@ fn scoring(
     let thresholds = gossipsub::PeerScoreThresholds {
         gossip_threshold: ban * 0.25,
         publish_threshold: ban * 0.5,
-        graylist_threshold: ban * 0.8,
+        graylist_threshold: ban * 2.0,
         accept_px_threshold: f64::MAX,
         opportunistic_graft_threshold: 1.0,
     };

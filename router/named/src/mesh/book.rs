@@ -80,6 +80,7 @@ impl Book {
         let entry = self.entry(peer, now);
         entry.seen = clock;
         entry.failures = 0;
+        entry.due = now;
         entry.learn(addresses.iter().cloned());
         self.changed = true;
         self.trim();

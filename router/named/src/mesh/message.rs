@@ -176,3 +176,6 @@ mod addresses {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,6 +238,8 @@ impl Actor {
                     peer.rtt_us = link.rtt_us;
                 }
             }
+            // A peer without ping is only not measured.
+            Err(ping::Failure::Unsupported) => {}
             Err(error) => {
                 tracing::debug!(peer = %event.peer, %error, "no pong");
                 self.swarm.close_connection(event.connection);

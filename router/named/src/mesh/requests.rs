@@ -80,7 +80,7 @@ impl Actor {
                     channel,
                 } => self.serve(peer, request_id, request, channel),
                 Message::Response { request_id, response } => {
-                    self.asked(request_id, "answered", Ok(response))
+                    self.asked(request_id, "answered", Ok(response));
                 }
             },
             Event::OutboundFailure {

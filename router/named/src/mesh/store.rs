@@ -39,6 +39,7 @@ pub struct Records {
     provided: HashSet<ProviderRecord>,
     providers: HashMap<RecordKey, Vec<ProviderRecord>>,
     by_peer: HashMap<PeerId, usize>,
+    foreign: usize,
 }
 
 #[derive(Debug)]
@@ -57,12 +58,13 @@ impl Records {
             provided: HashSet::new(),
             providers: HashMap::new(),
             by_peer: HashMap::new(),
+            foreign: 0,
         }
     }
 
     /// How many provider records of others there are.
     pub fn provider_records(&self) -> usize {
-        self.by_peer.values().sum()
+        self.foreign
     }
 
     /// How many keys this node provides.
@@ -79,12 +81,13 @@ impl Records {
     /// Drops what has expired.
     pub fn sweep(&mut self, now: Instant) {
         self.endpoints.retain(|_, held| !held.record.is_expired(now));
-        let by_peer = &mut self.by_peer;
+        let (by_peer, foreign) = (&mut self.by_peer, &mut self.foreign);
         self.providers.retain(|_, records| {
             records.retain(|record| {
                 let expired = record.is_expired(now);
                 if expired {
                     release(by_peer, &record.provider);
+                    *foreign -= 1;
                 }
                 !expired
             });
@@ -102,7 +105,7 @@ impl Records {
 
     fn add_foreign(&mut self, record: ProviderRecord) -> Result<()> {
         let of_peer = self.by_peer.get(&record.provider).copied().unwrap_or(0);
-        let is_full = self.provider_records() >= self.limits.provider_records_max
+        let is_full = self.foreign >= self.limits.provider_records_max
             || of_peer >= self.limits.provider_records_per_peer_max;
         let records = self.providers.get_mut(&record.key);
         if let Some(old) = records.and_then(|list| list.iter_mut().find(|r| r.provider == record.provider)) {
@@ -116,6 +119,7 @@ impl Records {
         // A full list stays as it is, so that nobody can push the others out by announcing often.
         if records.len() < K_VALUE.get() {
             *self.by_peer.entry(record.provider).or_default() += 1;
+            self.foreign += 1;
             records.push(record);
         }
         Ok(())
@@ -201,6 +205,7 @@ impl RecordStore for Records {
         records.retain(|record| record.provider != *provider);
         if records.len() < before {
             release(&mut self.by_peer, provider);
+            self.foreign -= 1;
         }
         if records.is_empty() {
             self.providers.remove(key);

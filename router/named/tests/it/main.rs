@@ -6,5 +6,6 @@ mod dap;
 mod dig;
 mod fuzz;
 mod listening;
+mod mesh;
 mod protocol;
 mod wire;

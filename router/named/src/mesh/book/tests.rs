@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn peer(byte: u8) -> PeerId {
@@ -77,8 +79,8 @@ fn a_peer_has_a_bounded_number_of_addresses_the_newest_first() {
 /// The file of a node of today must be read by those of tomorrow.
 const FIXTURE: &str = "\
 # Peers of this node, those seen last first; written by the node.
-/ip4/127.0.0.1/tcp/3/p2p/12D3KooWPjceQrSwdWXPyLLeABRXmuqt69Rg3sBYbU1Nft9HyQ6X
-/ip4/127.0.0.1/tcp/2/p2p/12D3KooWH3uVF6wv47WnArKHk5p6cvgCJEb74UTmxztmQDc298L3
+/ip4/127.0.0.1/tcp/3/p2p/12D3KooWRndVhVZPCiQwHBBBdg769GyrPUW13zxwqQyf9r3ANaba
+/ip4/127.0.0.1/tcp/2/p2p/12D3KooWJWoaqZhDaoEFshF7Rh1bpY9ohihFhzcW6d69Lr2NASuq
 ";
 
 #[test]
@@ -136,4 +138,24 @@ fn a_save_replaces_the_whole_file() {
         assert_eq!(load(&path).expect("read").as_deref(), Some(text));
     }
     assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+}
+
+#[test]
+fn a_peer_that_was_lost_is_dialled_again_soon() {
+    let (mut book, now) = (Book::new(3), Instant::now());
+    book.join(peer(1), address(1), now);
+    assert_eq!(due(&mut book, now, false), [peer(1)]);
+    book.met(peer(1), &[address(1)], now);
+    book.lost(&peer(1), now);
+    assert!(due(&mut book, now, false).is_empty());
+    assert_eq!(due(&mut book, now + PAUSE_MIN, false), [peer(1)]);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_file(lines in prop::collection::vec("(/ip4/1.2.3.4|/tcp/1|/p2p/12D3KooW|\\PC){0,8}", 0..50)) {
+        let mut book = Book::new(10);
+        let damaged = book.restore(&lines.join("\n"), Instant::now());
+        prop_assert!(damaged <= lines.len() && book.entries.len() <= 10);
+    }
 }

@@ -1,0 +1,211 @@
+use std::net::{Ipv6Addr, SocketAddrV6};
+
+use ledger::SecretKey;
+use proptest::prelude::*;
+
+use super::*;
+
+const CHAIN: &str = "dev-1";
+const NOW: u64 = 1_800_000_000_000;
+/// Sent and kept by other nodes: these bytes must stay.
+const ENDPOINT: &str = include_str!("../../../tests/it/mesh/fixtures/endpoint.hex");
+const ADVERT: &str = include_str!("../../../tests/it/mesh/fixtures/advert.hex");
+
+fn secret() -> SecretKey {
+    SecretKey::from_seed([7; 32])
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint {
+        node: secret().public(),
+        addresses: vec![
+            "127.0.0.1:4102".parse().expect("an address"),
+            "[2001:db8::1]:4102".parse().expect("an address"),
+        ],
+        time_ms: NOW,
+        until_ms: NOW + 3_600_000,
+    }
+}
+
+fn advert() -> Advert {
+    Advert {
+        node: secret().public(),
+        addresses: vec!["192.0.2.1:4102".parse().expect("an address")],
+        payee: secret().address(),
+        price: Amount::from_units(1_000),
+        capacity: 64,
+        load: 3,
+        height: 12,
+        time_ms: NOW,
+        until_ms: NOW + 30_000,
+    }
+}
+
+fn signed<T: Dated>(body: T) -> Vec<u8> {
+    Signed::sign(body, CHAIN, &secret()).encode()
+}
+
+fn bytes(fixture: &str) -> Vec<u8> {
+    hex::decode(fixture.trim()).expect("hex")
+}
+
+#[test]
+fn the_bytes_are_those_of_the_fixtures() {
+    assert_eq!(hex::encode(signed(endpoint())), ENDPOINT.trim());
+    assert_eq!(hex::encode(signed(advert())), ADVERT.trim());
+    assert_eq!(read(&bytes(ENDPOINT), CHAIN, NOW), Ok(endpoint()));
+    assert_eq!(read(&bytes(ADVERT), CHAIN, NOW), Ok(advert()));
+}
+
+#[test]
+fn one_kind_is_not_taken_for_the_other() {
+    assert!(matches!(
+        read::<Advert>(&bytes(ENDPOINT), CHAIN, NOW),
+        Err(Flaw::Wrong(_))
+    ));
+    assert!(matches!(
+        read::<Endpoint>(&bytes(ADVERT), CHAIN, NOW),
+        Err(Flaw::Wrong(_))
+    ));
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    for fixture in [bytes(ENDPOINT), bytes(ADVERT)] {
+        for bit in 0..fixture.len() * 8 {
+            let mut damaged = fixture.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(read::<Endpoint>(&damaged, CHAIN, NOW).is_err(), "bit {bit}");
+            assert!(read::<Advert>(&damaged, CHAIN, NOW).is_err(), "bit {bit}");
+        }
+    }
+}
+
+#[track_caller]
+fn refused(bytes: &[u8], chain: &str, word: &str) {
+    match read::<Endpoint>(bytes, chain, NOW) {
+        Err(Flaw::Wrong(reason)) => assert!(reason.contains(word), "{reason}"),
+        other => panic!("{other:?} instead of {word}"),
+    }
+}
+
+#[test]
+fn what_the_node_did_not_say_is_refused() {
+    let stranger = SecretKey::from_seed([8; 32]);
+    let forged = Signed::sign(endpoint(), CHAIN, &stranger);
+    refused(&forged.encode(), CHAIN, "another key");
+    let relabelled = Signed {
+        key: secret().public(),
+        ..forged
+    };
+    refused(&relabelled.encode(), CHAIN, "the signature");
+    refused(&bytes(ENDPOINT), "dev-2", "the signature");
+}
+
+#[test]
+fn addresses_must_be_dialable_and_few() {
+    let scoped = SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::LOCALHOST, 1, 0, 3));
+    for address in [
+        "0.0.0.0:1".parse().ok(),
+        "127.0.0.1:0".parse().ok(),
+        "224.0.0.1:1".parse().ok(),
+        Some(scoped),
+    ] {
+        let addresses = vec![address.expect("an address")];
+        refused(
+            &signed(Endpoint {
+                addresses,
+                ..endpoint()
+            }),
+            CHAIN,
+            "an address that nobody can dial",
+        );
+    }
+    for (count, word) in [(0, "1 to 8"), (9, "more than 8")] {
+        let addresses = vec![SocketAddr::from(([127, 0, 0, 1], 1)); count];
+        refused(
+            &signed(Endpoint {
+                addresses,
+                ..endpoint()
+            }),
+            CHAIN,
+            word,
+        );
+    }
+    let addresses = vec![SocketAddr::from(([255, 255, 255, 255], 65_535)); 8];
+    assert!(
+        read::<Endpoint>(
+            &signed(Endpoint {
+                addresses,
+                ..endpoint()
+            }),
+            CHAIN,
+            NOW
+        )
+        .is_ok()
+    );
+}
+
+#[test]
+fn times_are_bounded_and_another_clock_is_no_offence() {
+    for (from, life, result) in [
+        (NOW, ENDPOINT_LIFE_MS_MAX, Ok(())),
+        (NOW, ENDPOINT_LIFE_MS_MAX + 1, Err(false)),
+        (NOW, 0, Err(false)),
+        (NOW - 10, 10, Err(true)),
+        (NOW + CLOCK_AHEAD_MS_MAX, 10, Ok(())),
+        (NOW + CLOCK_AHEAD_MS_MAX + 1, 10, Err(true)),
+        (u64::MAX - 1, 1, Err(true)),
+    ] {
+        let body = Endpoint {
+            time_ms: from,
+            until_ms: from + life,
+            ..endpoint()
+        };
+        let read = read::<Endpoint>(&signed(body), CHAIN, NOW)
+            .map(|_| ())
+            .map_err(|flaw| flaw == Flaw::Stale);
+        assert_eq!(read, result, "{from} {life}");
+    }
+    let backwards = Endpoint {
+        until_ms: NOW - 1,
+        ..endpoint()
+    };
+    refused(&signed(backwards), CHAIN, "holds for no time");
+}
+
+proptest! {
+    #[test]
+    fn noise_is_refused(noise in prop::collection::vec(any::<u8>(), 0..2 * MESSAGE_BYTES_MAX)) {
+        prop_assert!(read::<Endpoint>(&noise, CHAIN, NOW).is_err());
+        prop_assert!(read::<Advert>(&noise, CHAIN, NOW).is_err());
+    }
+
+    #[test]
+    fn damage_is_refused(
+        at in any::<prop::sample::Index>(),
+        len in 0..8usize,
+        with in prop::collection::vec(any::<u8>(), 0..8),
+        which in any::<bool>(),
+    ) {
+        let good = bytes(if which { ENDPOINT } else { ADVERT });
+        let at = at.index(good.len());
+        let mut damaged = good.clone();
+        damaged.splice(at..(at + len).min(good.len()), with);
+        prop_assume!(damaged != good);
+        prop_assert!(read::<Endpoint>(&damaged, CHAIN, NOW).is_err());
+        prop_assert!(read::<Advert>(&damaged, CHAIN, NOW).is_err());
+    }
+
+    #[test]
+    fn what_a_node_says_is_read(
+        ips in prop::collection::vec((any::<std::net::IpAddr>(), 1..u16::MAX), 1..=8),
+        (capacity, load, height) in any::<(u32, u32, u64)>(),
+        life in 1..=ADVERT_LIFE_MS_MAX,
+    ) {
+        let addresses: Vec<_> = ips.into_iter().map(SocketAddr::from).collect();
+        prop_assume!(addresses.iter().all(is_reachable));
+        let body = Advert { addresses, capacity, load, height, until_ms: NOW + life, ..advert() };
+        prop_assert_eq!(read(&signed(body.clone()), CHAIN, NOW), Ok(body));
+    }
+}
