@@ -91,8 +91,8 @@ fn sync(node: &Node) -> Check {
             "sync",
             format!("{text}: no peer answers, so there may be newer ones"),
         ),
-        0..=LAG_OK => Check::ok("sync", text),
-        ..=LAG_MAX => Check::warn("sync", format!("{text}: it catches up, ask again soon")),
+        lag if lag <= LAG_OK => Check::ok("sync", text),
+        lag if lag <= LAG_MAX => Check::warn("sync", format!("{text}: it catches up, ask again soon")),
         _ => Check::fail(
             "sync",
             format!("{text}: if that does not get less, look at the node's log"),
@@ -132,11 +132,11 @@ fn disk(node: &Node) -> Check {
     let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let text = format!("{} MiB free in {}", free >> 20, dir.display());
     match free {
-        ..DISK_FULL => Check::fail(
+        free if free < DISK_FULL => Check::fail(
             "disk",
             format!("{text}: make room, or the databases stop writing"),
         ),
-        ..DISK_LOW => Check::warn(
+        free if free < DISK_LOW => Check::warn(
             "disk",
             format!("{text}: make room; `ddn repo gc` removes what no pin keeps"),
         ),

@@ -136,7 +136,7 @@ pub async fn register(State(node): Shared, Body(ask): Body<EdgeTerms>) -> Answer
             return Err(registered_already(&shared, &entry));
         }
         let (_, owner) = wallet_key(&shared, ask.wallet.as_deref())?;
-        registration(&shared, &key, &owner.address(), &ask)
+        registration(&shared, key, &owner.address(), &ask)
     };
     send_action(node, wallet, wait, action).await.map(Json)
 }

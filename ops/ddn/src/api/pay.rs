@@ -49,7 +49,7 @@ pub fn views(node: &Node) -> Result<Vec<EscrowView>, Failed> {
 /// The escrows that this node's wallets opened, oldest first.
 fn escrows(node: &Node) -> Result<Vec<(Hash, Escrow)>, Failed> {
     let ours = node.wallets.addresses()?;
-    let mut found: Vec<(Hash, Escrow)> = view::entries(node, ledger::key::ESCROWS, |rest| hash(rest))?;
+    let mut found: Vec<(Hash, Escrow)> = view::entries(node, ledger::key::ESCROWS, hash)?;
     found.retain(|(_, escrow)| ours.contains(&escrow.payer));
     found.sort_by_key(|(id, escrow)| (escrow.opened, *id));
     Ok(found)

@@ -111,6 +111,17 @@ pub enum Error {
     /// The node cannot join the mesh.
     #[error(transparent)]
     Mesh(#[from] named::mesh::Error),
+    /// All nodes to join are of other networks.
+    #[error(
+        "no node to join keeps the chain {chain} with this genesis{}",
+        refusals(refused)
+    )]
+    Strangers {
+        /// The chain.
+        chain: String,
+        /// Who they are, and what each keeps instead.
+        refused: Vec<(String, String)>,
+    },
     /// No other node gives the chain to a follower that has nothing of it.
     #[error("{}{}", chained(asked), refusals(refused))]
     Alone {

@@ -10,7 +10,7 @@ use chain::Chain;
 use gateway::Gateway;
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
-use named::mesh::Mesh;
+use named::mesh::{Mesh, Refused};
 use prometheus_client::registry::Registry;
 use storage::Store;
 use storage::ddp::Delivery;
@@ -33,6 +33,8 @@ use crate::config::{Config, Settings};
 
 /// What deliveries and the mesh may take to say goodbye.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is looked whether anybody keeps the chain.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// More than the mesh ever writes of its peers.
 const PEERS_BYTES_MAX: u64 = 16 << 20;
 
@@ -283,16 +285,43 @@ async fn open_claims(
 /// If no peer gives the chain to a follower that has nothing of it.
 pub async fn catch_up(node: &Node) -> Result<(), Error> {
     if node.role == Role::Follower {
-        let refused = |refused: named::mesh::Refused| (refused.who, refused.reason);
-        return node.chain.synced().await.map_err(|asked| Error::Alone {
-            asked,
-            refused: node.mesh.refused().into_iter().map(refused).collect(),
-        });
+        return tokio::select! {
+            synced = node.chain.synced() => synced.map_err(|asked| Error::Alone {
+                asked,
+                refused: refused(node, |_| true),
+            }),
+            () = only_strangers(node) => Err(Error::Strangers {
+                chain: node.chain.genesis().chain_id.clone(),
+                refused: refused(node, Refused::is_foreign),
+            }),
+        };
     }
     let mut tips = node.chain.watch();
     // An error means that the chain ended, which is seen elsewhere.
     let _ = tips.wait_for(|tip| tip.height > 0).await;
     Ok(())
+}
+
+/// Resolves when nothing of the chain is here and every node to join keeps another one: waiting changes nothing then.
+async fn only_strangers(node: &Node) {
+    let join = &node.config.settings.mesh.join;
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        looks.tick().await;
+        let strangers = refused(node, Refused::is_foreign);
+        // The address of a node to join ends with its peer id.
+        let is_stranger = |address: &String| strangers.iter().any(|(who, _)| address.ends_with(who.as_str()));
+        let nobody_else = node.mesh.peers().is_empty() && node.chain.tip().height == 0;
+        if nobody_else && !join.is_empty() && join.iter().all(is_stranger) {
+            return;
+        }
+    }
+}
+
+/// Whom the mesh refused, and why.
+fn refused(node: &Node, which: impl Fn(&Refused) -> bool) -> Vec<(String, String)> {
+    let refused = node.mesh.refused().into_iter().filter(|refused| which(refused));
+    refused.map(|refused| (refused.who, refused.reason)).collect()
 }
 
 /// Writes where the node is, for those who look for it.

@@ -111,8 +111,18 @@ pub struct Peer {
 pub struct Refused {
     /// The peer id, or an address if there is none.
     pub who: String,
+    /// Why not, in a word for programs: `protocol`, `chain` or `genesis` if it is of another network.
+    pub kind: &'static str,
     /// Why not, for people.
     pub reason: String,
+}
+
+impl Refused {
+    /// Whether it is of another network, so that asking again changes nothing.
+    #[must_use]
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.kind, "protocol" | "chain" | "genesis")
+    }
 }
 
 /// A handle to the running mesh; clones are handles to the same. It stops when it is shut down, or the last is dropped.

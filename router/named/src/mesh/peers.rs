@@ -338,7 +338,7 @@ impl Actor {
 
     fn list(&self, peer: &PeerId, kind: &'static str, reason: &str) {
         self.metrics.refused(kind);
-        self.shared.view().refuse(peer.to_string(), reason.into());
+        self.shared.view().refuse(peer.to_string(), kind, reason.into());
     }
 }
 

@@ -88,12 +88,12 @@ impl Shared {
 
 impl View {
     /// Shows a refusal. One line for each peer: the last.
-    pub fn refuse(&mut self, who: String, reason: String) {
+    pub fn refuse(&mut self, who: String, kind: &'static str, reason: String) {
         self.refused.retain(|refused| refused.who != who);
         if self.refused.len() == REFUSED_MAX {
             self.refused.pop_front();
         }
-        self.refused.push_back(Refused { who, reason });
+        self.refused.push_back(Refused { who, kind, reason });
     }
 
     /// The peer is one of ours after all.
