@@ -71,6 +71,13 @@ impl Follower {
     /// # Errors
     /// If the store fails: nothing can be followed any more.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let ended = self.follow().await;
+        // Whoever waits for the end may take it that nobody holds the peers any more.
+        self.asked.shutdown().await;
+        ended
+    }
+
+    async fn follow(&mut self) -> Result<(), Error> {
         let exchange = Arc::clone(&self.exchange);
         loop {
             self.ask();

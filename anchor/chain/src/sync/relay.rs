@@ -157,6 +157,12 @@ impl Relay {
     /// # Errors
     /// If the store fails.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let ended = self.relay().await;
+        self.handing.shutdown().await;
+        ended
+    }
+
+    async fn relay(&mut self) -> Result<(), Error> {
         let exchange = Arc::clone(&self.exchange);
         loop {
             self.forget();
