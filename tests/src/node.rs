@@ -248,7 +248,8 @@ impl Node {
         words.push(ddn_binary()?.to_string_lossy().into_owned());
         words.push("up".to_owned());
         for section in LISTENERS {
-            words.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:0")]);
+            let port = if section == "mesh" { self.mesh_port() } else { 0 };
+            words.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:{port}")]);
         }
         // After the free ports, so that a setting of the caller wins.
         match self.launch.args.is_empty() {
@@ -262,6 +263,14 @@ impl Node {
         command
             .spawn()
             .with_context(|| format!("starting {}", words.join(" ")))
+    }
+
+    /// The port of its mesh before the last stop, so that others find it again, as they find a node with a fixed port; a
+    /// free one at the first start.
+    fn mesh_port(&self) -> u16 {
+        let address = self.mesh().ok();
+        let port = address.and_then(|address| address.split('/').nth(4)?.parse().ok());
+        port.unwrap_or(0)
     }
 
     /// `node.json` of this very process, once `/readyz` says yes.
