@@ -21,6 +21,12 @@ async fn another_chain_is_refused_with_the_reason_on_both_sides() {
         "it is on chain `test-1`, this node is on `test-2`"
     );
     assert!(a.mesh.peers().is_empty() && b.mesh.peers().is_empty());
+    assert!(
+        b.mesh
+            .refused()
+            .iter()
+            .all(|refused| refused.kind == "chain" && refused.is_foreign())
+    );
     assert_eq!(a.metric("mesh_refused_total{reason=\"chain\"} "), 1);
 }
 
@@ -84,6 +90,7 @@ async fn a_severe_fault_bans() {
         error,
         format!("ask {}: not connected; see `ddn node peers`", b.peer_id())
     );
+    assert!(!a.mesh.refused()[0].is_foreign(), "a ban ends");
     until("b tried again, and was told nothing", || {
         b.refusal(&a.peer_id()).is_some()
     })
