@@ -49,6 +49,7 @@ impl Delivery {
             books.clone(),
             finder,
             payer,
+            registry,
         );
         Ok(Delivery {
             address,
@@ -83,8 +84,7 @@ impl Delivery {
 
     /// Ends all sessions in order, makes the books durable and closes the endpoint; takes some seconds at most.
     pub async fn shutdown(&self) {
-        self.fetcher.shutdown().await;
-        self.server.shutdown().await;
+        tokio::join!(self.fetcher.shutdown(), self.server.shutdown());
         let books = self.books.clone();
         let synced = tokio::task::spawn_blocking(move || books.sync()).await;
         if let Ok(Err(error)) = synced {

@@ -7,6 +7,7 @@
 mod account;
 mod failure;
 mod line;
+mod metrics;
 mod provider;
 mod session;
 mod terms;
@@ -23,8 +24,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use cid::Cid;
 use ledger::Hash;
+use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +35,7 @@ use super::books::Books;
 use super::endpoint::Endpoint;
 use super::{Config, Finder, Payer, Provider};
 use crate::{Error, Store};
+use metrics::Metrics;
 use provider::End;
 pub(crate) use session::Session;
 use session::lock;
@@ -48,6 +52,9 @@ pub(crate) struct Fetcher {
     sessions: Mutex<HashMap<Cid, Arc<Session>>>,
     /// The escrow that paid last: most likely it pays the next provider too.
     last_escrow: Mutex<Option<Hash>>,
+    /// Tells sessions of one payee of each other's blocks: its demands are for all of them.
+    purses: watch::Sender<()>,
+    metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
     runtime: Handle,
@@ -62,7 +69,10 @@ impl Fetcher {
         books: Books,
         finder: Arc<dyn Finder>,
         payer: Arc<dyn Payer>,
+        registry: &mut Registry,
     ) -> Arc<Fetcher> {
+        let metrics = Metrics::default();
+        metrics.register(registry);
         Arc::new(Fetcher {
             config,
             endpoint,
@@ -72,6 +82,8 @@ impl Fetcher {
             payer,
             sessions: Mutex::default(),
             last_escrow: Mutex::default(),
+            purses: watch::Sender::new(()),
+            metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             runtime: Handle::current(),
@@ -126,6 +138,7 @@ impl Fetcher {
         let session = Arc::new(Session::new(*root));
         place.insert_entry(Arc::clone(&session));
         drop(sessions);
+        self.metrics.sessions.inc();
         let run = Arc::clone(self).run(Arc::clone(&session));
         self.tasks.spawn_on(run, &self.runtime);
         Ok(session)
@@ -135,7 +148,7 @@ impl Fetcher {
     pub async fn shutdown(&self) {
         self.stop.cancel();
         self.tasks.close();
-        let ended = timeout(2 * self.config.silence, self.tasks.wait()).await;
+        let ended = timeout(3 * self.config.silence, self.tasks.wait()).await;
         if ended.is_err() {
             tracing::warn!("some fetches did not end in order");
         }
@@ -159,7 +172,7 @@ impl Fetcher {
     /// Resolves when the node stops and a session had its time to end in order.
     async fn stopped(&self) {
         self.stop.cancelled().await;
-        tokio::time::sleep(self.config.silence).await;
+        sleep(2 * self.config.silence).await;
     }
 
     /// Goes through the providers until nothing is needed any more.

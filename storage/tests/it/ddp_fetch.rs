@@ -10,7 +10,7 @@ use ledger::Amount;
 use storage::{Blocks, Error, FileReader, Profile, Walk, export, list, resolve};
 use tempfile::TempDir;
 
-use crate::ddp_fetch_world::{Coins, Node, blocks_below, cost, is_here, provider, until};
+use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, is_here, provider, until};
 use crate::support::{Generator, describe, write_files};
 
 /// A server that has something, and a client that knows it.
@@ -24,8 +24,13 @@ async fn pair() -> (Arc<Coins>, Node, Node) {
 
 /// Waits until nothing is open between the two, then sees that all was paid for, and nothing twice.
 async fn assert_paid(server: &Node, client: &Node, bytes: u64) {
-    until("the last payment", || server.earned() == cost(bytes)).await;
     until("the end of the sessions", || server.delivery.load() == 0).await;
+    assert_settled(server, client, bytes).await;
+}
+
+/// Sees that all was paid for, and nothing twice.
+async fn assert_settled(server: &Node, client: &Node, bytes: u64) {
+    until("the last payment", || server.earned() == cost(bytes)).await;
     assert_eq!(client.promised(server), cost(bytes));
     assert_eq!(server.earned(), cost(bytes));
     let purse = client.purse(server).unwrap().purse;
@@ -237,6 +242,114 @@ async fn a_fetch_goes_on_where_it_was_cut_and_pays_nothing_twice() {
         told.len(),
         "nothing is fetched again"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_dies_without_a_word_pays_the_same_in_the_end() {
+    let (_coins, server, mut client) = pair().await;
+    let root = server
+        .scratch
+        .import(&[("large", &Generator::bytes(9, 24 << 20)), ("small", b"x")]);
+    let bytes: u64 = blocks_below(&server.scratch.store, &root)
+        .iter()
+        .map(|(_, block)| block.len() as u64)
+        .sum();
+    for blocks in [1, 2, 5, 9, 17] {
+        client.delivery.shutdown().await;
+        let short = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        client = short
+            .spawn(async move {
+                client.revive().await;
+                client
+            })
+            .await
+            .unwrap();
+        client
+            .read(&root, move |remote| {
+                Walk::new(remote, &[root])
+                    .take(blocks)
+                    .try_for_each(|block| block.map(drop))
+            })
+            .await
+            .unwrap();
+        short.shutdown_background();
+        client = alive(client).await;
+        let purse = client.purse(&server).unwrap().purse;
+        let most = purse.verified.amount().units() + PRICE.units();
+        assert!(server.earned().units() <= most, "one window ahead, no more");
+    }
+    client.read_all(&root).await.unwrap();
+    assert_settled(&server, &client, bytes).await;
+}
+
+/// A node whose runtime is gone, on this one.
+async fn alive(mut client: Node) -> Node {
+    client.revive().await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stops_in_the_middle_is_gone_on_with_when_it_is_back() {
+    let (_coins, mut server, client) = pair().await;
+    let root = server
+        .scratch
+        .import(&[("large", &Generator::bytes(8, 24 << 20))]);
+    let bytes: u64 = blocks_below(&server.scratch.store, &root)
+        .iter()
+        .map(|(_, block)| block.len() as u64)
+        .sum();
+    let remote = client.delivery.below(&root);
+    let reading =
+        tokio::task::spawn_blocking(move || Walk::new(remote, &[root]).try_for_each(|block| block.map(drop)));
+    until("the first blocks", || {
+        client
+            .purse(&server)
+            .is_some_and(|row| !row.purse.signed.is_zero())
+    })
+    .await;
+    server.restart().await;
+    // Its port is another one now: who was reading may have been told so.
+    let _ = reading.await.unwrap();
+    client.knows(&[server.provider()]);
+    client.read_all(&root).await.unwrap();
+    assert_paid(&server, &client, bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trees_that_are_read_at_once_are_paid_in_one_sum() {
+    let (_coins, server, client) = pair().await;
+    let roots: Vec<Cid> = (0..5)
+        .map(|seed| {
+            server
+                .scratch
+                .import(&[("file", &Generator::bytes(20 + seed, 3 << 20))])
+        })
+        .collect();
+    let reads: Vec<_> = roots
+        .iter()
+        .map(|&root| {
+            let remote = client.delivery.below(&root);
+            tokio::task::spawn_blocking(move || {
+                Walk::new(remote, &[root])
+                    .map(|block| block.unwrap().1.len() as u64)
+                    .sum::<u64>()
+            })
+        })
+        .collect();
+    let mut bytes = 0;
+    for read in reads {
+        bytes += read.await.unwrap();
+    }
+    assert_paid(&server, &client, bytes).await;
+    let told = client.guide.told(&server.node());
+    assert!(told.iter().all(|told| told.failure.is_none()), "{told:?}");
+    let receipts = server.delivery.receipts(1, 20).unwrap();
+    let stated: u64 = receipts.iter().map(|row| row.receipt.statement.body.bytes).sum();
+    assert_eq!((receipts.len(), stated), (5, bytes), "each tree has its receipt");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

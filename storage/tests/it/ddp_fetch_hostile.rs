@@ -99,7 +99,7 @@ const ROWS: [Row; 29] = [
     Row(
         Deed::AsksAheadTooMuch,
         "asks 0.01000004 coins in all, but 0 are owed",
-        true,
+        false,
         Nothing,
     ),
     Row(Deed::AsksAheadForNothing, "sent nothing within ", false, Ahead),

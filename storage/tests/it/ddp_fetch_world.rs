@@ -18,9 +18,12 @@ pub const CHAIN: &str = "dev";
 /// What servers ask for each MiB, unless said otherwise: not a round number.
 pub const PRICE: Amount = Amount::from_units(1_000_003);
 
-/// The escrows of a ledger, and what is set aside there.
+/// The escrows of a ledger.
 #[derive(Default)]
-pub struct Coins(Mutex<HashMap<Hash, (Escrow, HashMap<Address, Line>)>>);
+pub struct Coins(Mutex<HashMap<Hash, Funded>>);
+
+/// An escrow, and what is set aside there.
+type Funded = (Escrow, HashMap<Address, Line>);
 
 impl Funds for Coins {
     fn height(&self) -> u64 {
@@ -174,9 +177,21 @@ impl Node {
         }
     }
 
-    /// What a restart leaves is what is on disk. The endpoint is closed without a word to anybody.
+    /// Ends in order and starts again.
     pub async fn restart(&mut self) {
         self.delivery.shutdown().await;
+        self.delivery = start(
+            &self.config,
+            &self.scratch.store,
+            &self.guide,
+            &self.wallet,
+            &self.coins,
+        )
+        .await;
+    }
+
+    /// Starts again after the runtime on which it worked is gone: nobody was told anything.
+    pub async fn revive(&mut self) {
         self.delivery = start(
             &self.config,
             &self.scratch.store,

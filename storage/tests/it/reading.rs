@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::sync::{Arc, Mutex};
 
 use cid::Cid;
-use storage::{Blocks, Entry, Error, FileReader, Kind, Profile, Walk, codec, contains, list, resolve};
+use storage::{
+    Blocks, Entry, Error, FileReader, Kind, Profile, Store, Walk, codec, contains, export, list, resolve,
+};
 use tempfile::TempDir;
 
 use crate::support::{Generator, Memory, Scratch, write_files};
@@ -187,6 +190,104 @@ fn a_range_touches_only_its_blocks() {
         FileReader::new(&memory, &memory.put_only(), 0..1),
         Err(Error::Missing(_))
     ));
+}
+
+#[test]
+fn readers_tell_what_they_will_read_next() {
+    let scratch = Scratch::new();
+    let path = scratch.folder.path().join("file");
+    fs::write(&path, Generator::bytes(1, 20 << 20)).unwrap();
+    let imported = scratch.store.import_path(&path, Profile::V0_2015, &mut |_| {});
+    let file = imported.unwrap().root;
+    let dir = scratch.import(&[("a/b", b"b"), ("c", b"c"), ("d", b"d")]);
+    let memory = Arc::new(Told::new(&scratch.store));
+
+    // Owned, so that it can go to another thread.
+    let reader: Box<dyn Iterator<Item = _> + Send> =
+        Box::new(FileReader::new(Arc::clone(&memory), &file, 0..u64::MAX).unwrap());
+    assert_eq!(reader.map(Result::unwrap).count(), 80);
+    memory.check(
+        &Walk::new(&scratch.store, &[file])
+            .map(|block| block.unwrap().0)
+            .collect::<Vec<_>>(),
+        64,
+    );
+
+    let reader = FileReader::new(&memory, &file, (5 << 20) + 1..(6 << 20) - 1).unwrap();
+    assert_eq!(reader.map(Result::unwrap).count(), 4);
+    assert_eq!(
+        memory
+            .told
+            .lock()
+            .unwrap()
+            .drain(..)
+            .collect::<HashSet<_>>()
+            .len(),
+        5,
+        "the root and a range"
+    );
+
+    let blocks: Vec<Cid> = Walk::new(&memory, &[dir]).map(|block| block.unwrap().0).collect();
+    memory.check(&blocks, 64);
+    export(&memory, &dir, &scratch.folder.path().join("out"), &mut |_| {}).unwrap();
+    memory.check(&blocks[1..], 64);
+    resolve(&memory, &dir, &["a", "b"]).unwrap();
+    assert_eq!(*memory.paths.lock().unwrap(), [(dir, "a/b".to_owned())]);
+}
+
+/// A store that remembers what it was told.
+struct Told {
+    store: Store,
+    told: Mutex<Vec<Cid>>,
+    /// The longest that was told at once.
+    most: Mutex<usize>,
+    paths: Mutex<Vec<(Cid, String)>>,
+}
+
+impl Blocks for Told {
+    fn block(&self, cid: &Cid) -> Result<Option<bytes::Bytes>, Error> {
+        self.store.block(cid)
+    }
+
+    fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
+        let mut told = self.told.lock().unwrap();
+        let before = told.len();
+        told.extend(cids);
+        let mut most = self.most.lock().unwrap();
+        *most = (*most).max(told.len() - before);
+    }
+
+    fn path(&self, root: &Cid, segments: &[&str]) {
+        self.paths.lock().unwrap().push((*root, segments.join("/")));
+    }
+}
+
+impl Told {
+    fn new(store: &Store) -> Told {
+        Told {
+            store: store.clone(),
+            told: Mutex::default(),
+            most: Mutex::default(),
+            paths: Mutex::default(),
+        }
+    }
+
+    /// All of these were told and no others, and never more than so many at once.
+    fn check(&self, blocks: &[Cid], most: usize) {
+        let mut seen = HashSet::new();
+        let told: Vec<Cid> = self
+            .told
+            .lock()
+            .unwrap()
+            .drain(..)
+            .filter(|cid| seen.insert(*cid))
+            .collect();
+        assert_eq!(
+            told.iter().collect::<HashSet<_>>(),
+            blocks.iter().collect::<HashSet<_>>()
+        );
+        assert!(*self.most.lock().unwrap() <= most);
+    }
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub(super) enum Frame {
     /// A block, not verified.
     Block(Cid, Bytes),
     /// Anything else.
-    Other(ToClient),
+    Other(Box<ToClient>),
 }
 
 /// One open stream.
@@ -103,7 +103,7 @@ async fn read(mut ear: Ear) -> (Ear, Result<Frame, WireError>) {
 async fn read_frame(ear: &mut Ear) -> Result<Frame, WireError> {
     match wire::read(ear).await? {
         ToClient::Block { cid, bytes } => Ok(Frame::Block(cid.0, wire::read_block(ear, bytes).await?)),
-        other => Ok(Frame::Other(other)),
+        other => Ok(Frame::Other(Box::new(other))),
     }
 }
 

@@ -43,17 +43,22 @@ pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provi
             let result = visit.run(&connection).await;
             let rtt_us = rtt_us(&connection);
             if let Err(Failure {
-                fault: Fault::Silent | Fault::Lied,
-                what,
+                fault: Fault::Silent, ..
             }) = &result
             {
-                // Whatever else was under way on it fares no better.
-                connection.close(VarInt::from_u32(1), what.as_bytes());
+                fetcher.tasks.spawn(close_if_dead(connection));
             }
             (rtt_us, result)
         }
     };
     let got = visit.got;
+    if let Err(failure) = &result {
+        fetcher.metrics.failures.inc();
+        fetcher
+            .metrics
+            .lies
+            .inc_by(u64::from(matches!(failure.fault, Fault::Lied)));
+    }
     fetcher
         .finder
         .outcome(&provider.node, outcome(&got, rtt_us, result.as_ref().err()));
@@ -171,6 +176,17 @@ async fn connect(fetcher: &Fetcher, provider: &Provider) -> Result<Connection, F
         .map_err(|why| Failure::poor(format!("could not be reached: {why}")))
 }
 
+/// Closes a connection on which nothing comes any more, so that the next session makes a new one. Others may be well
+/// served on it.
+async fn close_if_dead(connection: Connection) {
+    let received = || connection.stats().udp_rx.datagrams;
+    let before = received();
+    sleep(DEAD_AFTER).await;
+    if received() == before {
+        connection.close(VarInt::from_u32(1), b"silent");
+    }
+}
+
 /// The round trip of the path in use, in microseconds.
 fn rtt_us(connection: &Connection) -> Option<u32> {
     let paths = connection.paths();
@@ -181,3 +197,5 @@ fn rtt_us(connection: &Connection) -> Option<u32> {
 /// How long a refused session waits before it is opened again.
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long nothing comes from a node that is gone.
+const DEAD_AFTER: Duration = Duration::from_secs(1);

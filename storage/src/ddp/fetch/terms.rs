@@ -75,9 +75,13 @@ async fn open(
         escrow,
     };
     line.send(&ToServer::Open(open)).await?;
-    let offer = match line.next_in_time(fetcher.patience()).await? {
-        Frame::Other(ToClient::Offer(offer)) => offer,
-        Frame::Other(ToClient::Refuse(refuse)) => return Err(Failure::refused(refuse)),
+    let first = match line.next_in_time(fetcher.patience()).await? {
+        Frame::Other(first) => Some(*first),
+        Frame::Block(..) => None,
+    };
+    let offer = match first {
+        Some(ToClient::Offer(offer)) => offer,
+        Some(ToClient::Refuse(refuse)) => return Err(Failure::refused(refuse)),
         _ => return Err(Failure::lied("sent something else in the place of an offer")),
     };
     let config = &fetcher.config;

@@ -28,6 +28,14 @@ pub(super) struct Till {
     sent: Amount,
 }
 
+/// What becomes of a demand.
+pub(super) enum Ahead {
+    /// It is met, by this voucher if it was not before.
+    Pay(Option<Signed<Voucher>>),
+    /// Not now: it is more than one window that has not come yet. It may be for what is on its way to another session.
+    TooMuch(String),
+}
+
 impl Till {
     /// `window` is in bytes.
     pub fn new(
@@ -90,8 +98,8 @@ impl Till {
     /// The voucher for which the payee waits before it sends anything more.
     ///
     /// # Errors
-    /// If it asks for more than one window that has not come yet.
-    pub fn pay_ahead(&mut self, cumulative: Amount) -> Result<Option<Signed<Voucher>>, Failure> {
+    /// If there is nothing to pay at all.
+    pub fn pay_ahead(&mut self, cumulative: Amount) -> Result<Ahead, Failure> {
         let Some(escrow) = self.escrow else {
             return Err(Failure::lied(format!(
                 "asks {cumulative} coins, but quoted nothing"
@@ -99,13 +107,13 @@ impl Till {
         };
         let verified = self.books.purse(&escrow, &self.payee)?.verified.amount();
         if cumulative > sum([verified, self.lost, self.window]) {
-            return Err(Failure::lied(format!(
+            return Ok(Ahead::TooMuch(format!(
                 "asks {cumulative} coins in all, but {verified} are owed and {} may be paid ahead",
                 self.window
             )));
         }
         let ahead = cumulative.checked_sub(verified).unwrap_or_default();
-        self.promise(&escrow, None, ahead)
+        Ok(Ahead::Pay(self.promise(&escrow, None, ahead)?))
     }
 
     /// The next voucher, or the highest one if this session has not sent it. The purse is written before it is given out.

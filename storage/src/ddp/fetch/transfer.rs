@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
-use ledger::{Link, PublicKey, Signed, Voucher};
+use ledger::{Amount, Link, PublicKey, Signed, Voucher};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::account::Account;
 use super::failure::Failure;
 use super::line::{Frame, Line};
 use super::terms::Agreed;
-use super::till::Till;
+use super::till::{Ahead, Till};
 use super::trail::Trail;
 use super::wants::Answer;
 use super::{Fetcher, IDLE, Session};
@@ -38,6 +39,10 @@ pub(super) struct Transfer<'a> {
     got: &'a mut Got,
     /// No other provider is left: a block that is absent here is absent.
     is_last: bool,
+    /// What the server asks for and cannot have now, and why.
+    due: Option<(Amount, String)>,
+    /// Hears when anything was kept that counts in a purse.
+    purses: watch::Receiver<()>,
     /// The path that is being answered.
     trail: Option<Trail>,
     pace: Pace,
@@ -47,6 +52,8 @@ pub(super) struct Transfer<'a> {
     is_busy: bool,
     /// When a want was answered last.
     answered: Instant,
+    /// When the last frame was dealt with: what this node takes for that is no silence of the server.
+    listening: Instant,
 }
 
 impl<'a> Transfer<'a> {
@@ -67,11 +74,14 @@ impl<'a> Transfer<'a> {
             till: agreed.till,
             got,
             is_last,
+            due: None,
+            purses: fetcher.purses.subscribe(),
             trail: None,
             pace: Pace::default(),
             since: now,
             is_busy: false,
             answered: now,
+            listening: now,
         }
     }
 
@@ -79,6 +89,7 @@ impl<'a> Transfer<'a> {
     pub async fn run(mut self, open: Option<Signed<Voucher>>) -> Result<(), Failure> {
         self.pay(open).await?;
         loop {
+            self.pay_due().await?;
             self.ask().await?;
             self.look_at_the_clock()?;
             let is_over =
@@ -90,6 +101,7 @@ impl<'a> Transfer<'a> {
             tokio::select! {
                 frame = self.line.next() => self.take(frame?).await?,
                 () = self.session.change() => {}
+                _ = self.purses.changed(), if self.due.is_some() => {}
                 () = self.fetcher.stop.cancelled() => {}
                 () = sleep_until(deadline) => {}
             }
@@ -100,12 +112,8 @@ impl<'a> Transfer<'a> {
     async fn ask(&mut self) -> Result<(), Failure> {
         while self.trail.is_none() {
             if let Some(segments) = self.path() {
-                self.line
-                    .send(&ToServer::Path {
-                        segments: segments.clone(),
-                    })
-                    .await?;
-                self.trail = Some(Trail::new(self.session.root, segments));
+                self.trail = Some(Trail::new(self.session.root, segments.clone()));
+                self.line.send(&ToServer::Path { segments }).await?;
                 break;
             }
             let taken = self.session.wants().take(self.pace.room());
@@ -141,26 +149,32 @@ impl<'a> Transfer<'a> {
 
     async fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         match frame {
-            Frame::Block(cid, block) => self.block(cid, block).await,
-            Frame::Other(ToClient::Absent { cid }) => self.absent(&cid.0),
-            Frame::Other(ToClient::End {}) => match self.trail.take() {
+            Frame::Block(cid, block) => self.block(cid, block).await?,
+            Frame::Other(message) => self.hear(*message).await?,
+        }
+        self.listening = Instant::now();
+        Ok(())
+    }
+
+    async fn hear(&mut self, message: ToClient) -> Result<(), Failure> {
+        match message {
+            ToClient::Absent { cid } => self.absent(&cid.0),
+            ToClient::End {} => match self.trail.take() {
                 Some(_) => self.answered(),
                 None => Err(Failure::lied("ended a path that was not asked for")),
             },
-            Frame::Other(ToClient::Statement { statement }) => {
+            ToClient::Statement { statement } => {
                 let chain = &self.fetcher.config.chain;
                 let statement = self.account.check(statement, &self.node, chain)?;
                 let voucher = self.till.pay(statement)?;
                 self.pay(voucher).await
             }
-            Frame::Other(ToClient::Due { cumulative }) => {
-                let voucher = self.till.pay_ahead(cumulative)?;
-                self.pay(voucher).await
+            ToClient::Due { cumulative } => {
+                self.due = Some((cumulative, String::new()));
+                self.pay_due().await
             }
-            Frame::Other(ToClient::Refuse(refuse)) => Err(Failure::refused(refuse)),
-            Frame::Other(ToClient::Offer(_) | ToClient::Block { .. }) => {
-                Err(Failure::lied("sent two offers"))
-            }
+            ToClient::Refuse(refuse) => Err(Failure::refused(refuse)),
+            ToClient::Offer(_) | ToClient::Block { .. } => Err(Failure::lied("sent two offers")),
         }
     }
 
@@ -175,6 +189,9 @@ impl<'a> Transfer<'a> {
         if self.got.bytes == 0 {
             self.fetcher.finder.fetched(&self.session.root);
         }
+        self.fetcher.metrics.blocks.inc();
+        self.fetcher.metrics.bytes.inc_by(block.len() as u64);
+        self.fetcher.purses.send_replace(());
         self.account.received(block.len());
         self.got.bytes += block.len() as u64;
         self.pace.saw(block.len());
@@ -211,8 +228,25 @@ impl<'a> Transfer<'a> {
 
     async fn pay(&mut self, voucher: Option<Signed<Voucher>>) -> Result<(), Failure> {
         match voucher {
-            Some(voucher) => self.line.send(&ToServer::Pay { voucher }).await,
+            Some(voucher) => {
+                self.fetcher.metrics.vouchers.inc();
+                self.line.send(&ToServer::Pay { voucher }).await
+            }
             None => Ok(()),
+        }
+    }
+
+    /// Meets the server's demand, as soon as that may be.
+    async fn pay_due(&mut self) -> Result<(), Failure> {
+        let Some((cumulative, _)) = self.due.take() else {
+            return Ok(());
+        };
+        match self.till.pay_ahead(cumulative)? {
+            Ahead::Pay(voucher) => self.pay(voucher).await,
+            Ahead::TooMuch(what) => {
+                self.due = Some((cumulative, what));
+                Ok(())
+            }
         }
     }
 
@@ -238,6 +272,7 @@ impl<'a> Transfer<'a> {
 
     fn answered(&mut self) -> Result<(), Failure> {
         self.answered = Instant::now();
+        self.due = None;
         self.note_whether_busy();
         Ok(())
     }
@@ -257,22 +292,36 @@ impl<'a> Transfer<'a> {
 
     /// When something has to be done though nothing happened.
     fn deadline(&self) -> Instant {
-        if !self.is_busy {
-            return self.since + IDLE;
+        match self.is_busy {
+            false => self.since + IDLE,
+            true => self.silent_at().min(self.slow_at()),
         }
-        let quiet = self.line.heard().max(self.since) + self.fetcher.config.silence;
-        quiet.min(self.answered.max(self.since) + self.fetcher.patience())
+    }
+
+    fn silent_at(&self) -> Instant {
+        let heard = self.line.heard().max(self.listening);
+        heard.max(self.since) + self.fetcher.config.silence
+    }
+
+    fn slow_at(&self) -> Instant {
+        self.answered.max(self.since) + self.fetcher.patience()
     }
 
     fn look_at_the_clock(&self) -> Result<(), Failure> {
-        if !self.is_busy || Instant::now() < self.deadline() {
-            return Ok(());
+        let now = Instant::now();
+        if self.is_busy
+            && now >= self.silent_at()
+            && let Some((_, what)) = &self.due
+        {
+            return Err(Failure::poor(what));
         }
-        let since = self.line.heard().max(self.since);
-        match since.elapsed() >= self.fetcher.config.silence {
-            true => Err(Failure::silent("sent nothing", self.fetcher.config.silence)),
-            false => Err(Failure::silent("sent no block", self.fetcher.patience())),
+        if self.is_busy && now >= self.silent_at() {
+            return Err(Failure::silent("sent nothing", self.fetcher.config.silence));
         }
+        if self.is_busy && now >= self.slow_at() {
+            return Err(Failure::silent("sent no block", self.fetcher.patience()));
+        }
+        Ok(())
     }
 }
 
