@@ -34,6 +34,9 @@ const PRICE: u64 = 10_000;
 /// What a payer who pays ahead may have paid for and not got: one window of one block.
 const AHEAD_BYTES: u64 = 1 << 20;
 
+/// The largest window.
+const WINDOW_BYTES: u64 = 64 << 20;
+
 struct Pair {
     payee: Node,
     payer: Node,
@@ -65,6 +68,7 @@ fn kill_minus_nine_in_a_paid_fetch_loses_nothing() -> Result<()> {
             format!("round {round} of DDN_SEED={seed}\npayee:\n{payee}\npayer:\n{payer}")
         })?;
     }
+    pair.settled()?;
     pair.claimed()
 }
 
@@ -122,19 +126,39 @@ impl Pair {
         tree::same(folder, &copy)
     }
 
-    /// Every byte that is here was paid, once.
+    /// No byte is paid twice, and at most one window is not paid yet: when the payee died between the last block and its
+    /// voucher, the next session brings it.
     fn paid_once(&self) -> Result<()> {
-        let bytes = number(&self.payer.ddn().json(&["repo", "stat"])?, "/bytes")?;
-        let least = (bytes * PRICE).div_ceil(1 << 20);
-        let most = ((bytes + AHEAD_BYTES) * PRICE).div_ceil(1 << 20);
-        wait_until("the payee has what it earned", BLOCK_DEADLINE, || {
-            let earned = earned(&self.payee)?;
-            ensure!(
-                earned <= most,
-                "{bytes} bytes cost {least}, and {earned} was paid"
-            );
-            Ok(earned >= least)
-        })
+        let (bytes, earned) = (self.bytes()?, earned(&self.payee)?);
+        ensure!(
+            earned <= price(bytes + AHEAD_BYTES),
+            "{bytes} bytes cost {}, and {earned} was paid",
+            price(bytes)
+        );
+        ensure!(
+            earned + price(WINDOW_BYTES) >= price(bytes),
+            "{bytes} bytes cost {}, and only {earned} was paid",
+            price(bytes)
+        );
+        Ok(())
+    }
+
+    /// After one more fetch that nobody disturbs, every byte that ever came is paid.
+    fn settled(&self) -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        tree::write(folder.path(), "last.txt", b"nothing is open any more\n")?;
+        let cid = text(&publish(&self.payee, folder.path(), "last.ddn")?, "/cid")?;
+        self.arrives(&cid, folder.path())?;
+        let bytes = self.bytes()?;
+        wait_until("the payee has all that it earned", BLOCK_DEADLINE, || {
+            Ok(earned(&self.payee)? >= price(bytes))
+        })?;
+        self.paid_once()
+    }
+
+    /// Bytes of all blocks that the payer holds: all came from the payee.
+    fn bytes(&self) -> Result<u64> {
+        number(&self.payer.ddn().json(&["repo", "stat"])?, "/bytes")
     }
 
     fn same_ledger(&self, height: u64) -> Result<()> {
@@ -161,6 +185,10 @@ impl Pair {
         ensure!(status["supply"] == status["accounted"], "{status}");
         Ok(())
     }
+}
+
+fn price(bytes: u64) -> u64 {
+    (bytes * PRICE).div_ceil(1 << 20)
 }
 
 fn earned(node: &Node) -> Result<u64> {
