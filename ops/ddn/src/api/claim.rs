@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -27,27 +28,37 @@ use crate::node::Node;
 /// Bytes of a claim's transaction that are no vouchers, with some to spare: the envelope has about 300.
 const ENVELOPE_BYTES: usize = 1024;
 
+/// Block times within which a claim of before a crash comes into a block, if it is on its way.
+const EARLIER_BLOCKS: u32 = 4;
+
 /// One claim at a time: two would send the same vouchers, and one of them be refused.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// Claims what was earned, and finishes claims that were interrupted.
 #[utoipa::path(post, path = paths::EARN_CLAIM, request_body = EarnClaim, responses((status = 200, body = Claimed), (status = "default", body = ErrorBody)))]
 pub async fn claim(State(node): Shared, Body(EarnClaim {}): Body<EarnClaim>) -> Answer<Claimed> {
+    let shared = Arc::clone(&node);
+    // A task of its own: the client may leave, and whoever asks next must not find a claim half-sent.
+    let claimed = node.tasks.spawn(async move { claim_all(&shared).await }).await?;
+    claimed.map(Json)
+}
+
+async fn claim_all(node: &Arc<Node>) -> Result<Claimed, Failed> {
     let _turn = TURN.lock().await;
     let mut claimed = Claimed::default();
-    for batch in read(&node, |node| Ok(node.delivery.batches()?)).await? {
-        claimed.add(with_receipts(&node, batch).await?);
+    for batch in read(node, |node| Ok(node.delivery.batches()?)).await? {
+        claimed.add(with_receipts(node, batch).await?);
     }
-    while let Some(batch) = read(&node, |node| Ok(node.delivery.stage_claim()?)).await? {
-        claimed.add(with_receipts(&node, batch).await?);
+    while let Some(batch) = read(node, |node| Ok(node.delivery.stage_claim()?)).await? {
+        claimed.add(with_receipts(node, batch).await?);
     }
-    while let Some(claim) = read(&node, rest).await? {
-        claimed.add(vec![send(&node, claim).await?]);
+    while let Some(claim) = read(node, rest).await? {
+        claimed.add(vec![send(node, claim).await?]);
     }
     if claimed.height == 0 {
         claimed.height = node.chain.tip().height;
     }
-    Ok(Json(claimed))
+    Ok(claimed)
 }
 
 impl Claimed {
@@ -114,9 +125,26 @@ async fn once(node: &Arc<Node>, payee: Address, receipts: Receipts) -> Result<Cl
     });
     match send(node, claim.await?).await {
         Ok(view) => Ok(view),
-        // One that was sent before a crash may have come first.
-        Err(refused) => read(node, found).await?.ok_or(refused),
+        Err(refused) => earlier(node, payee, receipts.root).await?.ok_or(refused),
     }
+}
+
+/// The claim that came before one that was refused: it was sent before a crash, and may be in one of the next blocks.
+async fn earlier(node: &Arc<Node>, payee: Address, root: Hash) -> Result<Option<ClaimView>, Failed> {
+    let mut tips = node.chain.watch();
+    let wait = Duration::from_millis(node.chain.genesis().block_time_ms) * EARLIER_BLOCKS;
+    let found = async {
+        loop {
+            tips.mark_unchanged();
+            if let Some(view) = read(node, move |node| on_ledger(node, &payee, &root)).await? {
+                return Ok(Some(view));
+            }
+            if tips.changed().await.is_err() {
+                return Ok(None);
+            }
+        }
+    };
+    tokio::time::timeout(wait, found).await.unwrap_or(Ok(None))
 }
 
 /// A claim that is on the ledger.

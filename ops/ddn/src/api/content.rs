@@ -1,6 +1,8 @@
 //! Content for `ddn get`: a CAR that the client verifies block by block. What is not here is fetched on the way.
 //!
-//! A CAR that breaks off ends with a block of JSON, which nobody asked for: an [`ErrorBody`] that says why.
+//! A CAR that breaks off ends with a block of JSON, which nobody asked for: an [`ErrorBody`] that says why; and then with
+//! a torn block, so that nobody takes a part for the whole. The body itself ends in order: one that is cut may lose what
+//! was written last.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -22,6 +24,8 @@ use crate::node::Node;
 
 /// The media type of a CAR.
 pub const CAR: &str = "application/vnd.ipld.car; version=1";
+/// The length of a block that does not follow.
+const TORN: [u8; 1] = [1];
 /// The multicodec of JSON.
 const JSON: u64 = 0x0200;
 /// The CID at the end of the path.
@@ -63,11 +67,17 @@ async fn send(node: Arc<Node>, root: String, path: String) -> Result<Response, F
     let body = download::body(move |out| {
         let mut writer = car::Writer::new(out, &[root])?;
         let written = write_car(&blocks, &end, way, &mut writer);
-        if let Err(error) = &written {
-            let (cid, words) = last_words(error);
-            writer.block(&cid, &words)?;
-        }
-        written.and_then(|()| writer.finish().map(drop))
+        let Err(error) = written else {
+            return writer.finish().map(drop);
+        };
+        tracing::warn!("a download broke off: {error}");
+        let (cid, words) = last_words(&error);
+        writer.block(&cid, &words)?;
+        let torn = writer.finish()?.write_all(&TORN);
+        torn.map_err(|source| storage::Error::Stream {
+            operation: "write",
+            source,
+        })
     });
     let headers = [
         (CONTENT_TYPE, CAR.to_owned()),

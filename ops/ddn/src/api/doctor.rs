@@ -253,11 +253,11 @@ fn pins(node: &Node) -> Result<Check, Failed> {
         return Ok(Check::ok("pins", text));
     }
     let announced = node.mesh.provided();
-    let text = format!("{count} kept, {announced} roots announced");
+    let text = format!("{count} kept, others are told of {announced}");
     Ok(match announced < count {
         true => Check::warn(
             "pins",
-            format!("{text}: the others are told soon; if not, restart the node"),
+            format!("{text}: the rest follows soon; if not, restart the node"),
         ),
         false => Check::ok("pins", text),
     })

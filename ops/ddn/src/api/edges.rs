@@ -47,6 +47,10 @@ fn list_now(node: &Node, query: &EdgeQuery) -> Result<EdgeList, Failed> {
         }
     }
     if matches!(owners, Owners::All) {
+        let me = node.node_key().public();
+        if !edges.iter().any(|edge| edge.here) {
+            edges.push(edge(node, &me, None, None));
+        }
         edges.extend(heard.iter().map(|(key, row)| edge(node, key, None, Some(row))));
     }
     let height = node.chain.tip().height;

@@ -138,7 +138,7 @@ impl From<&storage::Error> for Failed {
                 format!("block {cid} is not here, and nobody in reach is known to have it"),
             ),
             storage::Error::Unavailable { tried, .. } => Self {
-                failure: Failure::new("unavailable", failure.message),
+                failure,
                 details: tried.clone(),
             },
             _ => failure.into(),

@@ -66,7 +66,8 @@ pub const PAY_OPEN: &str = "/v1/pay/open";
 pub const PAY_ALLOT: &str = "/v1/pay/{escrow}/allot";
 /// `POST` [`PayTopUp`](super::types::PayTopUp): [`EscrowSent`](super::types::EscrowSent). As [`PAY_ALLOT`].
 pub const PAY_TOP_UP: &str = "/v1/pay/{escrow}/top-up";
-/// `POST` [`PayExit`](super::types::PayExit): [`EscrowSent`](super::types::EscrowSent). As [`PAY_ALLOT`].
+/// `POST` [`PayExit`](super::types::PayExit): [`EscrowSent`](super::types::EscrowSent). As [`PAY_ALLOT`],
+/// but one that is in exit already comes first.
 pub const PAY_EXIT: &str = "/v1/pay/{escrow}/exit";
 /// `GET`: [`EarnStatus`](super::types::EarnStatus).
 pub const EARN: &str = "/v1/earn";

@@ -326,8 +326,9 @@ fn submit(node: &Node, plan: Plan) -> Result<(Cid, Hash, EscrowSent), Failed> {
     Ok((tx, id, sent))
 }
 
-/// An escrow by its id, or the one that is paid from, or the newest of the default wallet.
-fn pick(node: &Node, text: &str, leaving_too: bool) -> Result<(Hash, Escrow), Failed> {
+/// An escrow by its id, or one of the default wallet: to leave, the oldest that is in exit already; else the one that is
+/// paid from, or the newest.
+fn pick(node: &Node, text: &str, to_leave: bool) -> Result<(Hash, Escrow), Failed> {
     if text != DEFAULT {
         let id: Hash = text
             .parse()
@@ -337,10 +338,14 @@ fn pick(node: &Node, text: &str, leaving_too: bool) -> Result<(Hash, Escrow), Fa
     }
     let (_, key) = wallet_key(node, Some(wallets::DEFAULT))?;
     let mut ours = escrows(node)?;
-    ours.retain(|(_, escrow)| escrow.payer == key.address() && (leaving_too || escrow.exit.is_none()));
+    ours.retain(|(_, escrow)| escrow.payer == key.address() && (to_leave || escrow.exit.is_none()));
     let current = node.payer.current();
+    let leaving = ours.iter().position(|(_, escrow)| escrow.exit.is_some());
     let in_use = ours.iter().position(|(id, _)| Some(*id) == current);
-    let picked = in_use.map(|at| ours.swap_remove(at)).or_else(|| ours.pop());
+    let picked = leaving
+        .or(in_use)
+        .map(|at| ours.swap_remove(at))
+        .or_else(|| ours.pop());
     picked.ok_or_else(|| {
         Failed::not_found("the default wallet has no open escrow: `ddn pay open COINS` opens one")
     })

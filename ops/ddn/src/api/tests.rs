@@ -147,8 +147,11 @@ impl Live {
     async fn joining(first: &Self) -> Self {
         let genesis = first.home.path().join("genesis.json");
         let peers: types::PeerList = first.json(first.get("/v1/peers")).await;
-        let join = format!("mesh.join={}", peers.addresses[0]);
-        Self::start_as(crate::node::Origin::Genesis(genesis), &[join]).await
+        let settings = [
+            format!("mesh.join={}", peers.addresses[0]),
+            "delivery.silence_s=1".to_owned(),
+        ];
+        Self::start_as(crate::node::Origin::Genesis(genesis), &settings).await
     }
 
     async fn start_as(origin: crate::node::Origin, settings: &[String]) -> Self {

@@ -60,7 +60,7 @@ pub enum Command {
         #[command(flatten)]
         how: How,
     },
-    /// List the edges, nearest measured: what they ask, how far they are
+    /// List the edges: what they ask, how far they are, how they behaved
     List {
         /// Only those of this address or wallet
         #[arg(long, value_name = "ADDRESS|WALLET")]

@@ -296,7 +296,7 @@ mod tests {
         writer.block(&first, &block).expect("written");
         writer.block(&cid, &json).expect("written");
         writer.finish().expect("written");
-        broken.extend([40, 1, 2]);
+        broken.push(1);
         let incoming = Incoming::new(&broken[..], Box::new(|_| Ok(None)), |_| true).expect("a CAR");
         let error = storage::export(&incoming, &root, &home.path().join("copy"), &mut |_| {});
         let error = error.expect_err("it broke off").to_string();

@@ -236,6 +236,7 @@ pub fn storage_failed(error: &storage::Error) -> Failure {
     let code = match error {
         storage::Error::DiskFull { .. } => "disk_full",
         storage::Error::Missing(_) => "missing_block",
+        storage::Error::Unavailable { .. } => "unavailable",
         storage::Error::NotPinned(_) | storage::Error::NoLink { .. } => "not_found",
         storage::Error::Stream { .. } => "upload_broken",
         storage::Error::Tar { .. }

@@ -6,7 +6,8 @@ use ledger::{Amount, DeliveryProof, Genesis};
 
 use super::{Live, done, refused, tar_of};
 use crate::api::types::{
-    Claimed, EarnStatus, EdgeList, NodeRole, NodeStatus, PayStatus, PeerList, PinView, ReceiptList, Resolved,
+    Claimed, EarnStatus, EdgeList, ErrorBody, NodeRole, NodeStatus, PayStatus, PeerList, PinView,
+    ReceiptList, Resolved,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,8 +41,10 @@ async fn a_second_node_fetches_and_pays() {
     let found: Resolved = two.json(two.get("/v1/resolve/site.ddn")).await;
     let status: NodeStatus = two.json(two.get("/v1/status")).await;
     assert_eq!(found.edge, Some(status.node.gateway), "{:?}", found.why);
+    let half = half_fetched(&one, &two).await;
     one.stop().await;
     alone(&two).await;
+    breaks_off(&two, &half).await;
     two.stop().await;
 }
 
@@ -88,14 +91,15 @@ async fn paid(one: &Live) -> u64 {
 async fn claimed(one: &Live, two: &Live, bytes: u64) {
     let earned: EarnStatus = one.json(one.get("/v1/earn")).await;
     let claim = || one.post("/v1/earn/claim").json(&serde_json::json!({}));
-    let claimed: Claimed = one.json(claim()).await;
+    // Whoever asks meanwhile claims nothing twice.
+    let (one_of, other): (Claimed, Claimed) = tokio::join!(one.json(claim()), one.json(claim()));
     assert_eq!(
-        (claimed.amount, claimed.transactions),
-        (earned.total.earned, 1),
-        "{claimed:?}"
+        one_of.transactions + other.transactions,
+        1,
+        "{one_of:?} {other:?}"
     );
-    let again: Claimed = one.json(claim()).await;
-    assert_eq!((again.transactions, again.amount), (0, Amount::ZERO));
+    assert_eq!(one_of.amount.max(other.amount), earned.total.earned);
+    assert_eq!(one_of.amount.min(other.amount), Amount::ZERO);
     let after: EarnStatus = one.json(one.get("/v1/earn")).await;
     assert_eq!(
         (after.total.claimed, after.total.unclaimed),
@@ -128,6 +132,44 @@ async fn claimed(one: &Live, two: &Live, bytes: u64) {
         assert_eq!(verified.receipt.id().to_string(), receipt.id);
         assert_eq!(Some(verified.claim.root.to_string()), receipt.claim);
     }
+}
+
+/// Content of which the second node has one file of two.
+async fn half_fetched(one: &Live, two: &Live) -> String {
+    let mut tar = tar::Builder::new(Vec::new());
+    for name in ["here", "there"] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(name.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        tar.append_data(&mut header, format!("half/{name}"), name.as_bytes())
+            .expect("an entry");
+    }
+    let published = done(one.publish("", tar.into_inner().expect("a stream")).await);
+    let path = format!("/v1/content/{}/here", published.cid);
+    let car = two.get(&path).send().await.expect("an answer");
+    assert!(car.status().is_success() && car.bytes().await.is_ok());
+    published.cid
+}
+
+/// A CAR that cannot be finished says why at its end, and is no whole one.
+async fn breaks_off(two: &Live, half: &str) {
+    let car = two
+        .get(&format!("/v1/content/{half}"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(car.status().as_u16(), 200);
+    let car = car.bytes().await.expect("a body that ends in order");
+    let blocks: Vec<_> = storage::car::Reader::new(&car[..]).expect("a CAR").collect();
+    let [.., Ok((_, words)), Err(_)] = &blocks[..] else {
+        panic!("{blocks:?}");
+    };
+    let words: ErrorBody = serde_json::from_slice(words).expect("words");
+    assert!(
+        matches!(words.error.code.as_str(), "unavailable" | "missing_block"),
+        "{words:?}"
+    );
 }
 
 /// What is here is served, what is not is said to be nowhere.

@@ -16,7 +16,7 @@ pub struct EdgeQuery {
 /// Answer of `GET /v1/edges`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct EdgeList {
-    /// The edges on the ledger, by node, then those that this node only heard of.
+    /// The edges on the ledger, by node, then this node and those that it only heard of.
     pub edges: Vec<EdgeView>,
     /// The height at which this is so.
     pub height: u64,
