@@ -181,13 +181,21 @@ impl Fetcher {
         if providers.is_empty() {
             return Answer::NoProvider;
         }
+        let mut nobody_has_it = true;
         while let Some(provider) = providers.pop_front() {
             session.begin(provider.node);
             let is_last = providers.is_empty();
             let end = provider::fetch(self, session, &provider, is_last).await;
-            let End::Failed { what, may_try_again } = end else {
+            let End::Failed {
+                what,
+                may_try_again,
+                lacks_root,
+            } = end
+            else {
+                nobody_has_it = false;
                 break;
             };
+            nobody_has_it &= lacks_root;
             tracing::debug!(root = %session.root, node = %provider.node, what, "provider left");
             session.leave(provider.node, &what);
             if may_try_again {
@@ -198,7 +206,10 @@ impl Fetcher {
                 break;
             }
         }
-        Answer::Failed(session.tried())
+        match nobody_has_it && providers.is_empty() {
+            true => Answer::NoProvider,
+            false => Answer::Failed(session.tried()),
+        }
     }
 
     /// Whether a reader waits, or does so soon; else the session is closed. Who has just been given a block needs the next

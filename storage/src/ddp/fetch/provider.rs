@@ -23,6 +23,8 @@ pub(super) enum End {
         what: String,
         /// Whether it may do better the next time.
         may_try_again: bool,
+        /// Whether it has nothing of what is read.
+        lacks_root: bool,
     },
 }
 
@@ -67,13 +69,19 @@ pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provi
         Err(Failure { what, fault }) => End::Failed {
             what,
             may_try_again: matches!(fault, Fault::Lost) && got.bytes > 0,
+            lacks_root: lacks_root(&fault),
         },
     }
 }
 
-/// A fault of this node's own is not told of the provider.
+/// Whoever is asked on the off chance may well not have it.
+fn lacks_root(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused(refuse) if refuse.code == Code::Absent)
+}
+
+/// A fault of this node's own is not told of the provider, and it is no failure not to have something.
 fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome {
-    let failure = failure.filter(|failure| !matches!(failure.fault, Fault::Own));
+    let failure = failure.filter(|failure| !matches!(failure.fault, Fault::Own) && !lacks_root(&failure.fault));
     Outcome {
         rtt_us,
         bytes: got.bytes,
@@ -110,7 +118,7 @@ impl Visit<'_> {
                 patience = Instant::now() + self.fetcher.patience();
                 self.allotted = false;
             }
-            if Instant::now() >= patience || !self.session.wants().is_waited_for() {
+            if Instant::now() >= patience || !self.fetcher.is_needed(self.session).await {
                 return Err(failure);
             }
             self.help(failure).await?;
