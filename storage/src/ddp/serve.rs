@@ -8,6 +8,7 @@ mod metrics;
 mod open;
 mod pairs;
 mod paying;
+mod peers;
 mod quotes;
 mod reading;
 mod seats;
@@ -31,6 +32,7 @@ use super::{Config, Funds};
 use crate::Store;
 use metrics::Metrics;
 use pairs::Pairs;
+use peers::Peers;
 use quotes::Quotes;
 use seats::Seats;
 
@@ -43,6 +45,7 @@ pub(crate) struct Server {
     quotes: Quotes,
     pairs: Pairs,
     connections: Seats,
+    peers: Peers,
     sessions: Seats,
     metrics: Metrics,
     tasks: TaskTracker,
@@ -64,8 +67,8 @@ impl Server {
         let server = Arc::new(Server {
             quotes: Quotes::new(config),
             pairs: Pairs::new(books.clone(), config.credit, metrics.clone()),
-            // Each session may come over a connection of its own.
-            connections: Seats::new(2 * config.sessions_max, 2 * config.sessions_per_peer),
+            connections: Seats::new(2 * config.sessions_max, CONNECTIONS_PER_PEER),
+            peers: Peers::default(),
             sessions: Seats::new(config.sessions_max, config.sessions_per_peer),
             config: config.clone(),
             store: store.clone(),
@@ -115,7 +118,10 @@ impl Server {
     }
 
     async fn greet(self: Arc<Self>, incoming: Incoming) {
-        let greeted = timeout(HANDSHAKE_TIME_MAX, incoming).await;
+        let greeted = tokio::select! {
+            greeted = timeout(HANDSHAKE_TIME_MAX, incoming) => greeted,
+            () = self.stop.cancelled() => return,
+        };
         let Ok(Ok(connection)) = greeted else {
             debug!("a connection was not made");
             return;
@@ -127,7 +133,9 @@ impl Server {
             return connection.close(REFUSED, b"too many connections");
         };
         let span = info_span!("delivery", %peer);
-        self.converse(connection, peer).instrument(span).await;
+        let talk = self.peers.begin(peer, &connection).await;
+        self.clone().converse(connection, peer).instrument(span).await;
+        self.peers.end(&peer, &talk);
     }
 
     /// Serves the streams of one connection until it is closed.
@@ -169,6 +177,8 @@ fn now_ms() -> u64 {
 
 /// A connection that takes longer to be made is dropped.
 const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Connections of one peer: one, and another that takes its place.
+const CONNECTIONS_PER_PEER: usize = 4;
 /// What a stop waits for sessions.
 const STOP_TIME_MAX: Duration = Duration::from_secs(5);
 /// The close code of a connection that is not wanted.

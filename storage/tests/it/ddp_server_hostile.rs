@@ -185,7 +185,8 @@ async fn what_is_not_the_protocol_ends_the_session_and_nothing_else() {
     let edge = Edge::start(&scratch.store, &coins).await;
     let root = put_blocks(&scratch.store, 5, 1)[0];
     let client = Client::new(5, &coins).await;
-    let mut honest = client.session(&edge, &root).await;
+    let other = Client::new(55, &coins).await;
+    let mut honest = other.session(&edge, &root).await;
     let frame = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes(), bytes].concat();
     let padded = {
         // {"close": {}} with an empty map that is spelled in two bytes.
@@ -232,7 +233,6 @@ async fn what_is_not_the_protocol_ends_the_session_and_nothing_else() {
     let mut session = client.raw(&edge).await;
     session.say(&ToServer::Close {}).await;
     session.refused(Code::Protocol, "begins with an open").await;
-    honest.pay(cost(2 * MIB), None).await;
     honest.want(&[root]).await;
     assert!(matches!(honest.hear().await, Heard::Block(..)));
 }
@@ -351,6 +351,39 @@ async fn who_disappears_and_comes_back_pays_for_what_it_got_and_the_rest_is_forg
     let tab = edge.tab(&client.escrow).tab;
     assert_eq!(tab.due(), Amount::ZERO);
     assert!(tab.forgiven <= 2 * MIB, "{tab:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_killed_and_comes_back_does_not_wait_for_its_ghost() {
+    let (scratch, coins) = (Scratch::new(), Arc::new(Coins::default()));
+    let edge = Edge::start_with(&scratch.store, &coins, |config| {
+        config.timeout = Duration::from_secs(60);
+    })
+    .await;
+    let blocks = put_blocks(&scratch.store, 11, 4);
+    let client = Client::new(11, &coins).await;
+    let mut ghost = client.session(&edge, &blocks[0]).await;
+    ghost.want(&blocks[..2]).await;
+    ghost.take_and_pay(2, Owed::ZERO).await;
+    ghost.want(&blocks[2..]).await;
+    // What is on its way is lost, and nobody says so.
+    let before = Owed::ZERO.add(2 * MIB, PRICE);
+    let mut session = client.session(&edge, &blocks[0]).await;
+    let reason = ghost.connection.closed().await.to_string();
+    assert!(reason.contains("connected anew"), "{reason}");
+    let vouched = session
+        .offer()
+        .vouched
+        .as_ref()
+        .map(|voucher| voucher.body.cumulative);
+    if vouched < Some(before.amount()) {
+        session.pay(before.amount(), None).await;
+    }
+    session.want(&blocks[2..]).await;
+    session.take_and_pay(2, before).await;
+    session.close(before).await;
+    until("all is paid", || edge.vouched(&client.escrow) == cost(4 * MIB)).await;
+    assert_eq!(edge.tab(&client.escrow).tab.due(), Amount::ZERO);
 }
 
 #[tokio::test(flavor = "multi_thread")]

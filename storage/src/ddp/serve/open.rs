@@ -83,8 +83,8 @@ async fn join(
     let pair = Pair::new(escrow, &server.config.payee);
     blocking(server, move |server| {
         funds(server, &pair)?;
-        let (live, entry) = server.pairs.join(pair)?;
-        let payer = Payer::new(pair, live, entry.tab.vouched);
+        let (member, entry) = server.pairs.join(pair)?;
+        let payer = Payer::new(pair, member, entry.tab.vouched);
         Ok((
             Some(payer),
             entry.voucher.clone(),

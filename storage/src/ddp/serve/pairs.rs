@@ -4,7 +4,7 @@
 //! did get; only then is the rest, which was lost on the way, written off.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger::{Amount, CreditTerms, Hash, PublicKey, Signed, Voucher, VoucherError};
@@ -32,7 +32,11 @@ pub(super) struct Live {
     /// A voucher was honoured since.
     paid_since: AtomicBool,
     changes: watch::Sender<()>,
+    sessions: AtomicUsize,
 }
+
+/// A session's part in its pair, until it is dropped.
+pub(super) struct Member(Arc<Live>);
 
 /// What of some blocks may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +83,7 @@ impl Pairs {
     }
 
     /// Begins a session of this pair. Returns the tab as well.
-    pub fn join(&self, pair: Pair) -> Result<(Arc<Live>, TabEntry), Error> {
+    pub fn join(&self, pair: Pair) -> Result<(Member, TabEntry), Error> {
         let mut live = lock(&self.live);
         let entry = self.books.tab(&pair, &self.terms)?;
         live.retain(|_, live| Arc::strong_count(live) > 1);
@@ -89,9 +93,11 @@ impl Pairs {
                 left: Mutex::new(left_on(&entry)),
                 paid_since: AtomicBool::new(false),
                 changes: watch::Sender::new(()),
+                sessions: AtomicUsize::new(0),
             })
         });
-        Ok((Arc::clone(joined), entry))
+        joined.sessions.fetch_add(1, Ordering::SeqCst);
+        Ok((Member(Arc::clone(joined)), entry))
     }
 
     /// Whether a payer must pay before anything leaves.
@@ -219,10 +225,26 @@ impl Pairs {
     }
 }
 
-impl Live {
-    /// Hears when the tab has changed.
+impl Member {
+    pub fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.0)
+    }
+
+    /// Hears when the tab has changed, or a session has ended.
     pub fn changes(&self) -> watch::Receiver<()> {
-        self.changes.subscribe()
+        self.0.changes.subscribe()
+    }
+
+    /// Whether this is the payer's only session.
+    pub fn is_alone(&self) -> bool {
+        self.0.sessions.load(Ordering::SeqCst) <= 1
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.sessions.fetch_sub(1, Ordering::SeqCst);
+        self.0.changes.send_replace(());
     }
 }
 

@@ -1,14 +1,12 @@
 //! The money of a session: what may leave, what was stated, what was promised for it.
 
-use std::sync::Arc;
-
-use ledger::{Amount, Hash, Receipt, Signed, Voucher, VoucherError};
+use ledger::{Amount, Hash, Owed, Receipt, Signed, Voucher, VoucherError};
 use tokio::sync::watch;
 
 use super::line::{End, Line, refuse};
 use super::now_ms;
 use super::open::{RETRY_LEDGER_MS, funds};
-use super::pairs::{Charge, Live, Paid, fitting};
+use super::pairs::{Charge, Member, Paid, fitting};
 use super::reading::Answer;
 use super::session::{Session, blocking};
 use crate::ddp::books::Pair;
@@ -17,30 +15,38 @@ use crate::ddp::wire::{Code, Refuse, ToClient};
 /// Who pays for a session.
 pub(super) struct Payer {
     pub pair: Pair,
-    live: Arc<Live>,
+    member: Member,
     changes: watch::Receiver<()>,
     /// The highest voucher that this session knows of.
     last: Amount,
-    /// What was asked for last.
+    /// What was asked for last, and not paid.
     due: Option<Amount>,
+    /// A voucher has crossed with what was asked for, so the answer to that may repeat it.
+    may_repeat: bool,
 }
 
 impl Payer {
     /// `vouched` is the highest voucher on the tab.
-    pub fn new(pair: Pair, live: Arc<Live>, vouched: Amount) -> Payer {
+    pub fn new(pair: Pair, member: Member, vouched: Amount) -> Payer {
         Payer {
             pair,
-            changes: live.changes(),
-            live,
+            changes: member.changes(),
+            member,
             last: vouched,
             due: None,
+            may_repeat: false,
         }
+    }
+
+    /// Whether this is the payer's only session.
+    pub fn is_alone(&self) -> bool {
+        self.member.is_alone()
     }
 
     /// Resolves when another session of this payer has changed its tab.
     pub async fn changed(&mut self) {
         if self.changes.changed().await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
@@ -60,14 +66,16 @@ impl Session {
             let left = first_window.saturating_sub(self.told.unacknowledged());
             let fits = fitting(&sizes, left).0;
             if fits == 0 && self.told.unacknowledged() > 0 {
+                let first = sizes.first().copied().unwrap_or_default();
+                let next = Owed::ZERO.add(first, self.quote.body.price).amount();
                 return Ok(Charge::Wait {
-                    needed: payer.last,
+                    needed: payer.last.checked_add(next).unwrap_or(payer.last),
                     all_paid: false,
                 });
             }
             sizes.truncate(fits.max(1));
         }
-        let (pair, live, price) = (payer.pair, Arc::clone(&payer.live), self.quote.body.price);
+        let (pair, live, price) = (payer.pair, payer.member.live(), self.quote.body.price);
         blocking(&self.server, move |server| {
             let (_, collectible) = funds(server, &pair)?;
             Ok(server.pairs.charge(&live, &sizes, price, collectible)?)
@@ -80,9 +88,12 @@ impl Session {
         if self.told.unstated() == 0 {
             return Ok(());
         }
-        let server = &self.server;
-        let body = self.told.next(server.funds.height());
-        let statement = Signed::sign(body, &server.config.chain, &server.config.key);
+        let mut body = self.told.next();
+        let signed = blocking(&self.server, move |server| {
+            body.height = server.funds.height();
+            Ok(Signed::sign(body, &server.config.chain, &server.config.key))
+        });
+        let statement = signed.await?;
         self.told.stated(statement.clone());
         line.write(&ToClient::Statement { statement }).await
     }
@@ -103,7 +114,7 @@ impl Session {
         let Some(payer) = &self.payer else {
             return Ok(false);
         };
-        let live = Arc::clone(&payer.live);
+        let live = payer.member.live();
         let has_nothing_to_pay = self.told.unacknowledged() == 0;
         blocking(&self.server, move |server| {
             Ok(server.pairs.write_off(&live, has_nothing_to_pay)?)
@@ -115,7 +126,8 @@ impl Session {
         let Some(payer) = &mut self.payer else {
             return Err(refuse(Code::Protocol, "there is nothing to pay in this session"));
         };
-        let (pair, live, peer, last) = (payer.pair, Arc::clone(&payer.live), self.peer, payer.last);
+        let (pair, live, peer) = (payer.pair, payer.member.live(), self.peer);
+        let (last, may_repeat) = (payer.last, payer.may_repeat);
         let Voucher {
             cumulative,
             statement,
@@ -132,12 +144,15 @@ impl Session {
                     &escrow.voucher_key,
                 )
                 .map_err(|error| not_honoured(&error))?;
+            if may_repeat && given.body.cumulative == last {
+                return Ok(Paid::Overtaken);
+            }
             let honoured = server.pairs.honour(&live, &peer, given, last, collectible)?;
             honoured.map_err(|error| not_honoured(&error))
         })
         .await?;
         payer.last = cumulative;
-        payer.due = None;
+        payer.may_repeat = payer.due.take().is_some();
         if paid == Paid::Fresh {
             self.unpaid_since = None;
         }
@@ -174,7 +189,7 @@ impl Drop for Session {
     /// However it ended, a panic too.
     fn drop(&mut self) {
         if let Some(payer) = self.payer.as_ref().filter(|_| self.told.unacknowledged() > 0) {
-            self.server.pairs.broke(&payer.live);
+            self.server.pairs.broke(&payer.member.live());
         }
     }
 }

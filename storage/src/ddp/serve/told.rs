@@ -51,8 +51,8 @@ impl Told {
         self.bytes - self.acknowledged
     }
 
-    /// The next statement.
-    pub fn next(&self, height: u64) -> Statement {
+    /// The next statement, without the height.
+    pub fn next(&self) -> Statement {
         Statement {
             session: self.session,
             seq: self.seq + 1,
@@ -60,7 +60,7 @@ impl Told {
             root: self.root,
             bytes: self.bytes,
             blocks: self.blocks,
-            height,
+            height: 0,
             escrow: self.escrow,
         }
     }
