@@ -1,22 +1,30 @@
 //! What handlers take from a request, with errors in the API's own form.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use cid::Cid;
+use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failed;
+use crate::node::Node;
+
+/// Bytes of a body that is too large which are still read. Whoever sends more sees a broken connection, not the answer.
+const SWALLOWED_MAX: usize = 16 << 20;
 
 /// A JSON object as the body. Serde would read an array as an object whose fields are all absent.
 pub struct Body<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Body<T> {
     type Rejection = Failed;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
+    async fn from_request(request: Request, state: &Arc<Node>) -> Result<Self, Failed> {
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, whole(body, state).await?.into());
         let Json(object) = Json::<serde_json::Map<_, _>>::from_request(request, state).await?;
         serde_json::from_value(object.into())
             .map(Self)
@@ -27,11 +35,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 /// A body of bytes, within the limit for bodies that are no uploads.
 pub struct Raw(pub Bytes);
 
-impl<S: Send + Sync> FromRequest<S> for Raw {
+impl FromRequest<Arc<Node>> for Raw {
     type Rejection = Failed;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failed> {
-        Ok(Self(Bytes::from_request(request, state).await?))
+    async fn from_request(request: Request, state: &Arc<Node>) -> Result<Self, Failed> {
+        whole(request.into_body(), state).await.map(Self)
+    }
+}
+
+/// All of a body, within the limit.
+async fn whole(body: axum::body::Body, node: &Node) -> Result<Bytes, Failed> {
+    let most = node.config.settings.admin.body_bytes_max.size();
+    let (mut pieces, mut bytes, mut total) = (body.into_data_stream(), Vec::new(), 0);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| Failed::bad_request(format!("the body broke off: {error}")))?;
+        total += piece.len();
+        if total <= most {
+            bytes.extend_from_slice(&piece);
+        } else if total > most + SWALLOWED_MAX {
+            break;
+        }
+    }
+    match total <= most {
+        true => Ok(bytes.into()),
+        false => Err(too_large()),
     }
 }
 
@@ -45,15 +72,6 @@ pub struct Segments<T>(pub T);
 #[from_request(via(Query), rejection(Failed))]
 pub struct Params<T>(pub T);
 
-impl From<BytesRejection> for Failed {
-    fn from(rejection: BytesRejection) -> Self {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => Self::bad_request(rejection.body_text()),
-        }
-    }
-}
-
 fn too_large() -> Failed {
     Failed::new(
         "too_large",
@@ -63,10 +81,7 @@ fn too_large() -> Failed {
 
 impl From<JsonRejection> for Failed {
     fn from(rejection: JsonRejection) -> Self {
-        match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_large(),
-            _ => Self::bad_request(rejection.body_text()),
-        }
+        Self::bad_request(rejection.body_text())
     }
 }
 
