@@ -19,8 +19,10 @@ pub(super) struct Failure {
 pub(super) enum Fault {
     /// It broke its word: nothing more is had from it in this session.
     Lied,
-    /// It does not have something, or asks too much.
+    /// It asks too much, or cannot be reached.
     Poor,
+    /// It does not have a block.
+    Lacks,
     /// It does nothing.
     Silent,
     /// The connection broke.
@@ -41,6 +43,12 @@ impl Failure {
     pub fn poor(what: impl Into<String>) -> Failure {
         let what = what.into();
         let fault = Fault::Poor;
+        Failure { what, fault }
+    }
+
+    pub fn lacks(what: impl Into<String>) -> Failure {
+        let what = what.into();
+        let fault = Fault::Lacks;
         Failure { what, fault }
     }
 

@@ -164,3 +164,30 @@ fn sum<const N: usize>(amounts: [Amount; N]) -> Amount {
         .fold(0u64, |sum, amount| sum.saturating_add(amount.units()));
     Amount::from_units(units)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_paid_ahead_and_lost_is_put_up_with_to_a_point() {
+        let check = |mib_that_came: u64, signed: u64, expected: u64| {
+            let price = Amount::from_units(100);
+            let purse = Purse {
+                verified: Owed::ZERO.add(mib_that_came << 20, price),
+                signed: Amount::from_units(signed),
+            };
+            assert_eq!(
+                lost(&purse, price).units(),
+                expected,
+                "{mib_that_came} MiB came, {signed} signed"
+            );
+        };
+        check(0, 0, 0);
+        check(5, 400, 0);
+        check(0, 100, 100);
+        check(0, 101, 0);
+        check(8, 1000, 200);
+        check(8, 1001, 0);
+    }
+}

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::account::Account;
-use super::failure::Failure;
+use super::failure::{Failure, Fault};
 use super::line::{Frame, Line};
 use super::terms::Agreed;
 use super::till::{Ahead, Till};
@@ -39,6 +39,8 @@ pub(super) struct Transfer<'a> {
     got: &'a mut Got,
     /// No other provider is left: a block that is absent here is absent.
     is_last: bool,
+    /// Nothing more is wanted of this server.
+    is_leaving: bool,
     /// What the server asks for and cannot have now, and why.
     due: Option<(Amount, String)>,
     /// Hears when anything was kept that counts in a purse.
@@ -74,6 +76,7 @@ impl<'a> Transfer<'a> {
             till: agreed.till,
             got,
             is_last,
+            is_leaving: false,
             due: None,
             purses: fetcher.purses.subscribe(),
             trail: None,
@@ -99,7 +102,14 @@ impl<'a> Transfer<'a> {
             }
             let deadline = self.deadline();
             tokio::select! {
-                frame = self.line.next() => self.take(frame?).await?,
+                frame = self.line.next() => match self.take(frame?).await {
+                    Err(failure) if matches!(failure.fault, Fault::Lacks) => {
+                        // What is on its way is taken and paid for.
+                        self.close().await?;
+                        return Err(failure);
+                    }
+                    taken => taken?,
+                },
                 () = self.session.change() => {}
                 _ = self.purses.changed(), if self.due.is_some() => {}
                 () = self.fetcher.stop.cancelled() => {}
@@ -219,7 +229,8 @@ impl<'a> Transfer<'a> {
         let what = format!("does not have block {cid}");
         match (wants.absent(cid), self.is_last) {
             (false, _) => {}
-            (true, false) => return Err(Failure::poor(what)),
+            (true, false) if self.is_leaving => {}
+            (true, false) => return Err(Failure::lacks(what)),
             (true, true) => wants.fail_one(cid, Answer::Failed(self.session.tried_and(&what))),
         }
         drop(wants);
@@ -252,6 +263,7 @@ impl<'a> Transfer<'a> {
 
     /// Says that nothing more is needed, pays what was not stated yet, and waits until the server has it.
     async fn close(mut self) -> Result<(), Failure> {
+        self.is_leaving = true;
         self.line.send(&ToServer::Close {}).await?;
         let silence = self.fetcher.config.silence;
         let ended = timeout(silence, async {
