@@ -14,6 +14,7 @@ mod reading;
 mod seats;
 mod session;
 mod told;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

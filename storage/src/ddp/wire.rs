@@ -9,11 +9,12 @@
 //!    and [`ToClient::End`].
 //! 3. The server states what it has delivered after each half window and when it has nothing more to send; the client
 //!    pays. Without room it sends no block before it is paid; [`ToClient::Due`] names a voucher without which nothing
-//!    more leaves.
+//!    more leaves: ahead, or for what was lost on the way.
 //! 4. [`ToServer::Close`] is answered by a last statement, if something was delivered since the one before; then the
 //!    server ends its side, the client pays and ends its own. [`ToClient::Refuse`] ends a session at any time.
 //!
-//! Both sides read while they write: else each may wait for the other.
+//! Both sides read while they write: else each may wait for the other. All sessions of a client go over one connection;
+//! when it connects anew, those of the earlier connection are over.
 
 use bytes::Bytes;
 use ledger::{Amount, Hash, Link, Quote, Signed, Statement, Voucher};
