@@ -114,6 +114,20 @@ async fn what_costs_nothing_needs_no_escrow() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_escrow_that_was_closed_is_not_used_again() {
+    let (_coins, server, client) = pair().await;
+    for seed in [1, 2] {
+        let root = server
+            .scratch
+            .import(&[("file", &Generator::bytes(seed, 3 << 20))]);
+        client.read_all(&root).await.unwrap();
+        until("the end of the session", || server.delivery.load() == 0).await;
+        client.wallet.close_escrow();
+    }
+    assert_eq!(client.delivery.purses().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_range_brings_only_its_blocks() {
     let (_coins, server, client) = pair().await;
     let contents = Generator::bytes(5, 8 << 20);

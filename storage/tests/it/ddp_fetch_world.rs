@@ -45,13 +45,22 @@ pub struct Wallet {
     coins: Arc<Coins>,
     key: SecretKey,
     pub balance: Mutex<Amount>,
+    /// Escrows that were closed.
+    closed: Mutex<u8>,
     /// What it was asked to set aside.
     pub allotted: Mutex<Vec<Amount>>,
 }
 
 impl Wallet {
     pub fn escrow_id(&self) -> Hash {
-        Hash::of(self.key.public().as_bytes())
+        let number = *self.closed.lock().unwrap();
+        Hash::of(&[self.key.public().as_bytes().as_slice(), &[number]].concat())
+    }
+
+    /// The escrow is gone from the ledger; the next one has another id.
+    pub fn close_escrow(&self) {
+        self.coins.0.lock().unwrap().remove(&self.escrow_id());
+        *self.closed.lock().unwrap() += 1;
     }
 
     pub fn has_escrow(&self) -> bool {
@@ -161,6 +170,7 @@ impl Node {
             coins: Arc::clone(coins),
             key: SecretKey::from_seed([seed ^ 0x80; 32]),
             balance: Mutex::new(Amount::from_units(1000 * COIN)),
+            closed: Mutex::default(),
             allotted: Mutex::default(),
         });
         let scratch = Scratch::new();

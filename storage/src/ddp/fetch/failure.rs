@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use crate::Error;
-use crate::ddp::wire::{Refuse, WireError};
+use crate::ddp::wire::{Code, Refuse, WireError};
 
 /// What a provider did, or what went wrong with it.
 #[derive(Debug)]
@@ -78,6 +78,11 @@ impl Failure {
             what: format!("refused: {reason}"),
             fault: Fault::Refused(refuse),
         }
+    }
+
+    /// Whether it refuses since it does not know the escrow.
+    pub fn is_no_escrow(&self) -> bool {
+        matches!(&self.fault, Fault::Refused(refuse) if refuse.code == Code::NoEscrow)
     }
 
     pub fn own(what: impl Into<String>) -> Failure {

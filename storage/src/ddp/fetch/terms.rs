@@ -34,8 +34,16 @@ pub(super) async fn agree(
     root: &Cid,
 ) -> Result<Agreed, Failure> {
     let mut escrow = fetcher.last_escrow();
-    for _ in 0..2 {
-        let (line, offer, nonce) = open(fetcher, connection, node, root, escrow).await?;
+    let mut is_remembered = escrow.is_some();
+    for _ in 0..3 {
+        let (line, offer, nonce) = match open(fetcher, connection, node, root, escrow).await {
+            // It was closed since it paid last.
+            Err(failure) if is_remembered && failure.is_no_escrow() => {
+                (escrow, is_remembered) = (None, false);
+                continue;
+            }
+            opened => opened?,
+        };
         let quote = &offer.quote.body;
         if quote.price.is_zero() {
             return Ok(agreed(fetcher, node, root, line, offer, nonce, None));
@@ -52,7 +60,7 @@ pub(super) async fn agree(
             return Ok(agreed(fetcher, node, root, line, offer, nonce, escrow));
         }
         fetcher.set_last_escrow(right);
-        escrow = Some(right);
+        (escrow, is_remembered) = (Some(right), false);
     }
     Err(Failure::own("could not be paid: the escrow changes all the time"))
 }
