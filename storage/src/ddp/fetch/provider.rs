@@ -81,7 +81,8 @@ fn lacks_root(fault: &Fault) -> bool {
 
 /// A fault of this node's own is not told of the provider, and it is no failure not to have something.
 fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome {
-    let failure = failure.filter(|failure| !matches!(failure.fault, Fault::Own) && !lacks_root(&failure.fault));
+    let failure =
+        failure.filter(|failure| !matches!(failure.fault, Fault::Own) && !lacks_root(&failure.fault));
     Outcome {
         rtt_us,
         bytes: got.bytes,
