@@ -2,6 +2,7 @@
 
 use cid::Cid;
 use http::{Method, StatusCode};
+use storage::Attempt;
 
 /// An answer without content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,13 +105,13 @@ impl Problem {
 
     /// 504: others have the block, and none of them gave it in time. `tried` says what each one did; what it says may
     /// come from them, so it is cut and cleaned.
-    pub(crate) fn unavailable(cid: &Cid, tried: &[String]) -> Self {
+    pub(crate) fn unavailable(cid: &Cid, tried: &[Attempt]) -> Self {
         let nodes = match tried.len() {
             1 => "1 node".to_owned(),
             nodes => format!("{nodes} nodes"),
         };
         let detail = format!("block {cid} is not on this node, and {nodes} did not give it in time");
-        let mut notes: Vec<String> = tried.iter().take(NOTES_MAX).map(|line| note(line)).collect();
+        let mut notes: Vec<String> = tried.iter().take(NOTES_MAX).map(|attempt| note(attempt.for_strangers())).collect();
         if tried.len() > NOTES_MAX {
             notes.push(format!("and {} more", tried.len() - NOTES_MAX));
         }
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn notes_are_bounded_and_plain() {
-        let tried: Vec<String> = (0..40).map(|_| "x\n\u{1b}[2J".repeat(1000)).collect();
+        let tried: Vec<Attempt> = (0..40).map(|_| Attempt::theirs("x\n\u{1b}[2J".repeat(1000))).collect();
         let problem = Problem::unavailable(&Cid::default(), &tried);
         assert_eq!(problem.notes.len(), NOTES_MAX + 1);
         assert!(

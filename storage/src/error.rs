@@ -1,5 +1,6 @@
 //! The errors of this crate: each names what was done and to what.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,12 @@ pub enum Error {
     #[error("block {0} is not here")]
     Missing(Cid),
     /// The block is not here, and nobody who was asked for it gave it in time.
-    #[error("block {cid} could not be fetched: {}", tried.join("; "))]
+    #[error("block {cid} could not be fetched: {}", joined(tried))]
     Unavailable {
         /// The block in question.
         cid: Cid,
-        /// One line for each provider: who it is and what it did.
-        tried: Vec<String>,
+        /// What each provider did.
+        tried: Vec<Attempt>,
     },
     /// A path does not lead anywhere.
     #[error("{cid} has nothing named {segment:?}")]
@@ -177,6 +178,46 @@ pub enum Error {
         /// The reason given by the stream.
         source: io::Error,
     },
+}
+
+/// What one provider did when it was asked for a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    line: String,
+    is_ours: bool,
+}
+
+impl Attempt {
+    /// A provider and what it did, in one line.
+    pub fn theirs(line: impl Into<String>) -> Attempt {
+        let (line, is_ours) = (line.into(), false);
+        Attempt { line, is_ours }
+    }
+
+    /// A provider and why this node could not use it: for the operator alone, since it may tell of the node's coins.
+    pub fn ours(line: impl Into<String>) -> Attempt {
+        let (line, is_ours) = (line.into(), true);
+        Attempt { line, is_ours }
+    }
+
+    /// The line for readers who are not the operator.
+    pub fn for_strangers(&self) -> &str {
+        match self.is_ours {
+            true => "this node could not pay a node that has it, or keep what came; its operator is told why",
+            false => &self.line,
+        }
+    }
+}
+
+impl fmt::Display for Attempt {
+    /// The line for the operator.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+fn joined(tried: &[Attempt]) -> String {
+    tried.iter().map(Attempt::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Error {

@@ -22,7 +22,7 @@ mod store;
 
 pub use block::{BLOCK_BYTES_MAX, BlockSource, Blocks, SharedBlocks, codec, verify};
 pub use dag::profile::{ParseProfileError, Profile};
-pub use error::Error;
+pub use error::{Attempt, Error};
 pub use import::pack::{Packed, pack_tar};
 pub use import::{Import, Imported, Progress, Selection, hash_path};
 pub use read::contains::contains;

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn tells_what_each_node_did() {
-        let tried = ["a: silent for 5 s".to_owned(), "b: <b>no</b>".to_owned()];
+        let tried = ["a: silent for 5 s", "b: <b>no</b>"].map(storage::Attempt::theirs);
         let problem = Problem::unavailable(&cid::Cid::default(), &tried);
         let page = render(&problem);
         assert!(page.contains("<li>a: silent for 5 s</li>\n<li>b: &lt;b&gt;no&lt;/b&gt;</li>"));

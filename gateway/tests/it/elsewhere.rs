@@ -1,7 +1,7 @@
 //! Content that others have: fetched when it is asked for, and only then.
 
 use cid::Cid;
-use storage::Walk;
+use storage::{Attempt, Walk};
 
 use crate::network::{Fate, Second};
 use crate::site::{BIG, Site, big};
@@ -85,11 +85,13 @@ async fn what_nobody_has_is_not_found() {
 async fn what_nobody_gave_names_who_did_what() {
     let site = Site::new().await;
     let second = Second::new(&site).await;
-    let mut tried = vec![
-        "12D3KooWa: sent nothing for 5 s".to_owned(),
-        "12D3KooWb: <b>wrong</b>\r\nbytes".into(),
+    let theirs = [
+        "12D3KooWa: sent nothing for 5 s",
+        "12D3KooWb: <b>wrong</b>\r\nbytes",
     ];
-    second.network.set_all(Fate::Fails(tried.clone()));
+    second
+        .network
+        .set_all(Fate::Fails(theirs.map(Attempt::theirs).into()));
     let line = second.get("/ascii.txt", &[]).await;
     assert_eq!((line.status, line.header("cache-control")), (504, "no-store"));
     assert_eq!(line.header("retry-after"), "10");
@@ -108,11 +110,20 @@ async fn what_nobody_gave_names_who_did_what() {
     );
     assert!(page.text().contains("<li>12D3KooWa: sent nothing for 5 s</li>"));
     assert!(page.text().contains("&lt;b&gt;wrong&lt;/b&gt;") && !page.text().contains("<b>"));
-    tried = (0..1000).map(|n| format!("{n}").repeat(1000)).collect();
-    second.network.set_all(Fate::Fails(tried));
+    let many = (0..1000).map(|n| Attempt::theirs(format!("{n}").repeat(1000)));
+    second.network.set_all(Fate::Fails(many.collect()));
     let many = second.get("/ascii.txt", &[]).await;
     assert_eq!((many.status, many.text().lines().count()), (504, 18));
     assert!(many.body.len() < 6000 && many.text().ends_with("and 984 more\n"));
+    // What concerns the node's own coins is for its operator.
+    let ours = Attempt::ours("12D3KooWc could not be paid: the wallet has 0 coins");
+    second.network.set_all(Fate::Fails(vec![ours]));
+    let unpaid = second.get("/ascii.txt", &[]).await;
+    assert!(
+        unpaid.status == 504 && !unpaid.text().contains("wallet") && unpaid.text().contains("its operator"),
+        "{}",
+        unpaid.text()
+    );
     second.network.set_all(Fate::Comes);
     assert_eq!(
         second.get("/ascii.txt", &[]).await.status,
@@ -126,7 +137,7 @@ async fn a_failure_in_the_middle_cuts_the_answer() {
     let site = Site::new().await;
     let second = Second::new(&site).await;
     let third = blocks(&site, &["big.bin"])[3];
-    for fate in [Fate::Fails(vec!["x: went silent".into()]), Fate::Nowhere] {
+    for fate in [Fate::Fails(vec![Attempt::theirs("x: went silent")]), Fate::Nowhere] {
         second.network.set(third, fate);
         for path in ["/big.bin", "/big.bin?format=car"] {
             let cut = second.get(path, &[]).await;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use cid::Cid;
 use gateway::{Config, Gateway};
 use prometheus_client::registry::Registry;
-use storage::{BlockSource, Blocks, Error, SharedBlocks, Store, Walk};
+use storage::{Attempt, BlockSource, Blocks, Error, SharedBlocks, Store, Walk};
 use tempfile::TempDir;
 
 use crate::client::{Answer, raw, request};
@@ -22,7 +22,7 @@ pub enum Fate {
     /// It comes when the test says so.
     Held,
     /// Those who have it fail, each in its way.
-    Fails(Vec<String>),
+    Fails(Vec<Attempt>),
     /// Nobody has it.
     Nowhere,
 }

@@ -190,6 +190,7 @@ impl Fetcher {
                 what,
                 may_try_again,
                 lacks_root,
+                is_ours,
             } = end
             else {
                 nobody_has_it = false;
@@ -197,7 +198,7 @@ impl Fetcher {
             };
             nobody_has_it &= lacks_root;
             tracing::debug!(root = %session.root, node = %provider.node, what, "provider left");
-            session.leave(provider.node, &what);
+            session.leave(provider.node, &what, is_ours);
             if may_try_again {
                 providers.push_back(provider);
             }

@@ -9,7 +9,7 @@ use cid::Cid;
 use super::fetch::{Answer, Fetcher};
 use super::wire::{FRAME_BYTES_MAX, PATH_SEGMENTS_MAX};
 use crate::block::inline;
-use crate::{Blocks, Error, verify};
+use crate::{Attempt, Blocks, Error, verify};
 
 /// Everything below one root, from wherever it can be got.
 ///
@@ -63,7 +63,7 @@ impl Remote {
         loop {
             let session = match self.fetcher.session(&self.root) {
                 Ok(session) => session,
-                Err(why) => return unavailable(vec![why]),
+                Err(why) => return unavailable(vec![Attempt::ours(why)]),
             };
             // A session that has just ended takes nobody any more: the next one does.
             let slot = session.wants().wait(cid);

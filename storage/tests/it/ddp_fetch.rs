@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::Amount;
-use storage::{Blocks, Error, FileReader, Profile, Walk, export, list, resolve};
+use storage::{Attempt, Blocks, Error, FileReader, Profile, Walk, export, list, resolve};
 use tempfile::TempDir;
 
 use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, is_here, provider, until};
@@ -426,7 +426,7 @@ async fn what_nobody_has_is_missing_and_what_nobody_gives_is_unavailable() {
     };
     assert_eq!(cid, elsewhere);
     let line = format!("{} does not have block {elsewhere}", server.node());
-    assert_eq!(tried, [line]);
+    assert_eq!(tried, [Attempt::theirs(line)]);
     assert!(client.read_all(&root).await.is_ok(), "all else is there");
     client.knows(&[]);
     let missing = client

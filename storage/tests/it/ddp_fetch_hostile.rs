@@ -176,6 +176,7 @@ async fn with_none_left_each_is_named_with_what_it_did() {
             let Error::Unavailable { tried, .. } = error else {
                 panic!("{error}")
             };
+            let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
             assert_eq!(tried.len(), some.len(), "{tried:#?}");
             for ((villain, what), line) in some.iter().zip(&tried) {
                 assert!(line.starts_with(&villain.node().to_string()), "{line}");
@@ -215,6 +216,7 @@ async fn a_read_ends_in_time_however_many_are_silent() {
     let Error::Unavailable { tried, .. } = error else {
         panic!("{error}")
     };
+    let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
     assert_eq!(
         tried.len(),
         3,

@@ -139,7 +139,7 @@ impl From<&storage::Error> for Failed {
             ),
             storage::Error::Unavailable { tried, .. } => Self {
                 failure,
-                details: tried.clone(),
+                details: tried.iter().map(ToString::to_string).collect(),
             },
             _ => failure.into(),
         }

@@ -135,7 +135,7 @@ pub fn storage(error: &storage::Error) -> Failure {
         _ => "storage",
     };
     let details = match error {
-        Error::Unavailable { tried, .. } => tried.clone(),
+        Error::Unavailable { tried, .. } => tried.iter().map(ToString::to_string).collect(),
         _ => Vec::new(),
     };
     Failure::told(ErrorText {

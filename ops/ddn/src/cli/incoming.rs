@@ -150,7 +150,7 @@ impl<R> State<R> {
             "missing_block" => Error::Missing(*wanted),
             "unavailable" => Error::Unavailable {
                 cid: *wanted,
-                tried: words.details,
+                tried: words.details.into_iter().map(storage::Attempt::theirs).collect(),
             },
             _ => Error::Stream {
                 operation: "read",

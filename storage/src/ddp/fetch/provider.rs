@@ -25,6 +25,8 @@ pub(super) enum End {
         may_try_again: bool,
         /// Whether it has nothing of what is read.
         lacks_root: bool,
+        /// Whether it is this node that could not pay or keep what came.
+        is_ours: bool,
     },
 }
 
@@ -70,6 +72,7 @@ pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provi
             what,
             may_try_again: matches!(fault, Fault::Lost) && got.bytes > 0,
             lacks_root: lacks_root(&fault),
+            is_ours: matches!(fault, Fault::Own),
         },
     }
 }

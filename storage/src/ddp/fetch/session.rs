@@ -7,6 +7,7 @@ use ledger::PublicKey;
 use tokio::sync::Notify;
 
 use super::wants::Wants;
+use crate::Attempt;
 
 /// The fetching of everything below one root.
 pub(crate) struct Session {
@@ -20,7 +21,7 @@ pub(crate) struct Session {
 #[derive(Default)]
 struct Tried {
     /// Each provider that was left, and what it did last.
-    left: Vec<(PublicKey, String)>,
+    left: Vec<(PublicKey, Attempt)>,
     /// The provider that is asked now.
     now: Option<PublicKey>,
 }
@@ -58,26 +59,29 @@ impl Session {
     }
 
     /// The provider is left, for this reason.
-    pub(super) fn leave(&self, node: PublicKey, what: &str) {
+    pub(super) fn leave(&self, node: PublicKey, what: &str, is_ours: bool) {
         let mut tried = lock(&self.tried);
         tried.now = None;
         tried.left.retain(|(left, _)| *left != node);
-        tried.left.push((node, what.to_owned()));
+        let line = format!("{node} {what}");
+        let attempt = match is_ours {
+            true => Attempt::ours(line),
+            false => Attempt::theirs(line),
+        };
+        tried.left.push((node, attempt));
     }
 
-    /// One line for each provider that was tried.
-    pub(crate) fn tried(&self) -> Vec<String> {
+    /// What each provider did that was tried.
+    pub(crate) fn tried(&self) -> Vec<Attempt> {
         self.tried_and("has not answered yet")
     }
 
     /// As [`Session::tried`], with what the provider that is asked now has to say.
-    pub(super) fn tried_and(&self, now: &str) -> Vec<String> {
+    pub(super) fn tried_and(&self, now: &str) -> Vec<Attempt> {
         let tried = lock(&self.tried);
-        let left = tried.left.iter().map(|(node, what)| (node, what.as_str()));
-        let now = tried.now.iter().map(|node| (node, now));
-        left.chain(now)
-            .map(|(node, what)| format!("{node} {what}"))
-            .collect()
+        let left = tried.left.iter().map(|(_, attempt)| attempt.clone());
+        let now = tried.now.iter().map(|node| Attempt::theirs(format!("{node} {now}")));
+        left.chain(now).collect()
     }
 }
 

@@ -12,6 +12,7 @@ use super::account::{Account, check_quote};
 use super::failure::Failure;
 use super::line::{Frame, Line};
 use super::till::Till;
+use crate::BLOCK_BYTES_MAX;
 use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION};
 
 /// An open session.
@@ -119,7 +120,8 @@ fn agreed(
         fetcher.payer.clone(),
     );
     let quote = &offer.quote.body;
-    let window = fetcher.config.credit.first_window;
+    // Whatever the first window is, the largest block can be had.
+    let window = fetcher.config.credit.first_window.max(BLOCK_BYTES_MAX as u64);
     Agreed {
         node,
         line,

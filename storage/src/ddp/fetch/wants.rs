@@ -9,6 +9,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use cid::Cid;
 
+use crate::Attempt;
+
 /// What a reader is told about the block that it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -16,8 +18,8 @@ pub(crate) enum Answer {
     Block(Bytes),
     /// Nobody is known to have the root.
     NoProvider,
-    /// Those who were asked did not give it: one line for each.
-    Failed(Vec<String>),
+    /// Those who were asked did not give it: what each of them did.
+    Failed(Vec<Attempt>),
 }
 
 /// Where readers wait for one block.
@@ -314,7 +316,7 @@ mod tests {
     fn a_closed_session_tells_why_and_takes_nobody() {
         let (mut wants, reader) = (Wants::default(), Arc::new(()));
         let slot = wants.wait(&cid(1)).unwrap();
-        let answer = Answer::Failed(vec!["x: silent".to_owned()]);
+        let answer = Answer::Failed(vec![Attempt::theirs("x: silent")]);
         wants.close(&answer);
         assert_eq!(slot.wait(soon()), Some(answer));
         assert!(wants.wait(&cid(1)).is_none());
