@@ -111,7 +111,11 @@ impl Problem {
             nodes => format!("{nodes} nodes"),
         };
         let detail = format!("block {cid} is not on this node, and {nodes} did not give it in time");
-        let mut notes: Vec<String> = tried.iter().take(NOTES_MAX).map(|attempt| note(attempt.for_strangers())).collect();
+        let mut notes: Vec<String> = tried
+            .iter()
+            .take(NOTES_MAX)
+            .map(|attempt| note(attempt.for_strangers()))
+            .collect();
         if tried.len() > NOTES_MAX {
             notes.push(format!("and {} more", tried.len() - NOTES_MAX));
         }
@@ -219,7 +223,9 @@ mod tests {
 
     #[test]
     fn notes_are_bounded_and_plain() {
-        let tried: Vec<Attempt> = (0..40).map(|_| Attempt::theirs("x\n\u{1b}[2J".repeat(1000))).collect();
+        let tried: Vec<Attempt> = (0..40)
+            .map(|_| Attempt::theirs("x\n\u{1b}[2J".repeat(1000)))
+            .collect();
         let problem = Problem::unavailable(&Cid::default(), &tried);
         assert_eq!(problem.notes.len(), NOTES_MAX + 1);
         assert!(

@@ -217,7 +217,11 @@ impl fmt::Display for Attempt {
 }
 
 fn joined(tried: &[Attempt]) -> String {
-    tried.iter().map(Attempt::to_string).collect::<Vec<_>>().join("; ")
+    tried
+        .iter()
+        .map(Attempt::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 impl Error {

@@ -137,7 +137,10 @@ async fn a_failure_in_the_middle_cuts_the_answer() {
     let site = Site::new().await;
     let second = Second::new(&site).await;
     let third = blocks(&site, &["big.bin"])[3];
-    for fate in [Fate::Fails(vec![Attempt::theirs("x: went silent")]), Fate::Nowhere] {
+    for fate in [
+        Fate::Fails(vec![Attempt::theirs("x: went silent")]),
+        Fate::Nowhere,
+    ] {
         second.network.set(third, fate);
         for path in ["/big.bin", "/big.bin?format=car"] {
             let cut = second.get(path, &[]).await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cid::Cid;
-use ledger::{Hash, Quote};
+use ledger::{Address, Amount, Hash, Quote};
 use prometheus_client::registry::Registry;
 
 use super::books::{Batch, Books, PurseRow, ReceiptRow, TabRow};
@@ -69,6 +69,12 @@ impl Delivery {
     /// What it asks now.
     pub fn quote(&self) -> Quote {
         self.server.quote()
+    }
+
+    /// From now on new sessions are offered to be paid to this account, at this price for each MiB; with nothing, as
+    /// configured. Sessions in hand go on as they began.
+    pub fn set_terms(&self, terms: Option<(Address, Amount)>) {
+        self.server.set_terms(terms);
     }
 
     /// Sessions in hand.

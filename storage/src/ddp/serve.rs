@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use iroh::endpoint::{Connection, Incoming, RecvStream, SendStream, VarInt};
-use ledger::{PublicKey, Quote};
+use ledger::{Address, Amount, PublicKey, Quote};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +87,11 @@ impl Server {
     /// What it asks now.
     pub fn quote(&self) -> Quote {
         self.quotes.now(now_ms()).body
+    }
+
+    /// Asks this from now on, see [`super::Delivery::set_terms`].
+    pub fn set_terms(&self, terms: Option<(Address, Amount)>) {
+        self.quotes.set(terms);
     }
 
     /// Sessions in hand.

@@ -107,6 +107,29 @@ fn what_is_here_already_costs_nothing() -> Result<()> {
     Ok(())
 }
 
+/// What an edge says on the ledger is what it asks.
+#[test]
+fn a_registered_price_is_what_is_asked() -> Result<()> {
+    let first = Node::dev()?;
+    let site = tempfile::tempdir()?;
+    tree::site(site.path())?;
+    publish(&first, site.path(), "alice.ddn")?;
+    first.ddn().ok(&["edge", "register", "--price", "0.0005"])?;
+    let asked = 5 * PRICE;
+    wait_until("the edge asks what it registered", BLOCK_DEADLINE, || {
+        Ok(units(&first.ddn().json(&["earn", "status"])?, "/price")? == asked)
+    })?;
+    let second = Node::joining(&first)?;
+    comes_back(&second, "alice.ddn", site.path())?;
+    let bytes = settled_bytes(&first)?;
+    let earned = units(&first.ddn().json(&["earn", "status"])?, "/earned")?;
+    ensure!(
+        earned == (bytes * asked).div_ceil(1 << 20),
+        "{bytes} bytes for {earned}"
+    );
+    Ok(())
+}
+
 /// A third machine that has only the genesis.
 fn proved_elsewhere(payee: &Node, bytes: u64) -> Result<()> {
     let receipts = payee.ddn().json(&["earn", "receipts"])?;

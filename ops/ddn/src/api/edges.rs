@@ -118,15 +118,10 @@ fn own_offer(node: &Node) -> EdgeOfferView {
         addresses: vec![node.delivery.local_addr().to_string()],
         payee: view::address(node, &quote.payee),
         price: quote.price,
-        capacity: capacity(node),
+        capacity: node.capacity(),
         load: node.delivery.load(),
         height: node.chain.tip().height,
     }
-}
-
-/// Requests that this node says it serves at once.
-fn capacity(node: &Node) -> u32 {
-    u32::try_from(node.config.settings.delivery.capacity.get()).unwrap_or(u32::MAX)
 }
 
 /// Makes this node an edge: its key consents, a wallet owns the registration.
@@ -159,7 +154,7 @@ fn registration(node: &Node, key: &SecretKey, owner: &Address, ask: &EdgeTerms) 
         node: key.public(),
         payout: payout(node, ask)?.unwrap_or(offer.payee),
         price: ask.price.unwrap_or(offer.price),
-        capacity: ask.capacity.unwrap_or(capacity(node)),
+        capacity: ask.capacity.unwrap_or(node.capacity()),
         traffic_max: ask.traffic_max.unwrap_or(0),
         consent: ledger::edge_consent(&node.chain.genesis().chain_id, key, owner),
     })

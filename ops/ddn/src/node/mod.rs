@@ -22,7 +22,7 @@ pub mod wallets;
 
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -95,6 +95,8 @@ pub struct Node {
     node_key: SecretKey,
     /// Why the block store takes no more writes, once that is so.
     store_failure: OnceLock<String>,
+    /// Requests that this node says it serves at once.
+    capacity: AtomicU32,
     started: Instant,
     phase: AtomicU8,
 }
@@ -150,6 +152,17 @@ impl Node {
     /// Time since it was put together.
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Requests that this node says it serves at once: as registered on the ledger, else as configured.
+    pub fn capacity(&self) -> u32 {
+        self.capacity.load(Ordering::Relaxed)
+    }
+
+    fn set_capacity(&self, registered: Option<u32>) {
+        let configured = setup::capacity(&self.config.settings);
+        self.capacity
+            .store(registered.unwrap_or(configured), Ordering::Relaxed);
     }
 
     fn enter(&self, phase: Phase) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ledger::{Message, Signed};
+use ledger::{Message, Signed, State};
 use named::mesh::{Advert, Endpoint};
 
 use super::Node;
@@ -25,6 +25,7 @@ const ADDRESSES_MAX: usize = 8;
 pub async fn keep_up(node: Arc<Node>) {
     let announcing = Arc::clone(&node);
     let announced = tokio::task::spawn_blocking(move || announce_pins(&announcing));
+    let following = follow_registration(&node);
     let told = async {
         let mut beat = tokio::time::interval(ADVERT_EVERY);
         let mut was_alone = true;
@@ -42,9 +43,34 @@ pub async fn keep_up(node: Arc<Node>) {
     tokio::select! {
         () = node.stop.cancelled() => {}
         () = told => {}
+        () = following => {}
     }
     // Its thread looks at the token too.
     let _ = announced.await;
+}
+
+/// With each block: what the ledger says of this edge is what it asks, else what its settings say.
+async fn follow_registration(node: &Arc<Node>) {
+    let mut tips = node.chain.watch();
+    loop {
+        let reading = Arc::clone(node);
+        let adopted = tokio::task::spawn_blocking(move || adopt_registration(&reading)).await;
+        if let Ok(Err(error)) = adopted {
+            tracing::error!(%error, "this edge's entry on the ledger cannot be read");
+        }
+        // An error means that the chain ended, which is seen elsewhere.
+        if tips.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+fn adopt_registration(node: &Node) -> Result<(), ledger::StateError> {
+    let entry = node.chain.state().edge(&node.node_key().public())?;
+    node.delivery
+        .set_terms(entry.as_ref().map(|entry| (entry.payout, entry.price)));
+    node.set_capacity(entry.map(|entry| entry.capacity));
+    Ok(())
 }
 
 fn announce_pins(node: &Node) {
@@ -76,13 +102,12 @@ fn tell_endpoint(node: &Node) {
 fn tell_advert(node: &Node) {
     let quote = node.delivery.quote();
     let (time_ms, until_ms) = span(ADVERT_FOR);
-    let capacity = node.config.settings.delivery.capacity.get();
     let advert = Advert {
         node: node.node_key().public(),
         addresses: addresses(node),
         payee: quote.payee,
         price: quote.price,
-        capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+        capacity: node.capacity(),
         load: node.delivery.load(),
         height: node.chain.tip().height,
         time_ms,

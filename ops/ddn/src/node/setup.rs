@@ -86,6 +86,11 @@ pub fn mesh(settings: &Settings, folder: &Folder, key: &SecretKey, genesis: &Gen
     }
 }
 
+/// Requests that this node says it serves at once, unless the ledger says otherwise.
+pub fn capacity(settings: &Settings) -> u32 {
+    u32::try_from(settings.delivery.capacity.get()).unwrap_or(u32::MAX)
+}
+
 /// Delivery. `payee` is the address that it is paid to.
 pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: Address) -> ddp::Config {
     let set = &settings.delivery;

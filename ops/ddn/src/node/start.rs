@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::AtomicU8;
+use std::sync::atomic::{AtomicU8, AtomicU32};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -231,6 +231,7 @@ async fn join(
         tasks: TaskTracker::new(),
         node_key: ground.node_key,
         store_failure: OnceLock::new(),
+        capacity: AtomicU32::new(setup::capacity(&settings)),
         started: Instant::now(),
         phase: AtomicU8::new(Phase::Starting as u8),
     });

@@ -80,7 +80,10 @@ impl Session {
     pub(super) fn tried_and(&self, now: &str) -> Vec<Attempt> {
         let tried = lock(&self.tried);
         let left = tried.left.iter().map(|(_, attempt)| attempt.clone());
-        let now = tried.now.iter().map(|node| Attempt::theirs(format!("{node} {now}")));
+        let now = tried
+            .now
+            .iter()
+            .map(|node| Attempt::theirs(format!("{node} {now}")));
         left.chain(now).collect()
     }
 }

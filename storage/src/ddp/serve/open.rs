@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Amount, Escrow, Hash, PublicKey, SessionTerms, Signed, Voucher};
+use ledger::{Address, Amount, Escrow, Hash, PublicKey, SessionTerms, Signed, Voucher};
 use tokio::time::timeout;
 
 use super::line::{End, Line, refuse, refuse_for_now};
@@ -43,7 +43,7 @@ pub(super) async fn open(
     let is_paid = !quote.body.price.is_zero();
     let escrow = open.escrow.filter(|_| is_paid);
     let (payer, vouched, ahead) = match escrow {
-        Some(escrow) => join(server, &escrow).await?,
+        Some(escrow) => join(server, &escrow, &quote.body.payee).await?,
         None => (None, None, false),
     };
     let offer = Offer {
@@ -79,8 +79,9 @@ async fn check(server: &Arc<Server>, open: &Open) -> Result<(), End> {
 async fn join(
     server: &Arc<Server>,
     escrow: &Hash,
+    payee: &Address,
 ) -> Result<(Option<Payer>, Option<Signed<Voucher>>, bool), End> {
-    let pair = Pair::new(escrow, &server.config.payee);
+    let pair = Pair::new(escrow, payee);
     blocking(server, move |server| {
         funds(server, &pair)?;
         let (member, entry) = server.pairs.join(pair)?;

@@ -10,9 +10,17 @@ use crate::ddp::Config;
 pub(super) struct Quotes {
     key: SecretKey,
     chain: String,
-    payee: Address,
-    price: Amount,
-    latest: Mutex<Option<Signed<Quote>>>,
+    /// What is asked unless [`Quotes::set`] says otherwise.
+    usual: Terms,
+    asked: Mutex<Asked>,
+}
+
+/// Who is paid, and how much for each MiB.
+type Terms = (Address, Amount);
+
+struct Asked {
+    terms: Terms,
+    latest: Option<Signed<Quote>>,
 }
 
 impl Quotes {
@@ -20,30 +28,42 @@ impl Quotes {
         Quotes {
             key: config.key.clone(),
             chain: config.chain.clone(),
-            payee: config.payee,
-            price: config.price,
-            latest: Mutex::default(),
+            usual: (config.payee, config.price),
+            asked: Mutex::new(Asked {
+                terms: (config.payee, config.price),
+                latest: None,
+            }),
+        }
+    }
+
+    /// Asks this from now on; nothing: the usual.
+    pub fn set(&self, terms: Option<Terms>) {
+        let terms = terms.unwrap_or(self.usual);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.terms != terms {
+            *asked = Asked { terms, latest: None };
         }
     }
 
     /// A quote that holds for at least half of [`VALID_MS`] from now on.
     pub fn now(&self, now_ms: u64) -> Signed<Quote> {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let half = VALID_MS / 2;
         // A clock that was set back leaves a quote that would hold for too long.
         let holds =
             |quote: &Signed<Quote>| (half..=VALID_MS).contains(&quote.body.until_ms.saturating_sub(now_ms));
-        if let Some(quote) = latest.as_ref().filter(|quote| holds(quote)) {
+        if let Some(quote) = asked.latest.as_ref().filter(|quote| holds(quote)) {
             return quote.clone();
         }
+        let (payee, price) = asked.terms;
         let quote = Quote {
             node: self.key.public(),
-            payee: self.payee,
-            price: self.price,
+            payee,
+            price,
             until_ms: now_ms.saturating_add(VALID_MS),
         };
         let quote = Signed::sign(quote, &self.chain, &self.key);
-        *latest = Some(quote.clone());
+        asked.latest = Some(quote.clone());
         quote
     }
 }
@@ -69,5 +89,19 @@ mod tests {
         check(1_300_000, 1_600_000);
         check(1_300_001, 1_900_001);
         check(1_000_000, 1_600_000);
+    }
+
+    #[test]
+    fn other_terms_hold_from_the_next_quote_on() {
+        let key = SecretKey::from_seed([1; 32]);
+        let config = Config::new(key.clone(), "dev", ([127, 0, 0, 1], 0).into(), key.address());
+        let (quotes, other) = (Quotes::new(&config), SecretKey::from_seed([2; 32]).address());
+        let usual = quotes.now(1_000_000).body;
+        let price = Amount::from_units(usual.price.units() + 1);
+        quotes.set(Some((other, price)));
+        let quote = quotes.now(1_000_000).body;
+        assert_eq!((quote.payee, quote.price), (other, price));
+        quotes.set(None);
+        assert_eq!(quotes.now(1_000_000).body, usual);
     }
 }
