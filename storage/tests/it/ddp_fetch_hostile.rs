@@ -98,7 +98,7 @@ const ROWS: [Row; 29] = [
     ),
     Row(
         Deed::AsksAheadTooMuch,
-        "asks 0.01000004 coins in all, but 0 are owed",
+        "asks 0.02000007 coins in all, but 0 are owed",
         false,
         Nothing,
     ),

@@ -282,7 +282,7 @@ impl Session {
                 self.say(&ToClient::Absent { cid }).await
             }
             Deed::UnwantedEnd => self.say(&ToClient::End {}).await,
-            Deed::AsksAheadTooMuch => self.due(PRICE.units() + 1).await,
+            Deed::AsksAheadTooMuch => self.due(2 * PRICE.units() + 1).await,
             Deed::AsksAheadForNothing => {
                 self.due(PRICE.units()).await?;
                 std::future::pending().await
