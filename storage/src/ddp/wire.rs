@@ -205,7 +205,7 @@ pub async fn write<T: Serialize>(out: &mut (impl AsyncWrite + Unpin), message: &
 /// Writes [`ToClient::Block`] and its bytes.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn write_block(
     out: &mut (impl AsyncWrite + Unpin),
     cid: Link,
