@@ -6,7 +6,6 @@
 //! `DDN_CRASHES` sets the number of rounds (default 5), `DDN_SEED` repeats a run that failed; both are printed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -15,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 use testkit::{Ddn, Launch, Node, Ran, tree, wait_until};
 
-use crate::{number, text};
+use crate::{campaign, number, text};
 
 /// Rounds when nobody says otherwise.
 const ROUNDS: u64 = 5;
@@ -76,16 +75,7 @@ struct Attempt {
 
 #[test]
 fn kill_minus_nine_loses_nothing() -> Result<()> {
-    let variable = |name: &str| {
-        env::var(name)
-            .ok()
-            .map(|value| value.parse::<u64>().context(name.to_owned()))
-    };
-    let rounds = variable("DDN_CRASHES").transpose()?.unwrap_or(ROUNDS);
-    let seed = variable("DDN_SEED")
-        .transpose()?
-        .unwrap_or_else(|| rand::rng().random());
-    println!("{rounds} crashes; to repeat them: DDN_CRASHES={rounds} DDN_SEED={seed}");
+    let (rounds, seed) = campaign(ROUNDS)?;
     let mut story = Story::begin(seed)?;
     for round in 1..=rounds {
         story

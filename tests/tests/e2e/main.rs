@@ -16,9 +16,11 @@ mod second;
 mod story;
 mod web;
 
+use std::env;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use rand::RngExt;
 use serde_json::Value;
 use testkit::Node;
 
@@ -58,4 +60,20 @@ fn number(document: &Value, pointer: &str) -> Result<u64> {
         .pointer(pointer)
         .and_then(Value::as_u64)
         .with_context(|| format!("no number {pointer} in {document}"))
+}
+
+/// The number of crashes of a campaign and the seed of its random choices: from `DDN_CRASHES` and `DDN_SEED`, else
+/// `rounds` and any seed. Both are printed, so that a run can be repeated.
+fn campaign(rounds: u64) -> Result<(u64, u64)> {
+    let variable = |name: &str| {
+        env::var(name)
+            .ok()
+            .map(|value| value.parse::<u64>().context(name.to_owned()))
+    };
+    let rounds = variable("DDN_CRASHES").transpose()?.unwrap_or(rounds);
+    let seed = variable("DDN_SEED")
+        .transpose()?
+        .unwrap_or_else(|| rand::rng().random());
+    println!("{rounds} crashes; to repeat them: DDN_CRASHES={rounds} DDN_SEED={seed}");
+    Ok((rounds, seed))
 }

@@ -5,7 +5,6 @@
 //!
 //! `DDN_CRASHES` sets the number of rounds (default 4), `DDN_SEED` repeats a run that failed; both are printed.
 
-use std::env;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use testkit::{Node, poll, tree, wait_until};
 
-use crate::{number, publish, text};
+use crate::{campaign, number, publish, text};
 
 /// Rounds when nobody says otherwise.
 const ROUNDS: u64 = 4;
@@ -45,16 +44,7 @@ struct Pair {
 
 #[test]
 fn kill_minus_nine_in_a_paid_fetch_loses_nothing() -> Result<()> {
-    let variable = |name: &str| {
-        env::var(name)
-            .ok()
-            .map(|value| value.parse::<u64>().context(name.to_owned()))
-    };
-    let rounds = variable("DDN_CRASHES").transpose()?.unwrap_or(ROUNDS);
-    let seed = variable("DDN_SEED")
-        .transpose()?
-        .unwrap_or_else(|| rand::rng().random());
-    println!("{rounds} crashes; to repeat them: DDN_CRASHES={rounds} DDN_SEED={seed}");
+    let (rounds, seed) = campaign(ROUNDS)?;
     let payee = Node::dev()?;
     let payer = Node::joining(&payee)?;
     let mut pair = Pair {
