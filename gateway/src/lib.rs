@@ -16,6 +16,7 @@
 //! of them fetches.
 
 mod ask;
+mod backend;
 mod body;
 mod config;
 mod desk;
@@ -30,5 +31,6 @@ mod reply;
 mod server;
 mod trail;
 
+pub use backend::Backend;
 pub use config::{Card, Config, Limits};
 pub use server::{Error, Gateway};

@@ -8,17 +8,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use named::dap::Names;
 use prometheus_client::registry::Registry;
-use storage::BlockSource;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::Backend;
 use crate::config::{Config, Limits};
 use crate::metrics::Metrics;
-use service::Service;
+use service::{Client, Service};
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -60,16 +59,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Listens, and serves what `source` and `names` have until it is shut down. Needs a running tokio runtime with time and I/O.
+    /// Listens, and serves what `backend` has until it is shut down. Needs a running tokio runtime with time and I/O.
     ///
     /// # Errors
     /// The address cannot be listened on; the text names it and the setting.
-    pub async fn bind(
-        config: Config,
-        source: Arc<dyn BlockSource>,
-        names: Arc<dyn Names>,
-        registry: &mut Registry,
-    ) -> Result<Gateway, Error> {
+    pub async fn bind(config: Config, backend: Backend, registry: &mut Registry) -> Result<Gateway, Error> {
         let failed = |source| Error::Listen {
             address: config.listen,
             source,
@@ -88,7 +82,7 @@ impl Gateway {
             listener,
             places: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: config.limits.clone(),
-            service: Service::new(&config, source, names, Arc::clone(&metrics)),
+            service: Service::new(&config, backend, Arc::clone(&metrics)),
             metrics,
             stop: gateway.stop.clone(),
             cut: gateway.cut.clone(),
@@ -147,7 +141,7 @@ impl Acceptor {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => self.take(stream),
+                Ok((stream, address)) => self.take(stream, address),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -157,13 +151,17 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, stream: TcpStream) {
+    fn take(&self, stream: TcpStream, address: SocketAddr) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.metrics.refuse_connection();
             connection::refuse(&stream);
             return;
         };
-        let served = connection::serve(stream, self.service.clone(), &self.limits, self.stop.clone());
+        let client = Client {
+            address,
+            secure: false,
+        };
+        let served = connection::serve(stream, self.service.to(client), &self.limits, self.stop.clone());
         let (cut, connected) = (self.cut.clone(), self.metrics.connection());
         self.tasks.spawn(async move {
             tokio::select! {

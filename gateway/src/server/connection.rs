@@ -8,7 +8,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::service::Service;
+use super::service::Served;
 use crate::config::Limits;
 use crate::pace::Paced;
 
@@ -18,7 +18,7 @@ const BUFFER_BYTES_MIN: usize = 8 << 10;
 /// Serves requests until the client or `stop` ends the connection; a request in flight is answered first.
 pub(super) fn serve(
     stream: TcpStream,
-    service: Service,
+    service: Served,
     limits: &Limits,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + use<> {

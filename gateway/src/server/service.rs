@@ -2,15 +2,19 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode, header};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Response, StatusCode, Version, header};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use named::dap::Names;
 use serde::Serialize;
-use storage::BlockSource;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
 use crate::ask::{self, Ask, Decision};
+use crate::backend::Backend;
 use crate::body::{Body, Held};
 use crate::config::{Card, Config};
 use crate::desk::{Desk, Tried};
@@ -28,9 +33,30 @@ use crate::problem::Problem;
 use crate::reply;
 use crate::trail::Trail;
 
+/// The body of a request, whatever it came by. Few questions have one.
+pub(crate) type Upload = UnsyncBoxBody<Bytes, BoxError>;
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Who asks, and how its request came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
 /// Answers requests; a clone shares everything.
 #[derive(Clone)]
 pub(super) struct Service(Arc<Shared>);
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+pub(super) struct Served {
+    shared: Arc<Shared>,
+    client: Client,
+}
 
 struct Shared {
     hosts: Hosts,
@@ -41,12 +67,8 @@ struct Shared {
 }
 
 impl Service {
-    pub(super) fn new(
-        config: &Config,
-        source: Arc<dyn BlockSource>,
-        names: Arc<dyn Names>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub(super) fn new(config: &Config, backend: Backend, metrics: Arc<Metrics>) -> Self {
+        let Backend { blocks, names } = backend;
         let limits = &config.limits;
         let hosts = Hosts {
             gateways: config
@@ -57,7 +79,7 @@ impl Service {
             tld: names.tld().to_owned(),
         };
         let desk = Desk {
-            source,
+            source: blocks,
             names,
             listing_entries_max: limits.listing_entries_max,
             cars: Arc::new(Semaphore::new(limits.cars_max)),
@@ -73,28 +95,54 @@ impl Service {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Service {
+impl Service {
+    /// The same service, for one connection.
+    pub(super) fn to(&self, client: Client) -> Served {
+        Served {
+            shared: Arc::clone(&self.0),
+            client,
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Served {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let shared = Arc::clone(&self.0);
-        Box::pin(async move { Ok(shared.answer(&request).await) })
+        let served = self.clone();
+        let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
+        Box::pin(async move { Ok(served.answer(request).await) })
+    }
+}
+
+impl Served {
+    /// Answers a request, by whichever version of HTTP it came.
+    pub(super) async fn answer(&self, request: Request<Upload>) -> Response<Body> {
+        let (parts, upload) = request.into_parts();
+        self.shared.answer(&parts, upload, self.client).await
     }
 }
 
 impl Shared {
     /// Answers, and keeps the request's place until the last byte of the answer is handed over.
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
         let receipt = self.metrics.request();
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let response = match &place {
-            Ok(_) => self.decide(request).await,
+        // A body that nobody reads would have to be skipped before the next request.
+        let unread = !upload.is_end_stream();
+        let mut response = match &place {
+            Ok(_) => self.decide(request, upload, client).await,
             Err(_) => refuse(&Problem::busy(), request),
         };
+        if unread && request.version < Version::HTTP_2 {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
         receipt.answered(response.status());
-        let head_only = request.method() == Method::HEAD;
+        let head_only = request.method == Method::HEAD;
         response.map(|body| {
             debug_assert!(!head_only || hyper::body::Body::is_end_stream(&body));
             body.holding(Held {
@@ -104,10 +152,11 @@ impl Shared {
         })
     }
 
-    async fn decide(&self, request: &Request<Incoming>) -> Response<Body> {
-        let (uri, headers) = (request.uri(), request.headers());
-        let head = request.method() == Method::HEAD;
-        match ask::decide(&self.hosts, request.method(), uri, request.version(), headers) {
+    async fn decide(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
+        drop((upload, client));
+        let (uri, headers) = (&request.uri, &request.headers);
+        let head = request.method == Method::HEAD;
+        match ask::decide(&self.hosts, &request.method, uri, request.version, headers) {
             Decision::Content(ask) => self.content(ask).await,
             Decision::Landing { host } => {
                 let html = landing::render(&self.hosts.public(&host), &self.hosts.tld, &self.card.software);
@@ -178,17 +227,10 @@ struct LiveCard<'a> {
     height: u64,
 }
 
-fn refuse(problem: &Problem, request: &Request<Incoming>) -> Response<Body> {
-    let mut response = reply::problem(
+fn refuse(problem: &Problem, request: &Parts) -> Response<Body> {
+    reply::problem(
         problem,
-        wants_html(request.headers()),
-        request.method() == Method::HEAD,
-    );
-    // A body that nobody reads would have to be skipped before the next request: close instead.
-    if !hyper::body::Body::is_end_stream(request.body()) {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
-    }
-    response
+        wants_html(&request.headers),
+        request.method == Method::HEAD,
+    )
 }

@@ -9,7 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio::io::AsyncReadExt;
 
 use crate::client::{DEADLINE, open, raw, request, until};
-use crate::site::{Book, Site};
+use crate::site::{Site, backend};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// More than the sockets' buffers hold, so that the server cannot send it to a client that does not read.
@@ -169,13 +169,7 @@ async fn a_port_in_use_is_named() {
         ..Config::default()
     };
     let blocks = Arc::new(site.store.clone());
-    let error = Gateway::bind(
-        config,
-        blocks,
-        Arc::new(Book::default()),
-        &mut Registry::default(),
-    )
-    .await;
+    let error = Gateway::bind(config, backend(blocks, Arc::default()), &mut Registry::default()).await;
     let text = error.expect_err("the port is taken").to_string();
     assert!(
         text.contains(&site.address().to_string()) && text.contains("gateway.listen"),

@@ -12,7 +12,7 @@ use storage::{Attempt, BlockSource, Blocks, Error, SharedBlocks, Store, Walk};
 use tempfile::TempDir;
 
 use crate::client::{Answer, raw, request};
-use crate::site::{Site, metric};
+use crate::site::{Site, backend, metric};
 
 /// What becomes of a block that is wanted from others.
 #[derive(Clone, Debug)]
@@ -195,7 +195,7 @@ impl Second {
         configure(&mut config);
         let mut registry = Registry::default();
         let source = Arc::new(network.clone());
-        let gateway = Gateway::bind(config, source, site.book.clone(), &mut registry).await;
+        let gateway = Gateway::bind(config, backend(source, site.book.clone()), &mut registry).await;
         Self {
             gateway: gateway.expect("a free port"),
             registry,

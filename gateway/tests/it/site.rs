@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use cid::Cid;
-use gateway::{Config, Gateway};
+use gateway::{Backend, Config, Gateway};
 use ledger::{Address, Label, Link, NameEntry, Records};
 use named::dap::{Names, NamesError};
 use prometheus_client::registry::Registry;
@@ -57,7 +57,7 @@ impl Site {
             store: store.clone(),
             reads: reads.clone(),
         });
-        let gateway = Gateway::bind(config, blocks, book.clone(), &mut registry)
+        let gateway = Gateway::bind(config, backend(blocks, book.clone()), &mut registry)
             .await
             .expect("a free port");
         Self {
@@ -247,8 +247,7 @@ impl Lone {
         };
         let gateway = Gateway::bind(
             config,
-            Arc::new(store),
-            Arc::new(Book::default()),
+            backend(Arc::new(store), Arc::default()),
             &mut Registry::default(),
         )
         .await;
@@ -273,4 +272,9 @@ impl Lone {
         )
         .await
     }
+}
+
+/// What a gateway serves from: these blocks and names, and nothing else.
+pub fn backend(blocks: Arc<dyn BlockSource>, names: Arc<Book>) -> Backend {
+    Backend { blocks, names }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
-use gateway::Gateway;
+use gateway::{Backend, Gateway};
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
 use named::mesh::{Mesh, Refused};
@@ -199,8 +199,10 @@ async fn join(
     let gateway_config = setup::gateway(&settings, &key.public(), genesis);
     let gateway = Gateway::bind(
         gateway_config,
-        Arc::new(blocks.clone()),
-        names.clone(),
+        Backend {
+            blocks: Arc::new(blocks.clone()),
+            names: names.clone(),
+        },
         &mut registry,
     )
     .await?;
