@@ -13,7 +13,6 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
-use named::dap::Names;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
