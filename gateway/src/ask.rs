@@ -1,19 +1,23 @@
 //! What a request asks for, decided from its head alone: pure, so that every rule is a row in a table of tests.
 
 pub(crate) mod address;
+pub(crate) mod came;
 pub(crate) mod condition;
+pub(crate) mod content_path;
 pub(crate) mod format;
 pub(crate) mod host;
+pub(crate) mod isolate;
 pub(crate) mod query;
 pub(crate) mod range;
 
-use cid::Cid;
-use http::header::{CACHE_CONTROL, HOST};
-use http::{HeaderMap, Method, Uri, Version};
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
 use crate::escape;
+use crate::fresh::Fresh;
 use crate::problem::Problem;
 use address::{Address, Face, Root};
+use came::Came;
 use format::{Format, NoFormat};
 use host::{BadHost, Hosts, Site};
 use query::Query;
@@ -23,6 +27,11 @@ use query::Query;
 pub(crate) struct Ask {
     /// What.
     pub address: Address,
+    /// Where the site begins below the root's CID: what the records that lead to it add to the path. Empty until they are
+    /// read.
+    pub lead: Vec<String>,
+    /// For how long the answer holds; until the records that lead to the content are read, as if they were none.
+    pub fresh: Fresh,
     /// In which form.
     pub format: Format,
     /// Whether `Accept` chose the form, so that a cache must not hand it to others.
@@ -41,6 +50,14 @@ pub(crate) struct Ask {
     pub headers: HeaderMap,
 }
 
+impl Ask {
+    /// The whole path below the root's CID.
+    pub(crate) fn path(&self) -> Vec<&str> {
+        let segments = self.lead.iter().chain(&self.address.segments);
+        segments.map(String::as_str).collect()
+    }
+}
+
 /// What to do with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Decision {
@@ -53,8 +70,22 @@ pub(crate) enum Decision {
     },
     /// The node's card.
     Card,
-    /// 301 to this path.
-    Redirect(String),
+    /// Go to this path, or this URL.
+    Redirect {
+        /// 301, or 302 where another answer is possible one day.
+        status: StatusCode,
+        /// Where to.
+        to: String,
+    },
+    /// The host may be that of a site, which DNS says.
+    Stranger {
+        /// The domain to be looked up.
+        domain: String,
+        /// What to do if it has a DNSLink.
+        site: Box<Decision>,
+        /// What to do if it has none.
+        otherwise: Box<Decision>,
+    },
     /// The answer to `OPTIONS`.
     Options,
     /// Nothing to serve.
@@ -64,6 +95,7 @@ pub(crate) enum Decision {
 /// Decides what to do with a request.
 pub(crate) fn decide(
     hosts: &Hosts,
+    came: Came,
     method: &Method,
     uri: &Uri,
     version: Version,
@@ -75,34 +107,188 @@ pub(crate) fn decide(
     if method != Method::GET && method != Method::HEAD {
         return Decision::Refuse(Problem::method(method));
     }
-    let routed = authority(uri, version, headers).and_then(|host| route(hosts, &host, uri));
-    match routed {
-        Ok(Route::Landing { host }) => Decision::Landing { host },
-        Ok(Route::Card) => Decision::Card,
-        Ok(Route::Redirect(to)) => Decision::Redirect(to),
-        Ok(Route::Content(address)) => content(address, method, uri, headers),
-        Err(problem) => Decision::Refuse(problem),
+    let request = Request {
+        hosts,
+        method,
+        uri,
+        headers,
+        secure: came.is_secure(headers),
+    };
+    let host = came.authority(uri, version, headers);
+    host.and_then(|host| request.by_host(&host))
+        .unwrap_or_else(Decision::Refuse)
+}
+
+/// What the decision is made from.
+struct Request<'a> {
+    hosts: &'a Hosts,
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    secure: bool,
+}
+
+impl Request<'_> {
+    fn by_host(&self, host: &str) -> Result<Decision, Problem> {
+        let site = self.hosts.site(host).map_err(|bad| bad_host(&bad, host))?;
+        if self.uri.path() == "/.well-known/ddn/node" {
+            return Ok(Decision::Card);
+        }
+        match site {
+            Site::Paths => self.by_path(host, None),
+            Site::Gateway(gateway) => self.by_path(host, Some(&gateway)),
+            Site::Root {
+                root,
+                text,
+                host,
+                gateway,
+            } => self.site(root, text, host, gateway),
+            Site::Stranger { domain, host } => Ok(Decision::Stranger {
+                site: Box::new(self.site(
+                    Root::Domain(domain.clone()),
+                    domain.clone(),
+                    host.clone(),
+                    None,
+                )?),
+                otherwise: Box::new(self.by_path(&host, None).unwrap_or_else(Decision::Refuse)),
+                domain,
+            }),
+        }
+    }
+
+    /// The site that has the host for itself.
+    fn site(
+        &self,
+        root: Root,
+        root_text: String,
+        host: String,
+        gateway: Option<String>,
+    ) -> Result<Decision, Problem> {
+        let (segments, slash) = segments(self.uri.path())?;
+        let canonical = match &root {
+            Root::Cid(cid) => isolate::cid_label(cid)? == root_text,
+            Root::Ipns(name) => name.to_string() == root_text,
+            Root::Name(_) | Root::Domain(_) => true,
+        };
+        let face = match (&root, &gateway) {
+            (Root::Cid(_), Some(gateway)) => Face::Subdomain {
+                gateway: gateway.clone(),
+            },
+            _ => Face::Name {
+                host,
+                gateway: gateway.clone(),
+            },
+        };
+        let address = Address {
+            root,
+            root_text,
+            segments,
+            slash,
+            face,
+        };
+        match gateway {
+            // One origin for one site, however its CID or key is written.
+            Some(gateway) if !canonical => {
+                let url = isolate::url(&address, &gateway, self.secure, self.uri.query())?;
+                Ok(moved(url.unwrap_or_default()))
+            }
+            _ => Ok(Decision::Content(Box::new(self.ask(address)?))),
+        }
+    }
+
+    /// Content that has a path. On the host of a `gateway` that leads to a host of its own, unless it is nothing that a
+    /// browser would show.
+    fn by_path(&self, host: &str, gateway: Option<&str>) -> Result<Decision, Problem> {
+        let (mut segments, slash) = segments(self.uri.path())?;
+        if segments.is_empty() {
+            return Ok(Decision::Landing {
+                host: host.to_owned(),
+            });
+        }
+        let namespace = segments.remove(0);
+        if !matches!(namespace.as_str(), "ipfs" | "ipns") {
+            return Err(Problem::no_such_page());
+        }
+        if segments.is_empty() {
+            return by_uri(&namespace, self.uri.query().unwrap_or_default());
+        }
+        let root_text = segments.remove(0);
+        let ask = self.ask(Address {
+            root: content_path::root(&namespace, &root_text, &self.hosts.tld)?,
+            root_text,
+            segments,
+            slash,
+            face: Face::Path,
+        })?;
+        if !ask.format.is_shown() {
+            return Ok(Decision::Content(Box::new(ask)));
+        }
+        let query = ask.query.as_deref();
+        if let Some(gateway) = gateway
+            && let Some(url) = isolate::url(&ask.address, gateway, self.secure, query)?
+        {
+            return Ok(moved(url));
+        }
+        Ok(match canonical_key(&ask) {
+            Some(to) => Decision::Redirect {
+                status: StatusCode::FOUND,
+                to,
+            },
+            None => Decision::Content(Box::new(ask)),
+        })
+    }
+
+    fn ask(&self, address: Address) -> Result<Ask, Problem> {
+        let query = Query::parse(self.uri.query().unwrap_or_default());
+        let (format, negotiated) = format::negotiate(&query, self.headers).map_err(|error| match error {
+            NoFormat::Malformed(reason) => Problem::bad_request(reason),
+            NoFormat::NotOffered(reason) => Problem::not_acceptable(reason),
+        })?;
+        let fresh = match address.root {
+            Root::Cid(_) => Fresh::Forever,
+            Root::Name(_) | Root::Ipns(_) | Root::Domain(_) => Fresh::Never,
+        };
+        Ok(Ask {
+            address,
+            lead: Vec::new(),
+            fresh,
+            format,
+            negotiated,
+            head: self.method == Method::HEAD,
+            filename: query.get("filename").map(str::to_owned),
+            download: query.get("download") == Some("true"),
+            only_if_cached: only_if_cached(self.headers),
+            query: self
+                .uri
+                .query()
+                .filter(|query| !query.is_empty())
+                .map(str::to_owned),
+            headers: self.headers.clone(),
+        })
     }
 }
 
-fn content(address: Address, method: &Method, uri: &Uri, headers: &HeaderMap) -> Decision {
-    let query = Query::parse(uri.query().unwrap_or_default());
-    let (format, negotiated) = match format::negotiate(&query, headers) {
-        Ok(format) => format,
-        Err(NoFormat::Malformed(reason)) => return Decision::Refuse(Problem::bad_request(reason)),
-        Err(NoFormat::NotOffered(reason)) => return Decision::Refuse(Problem::not_acceptable(reason)),
+fn moved(to: String) -> Decision {
+    Decision::Redirect {
+        status: StatusCode::MOVED_PERMANENTLY,
+        to,
+    }
+}
+
+/// The path of a key in its one form, if it was written in another.
+fn canonical_key(ask: &Ask) -> Option<String> {
+    let Root::Ipns(name) = &ask.address.root else {
+        return None;
     };
-    Decision::Content(Box::new(Ask {
-        address,
-        format,
-        negotiated,
-        head: method == Method::HEAD,
-        filename: query.get("filename").map(str::to_owned),
-        download: query.get("download") == Some("true"),
-        only_if_cached: only_if_cached(headers),
-        query: uri.query().filter(|query| !query.is_empty()).map(str::to_owned),
-        headers: headers.clone(),
-    }))
+    let name = name.to_string();
+    let slash = if ask.address.slash { "/" } else { "" };
+    let query = ask
+        .query
+        .as_ref()
+        .map(|query| format!("?{query}"))
+        .unwrap_or_default();
+    let path = escape::path(&ask.address.segments);
+    (name != ask.address.root_text).then(|| format!("/ipns/{name}{path}{slash}{query}"))
 }
 
 fn only_if_cached(headers: &HeaderMap) -> bool {
@@ -114,64 +300,10 @@ fn only_if_cached(headers: &HeaderMap) -> bool {
         .any(|directive| directive.trim().eq_ignore_ascii_case("only-if-cached"))
 }
 
-/// The host that the request is for: of an absolute target first, then `Host`, which HTTP/1.1 demands exactly once.
-fn authority(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<String, Problem> {
-    if let Some(authority) = uri.authority() {
-        return Ok(authority.as_str().to_owned());
-    }
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => {
-            let text = host
-                .to_str()
-                .map_err(|_| Problem::bad_request("the Host header is malformed"))?;
-            Ok(text.trim().to_owned())
-        }
-        (None, _) if version < Version::HTTP_11 => Ok("localhost".into()),
-        (None, _) => Err(Problem::bad_request("the Host header is missing")),
-        (Some(_), Some(_)) => Err(Problem::bad_request("the Host header is there more than once")),
-    }
-}
-
-enum Route {
-    Landing { host: String },
-    Card,
-    Redirect(String),
-    Content(Address),
-}
-
-fn route(hosts: &Hosts, host: &str, uri: &Uri) -> Result<Route, Problem> {
-    let site = hosts.site(host).map_err(|bad| bad_host(&bad, host))?;
-    let path = uri.path();
-    if path == "/.well-known/ddn/node" {
-        return Ok(Route::Card);
-    }
-    let (segments, slash) = segments(path)?;
-    match site {
-        Site::Paths => by_path(host, segments, slash, uri.query().unwrap_or_default()),
-        Site::Cid { cid, text, gateway } => Ok(Route::Content(Address {
-            root: Root::Cid(cid),
-            root_text: text,
-            segments,
-            slash,
-            face: Face::Subdomain { gateway },
-        })),
-        Site::Name { name, host, gateway } => Ok(Route::Content(Address {
-            root: Root::Name,
-            root_text: name,
-            segments,
-            slash,
-            face: Face::Name { host, gateway },
-        })),
-    }
-}
-
 fn bad_host(bad: &BadHost, host: &str) -> Problem {
     match bad {
         BadHost::Malformed => Problem::bad_request(format!("the Host header {host:?} is malformed")),
-        BadHost::NotACid(text) if text.len() > 63 => {
-            Problem::bad_request("CID incompatible with DNS label length limit of 63")
-        }
+        BadHost::TooLong => isolate::too_long(),
         BadHost::NotACid(text) => {
             Problem::bad_request(format!("invalid path \"/ipfs/{text}\": {text} is not a CID"))
         }
@@ -189,43 +321,8 @@ fn segments(path: &str) -> Result<(Vec<String>, bool), Problem> {
     Ok((segments, path.ends_with('/')))
 }
 
-fn by_path(host: &str, mut segments: Vec<String>, slash: bool, query: &str) -> Result<Route, Problem> {
-    if segments.is_empty() {
-        return Ok(Route::Landing {
-            host: host.to_owned(),
-        });
-    }
-    let namespace = segments.remove(0);
-    if !matches!(namespace.as_str(), "ipfs" | "ipns") {
-        return Err(Problem::no_such_page());
-    }
-    if segments.is_empty() {
-        return by_uri(&namespace, query);
-    }
-    let root_text = segments.remove(0);
-    let root = match namespace.as_str() {
-        "ipfs" => Root::Cid(parse_cid(&root_text)?),
-        _ => Root::Name,
-    };
-    Ok(Route::Content(Address {
-        root,
-        root_text,
-        segments,
-        slash,
-        face: Face::Path,
-    }))
-}
-
-fn parse_cid(text: &str) -> Result<Cid, Problem> {
-    Cid::try_from(text).map_err(|error| {
-        Problem::bad_request(format!(
-            "invalid path \"/ipfs/{text}\": {text} is not a CID ({error})"
-        ))
-    })
-}
-
 /// `/ipfs/?uri=ipfs://CID/path`: where browsers send links of the registered protocol.
-fn by_uri(namespace: &str, query: &str) -> Result<Route, Problem> {
+fn by_uri(namespace: &str, query: &str) -> Result<Decision, Problem> {
     let wanted = match namespace {
         "ipfs" => "after /ipfs/ comes a CID",
         _ => "after /ipns/ comes a name",
@@ -246,7 +343,7 @@ fn by_uri(namespace: &str, query: &str) -> Result<Route, Problem> {
     let (segments, slash) = segments(path)?;
     let slash = if slash && !segments.is_empty() { "/" } else { "" };
     let query: String = query.chars().filter(|c| c.is_ascii_graphic()).collect();
-    Ok(Route::Redirect(format!(
+    Ok(moved(format!(
         "/{namespace}{}{slash}{query}",
         escape::path(&segments)
     )))

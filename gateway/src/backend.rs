@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use named::dap::Names;
+use named::ipns;
 use storage::BlockSource;
+
+use crate::domains::Domains;
 
 /// What a gateway serves from.
 #[derive(Clone)]
@@ -12,4 +15,8 @@ pub struct Backend {
     pub blocks: Arc<dyn BlockSource>,
     /// The names.
     pub names: Arc<dyn Names>,
+    /// The records of keys.
+    pub ipns: Arc<ipns::Records>,
+    /// The domains of the public DNS; None if it is not to be asked.
+    pub domains: Option<Arc<dyn Domains>>,
 }

@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub struct Config {
     /// sites (`alice.ddn.localhost`, `CID.ipfs.localhost`). Default `localhost`, which browsers resolve by themselves
     /// with everything below it.
     pub hosts: Vec<String>,
+    /// Domains and the content paths that they point to, before the DNS is asked: `gateway.dnslinks`. Default none.
+    pub dnslinks: BTreeMap<String, String>,
     /// What the gateway may be made to hold.
     pub limits: Limits,
     /// What the node says of itself at `/.well-known/ddn/node`.
@@ -25,6 +28,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: vec!["localhost".into()],
+            dnslinks: BTreeMap::new(),
             limits: Limits::default(),
             card: Card::default(),
         }

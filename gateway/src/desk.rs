@@ -15,20 +15,24 @@ mod root;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Response;
+use cid::Cid;
+use http::{Response, StatusCode};
 use named::dap::Names;
+use named::ipns;
 use storage::{BlockSource, Kind, Node};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::Ask;
+use crate::ask::address::Root;
 use crate::ask::format::{self, Codec, Format};
 use crate::body::{Body, Parts, Stream};
+use crate::domains::KnownDomains;
 use crate::fetches::Fetches;
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::{self, Trail};
-use head::{Head, cache, tag};
+use head::{Head, tag};
 
 /// What answers are made from.
 pub(crate) struct Desk {
@@ -36,6 +40,10 @@ pub(crate) struct Desk {
     pub source: Arc<dyn BlockSource>,
     /// The names.
     pub names: Arc<dyn Names>,
+    /// The records of keys.
+    pub ipns: Arc<ipns::Records>,
+    /// The domains of the public DNS.
+    pub domains: KnownDomains,
     /// Rows of a listing, at most.
     pub listing_entries_max: usize,
     /// Places for CAR streams, each of which remembers what it has sent.
@@ -49,25 +57,40 @@ pub(crate) enum Tried {
     /// It is answered.
     Answered(Box<Response<Body>>),
     /// A block is not here; others may have it.
-    Elsewhere(Arc<Trail>),
+    Elsewhere(Arc<Ask>, Arc<Trail>),
 }
 
 impl Desk {
     /// Answers with what is here, if that is enough. When `gone` is cancelled, nobody waits for the answer any more.
-    pub(crate) fn here(&self, ask: &Ask, gone: CancellationToken) -> Tried {
-        let trail = match self.root(ask) {
-            Ok(root) => Arc::new(Trail::new(&*self.source, root, !ask.only_if_cached, gone)),
+    pub(crate) fn here(&self, ask: &Arc<Ask>, gone: CancellationToken) -> Tried {
+        let (ask, root) = match self.settled(ask) {
+            Ok(settled) => settled,
             Err(problem) => return Tried::Answered(Box::new(told(ask, Err(problem)))),
         };
-        let answer = match self.serve(ask, &trail) {
-            Err(problem) if problem.missing => match self.known(ask, &trail) {
+        let trail = Arc::new(Trail::new(&*self.source, root, !ask.only_if_cached, gone));
+        let answer = match self.serve(&ask, &trail) {
+            Err(problem) if problem.missing => match self.known(&ask, &trail) {
                 Some(answer) => Ok(answer),
-                None if trail.may_fetch() => return Tried::Elsewhere(trail),
+                None if trail.may_fetch() => return Tried::Elsewhere(ask, trail),
                 None => Err(problem),
             },
             answer => answer,
         };
-        Tried::Answered(Box::new(told(ask, answer)))
+        Tried::Answered(Box::new(told(&ask, answer)))
+    }
+
+    /// The request with all that the records on the way to its content say, and the root of that content.
+    fn settled(&self, ask: &Arc<Ask>) -> Result<(Arc<Ask>, Cid), Problem> {
+        if let Root::Cid(cid) = ask.address.root {
+            return Ok((Arc::clone(ask), cid));
+        }
+        let start = self.start(&ask.address.root)?;
+        let settled = Ask {
+            lead: start.lead,
+            fresh: start.fresh,
+            ..Ask::clone(ask)
+        };
+        Ok((Arc::new(settled), start.cid))
     }
 
     /// Answers with what others have, and waits for them: the caller has a place for that.
@@ -77,8 +100,7 @@ impl Desk {
     }
 
     fn serve(&self, ask: &Ask, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
-        let path: Vec<&str> = ask.address.segments.iter().map(String::as_str).collect();
-        let node = storage::resolve(trail, trail.root(), &path).map_err(|error| failed(ask, &error))?;
+        let node = storage::resolve(trail, trail.root(), &ask.path()).map_err(|error| failed(ask, &error))?;
         if !node.rest.is_empty() && !matches!(ask.format, Format::Car(_)) {
             let rest = node.rest.join("/");
             return Err(Problem::not_a_link(format!(
@@ -104,7 +126,7 @@ impl Desk {
             ))),
             (_, Kind::Directory) => self.folder(ask, node, trail),
             (_, Kind::File { size } | Kind::Raw { size }) => {
-                let name = ask.address.segments.last().map_or("", String::as_str);
+                let name = ask.path().last().copied().unwrap_or_default();
                 let file = file::File {
                     cid: node.cid,
                     size: *size,
@@ -128,8 +150,9 @@ impl Desk {
                 .map(|query| format!("?{query}"))
                 .unwrap_or_default();
             return Ok(reply::redirect(
+                StatusCode::MOVED_PERMANENTLY,
                 &format!("{}/{query}", ask.address.url()),
-                cache(ask),
+                ask.fresh.of_content(),
             ));
         }
         match storage::resolve(trail, &node.cid, &["index.html"]) {

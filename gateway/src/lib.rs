@@ -4,9 +4,11 @@
 //! the content up and makes the answer; it blocks on disks, so it runs on the runtime's blocking threads. `body` sends
 //! what it found, block by block, as fast as the client takes it and no faster.
 //!
-//! What it serves: `/ipfs/CID/…`, `/ipns/NAME/…`, `NAME.ddn`, `NAME.ddn.localhost`, `CID.ipfs.localhost`. Names are
-//! read from the ledger's state at each request and never cached, so a change is seen with the next request. Content
-//! by CID cannot change and may be cached for ever.
+//! What it serves: `/ipfs/CID/…`, `/ipns/NAME/…`, `NAME.ddn`, `NAME.ddn.localhost`, `CID.ipfs.localhost`,
+//! `KEY.ipns.localhost`, and domains that point here by DNSLink. Names are read from the ledger's state at each request
+//! and never cached, so a change is seen with the next request; records of keys and domains hold as long as they say.
+//! Content by CID cannot change and may be cached for ever. On the gateway's own host names a path leads to a host of its
+//! own, since browsers keep sites apart by hosts; on its addresses it is served as it is.
 //!
 //! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
 //! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
@@ -20,8 +22,10 @@ mod backend;
 mod body;
 mod config;
 mod desk;
+mod domains;
 mod escape;
 mod fetches;
+mod fresh;
 mod media;
 mod metrics;
 mod pace;
@@ -33,4 +37,5 @@ mod trail;
 
 pub use backend::Backend;
 pub use config::{Card, Config, Limits};
+pub use domains::{Dnslink, DomainError, Domains};
 pub use server::{Error, Gateway};

@@ -76,6 +76,29 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "This name has no site", detail)
     }
 
+    /// 404: the domain has no DNSLink.
+    pub(crate) fn domain_unknown(domain: &str) -> Self {
+        let detail = format!("{domain} points to no content: it has no DNSLink");
+        Self::new(StatusCode::NOT_FOUND, "This domain has no site here", detail)
+            .advise("If it is your domain, set the TXT record _dnslink to dnslink=/ipns/ and a name, or /ipfs/ and a CID.")
+    }
+
+    /// 502: a name has no record that holds, or the record cannot be had.
+    pub(crate) fn no_record(name: &str, reason: &str) -> Self {
+        let detail = format!("{name} cannot be resolved: {reason}");
+        Self::new(StatusCode::BAD_GATEWAY, "This name cannot be resolved", detail)
+    }
+
+    /// 400: names that stand for each other without an end.
+    pub(crate) fn endless(name: &str, links_max: usize) -> Self {
+        let detail = format!("{name} leads to no content within {links_max} names");
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "These names stand for each other",
+            detail,
+        )
+    }
+
     /// 404: the content is there, and has nothing at this path.
     pub(crate) fn path_missing(path: &str, segment: &str) -> Self {
         let detail = format!("{path}: there is nothing named {segment:?} in it");

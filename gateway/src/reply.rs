@@ -61,9 +61,9 @@ pub(crate) fn options() -> Response<Body> {
     response
 }
 
-/// 301 to a path on the same host.
-pub(crate) fn redirect(to: &str, cache: HeaderValue) -> Response<Body> {
-    let mut response = new(StatusCode::MOVED_PERMANENTLY, Body::empty());
+/// Sends the client to another path or URL.
+pub(crate) fn redirect(status: StatusCode, to: &str, cache: HeaderValue) -> Response<Body> {
+    let mut response = new(status, Body::empty());
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, crate::escape::header(to));
     headers.insert(header::CACHE_CONTROL, cache);

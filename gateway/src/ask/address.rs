@@ -1,16 +1,21 @@
 //! What a request is about: a root, the path below it, and the face of the gateway that it came through.
 
 use cid::Cid;
+use named::ipns;
 
 use crate::escape;
 
-/// Where the path starts.
+/// Where the path starts. All but the first may be something else at the next request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
     /// Content by its CID: immutable.
     Cid(Cid),
-    /// Content by a ledger name: what it is may differ at the next request.
-    Name,
+    /// Content by a ledger name.
+    Name(String),
+    /// Content by the name of a key (IPNS).
+    Ipns(ipns::Name),
+    /// Content by a domain of the public DNS (DNSLink), lower case.
+    Domain(String),
 }
 
 /// How the client reached the root, which decides how links back to us are written.
@@ -23,7 +28,7 @@ pub(crate) enum Face {
         /// Host and port of the gateway itself.
         gateway: String,
     },
-    /// `alice.ddn/…` or `alice.ddn.GATEWAY/…`.
+    /// `alice.ddn/…`, `alice.ddn.GATEWAY/…`, `KEY.ipns.GATEWAY/…` or a domain of its own.
     Name {
         /// Host and port as the client wrote them.
         host: String,
@@ -52,13 +57,8 @@ impl Address {
     pub(crate) fn namespace(&self) -> &'static str {
         match self.root {
             Root::Cid(_) => "ipfs",
-            Root::Name => "ipns",
+            Root::Name(_) | Root::Ipns(_) | Root::Domain(_) => "ipns",
         }
-    }
-
-    /// Whether the content may change under this address.
-    pub(crate) fn is_mutable(&self) -> bool {
-        self.root == Root::Name
     }
 
     /// The URL path of the root on the host that was asked: `/ipfs/CID`, or empty where the host is the root.

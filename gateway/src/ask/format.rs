@@ -23,6 +23,13 @@ pub(crate) enum Format {
     Object(Codec),
 }
 
+impl Format {
+    /// Whether a browser may show it as a page of the host. What it only ever saves can come from any host.
+    pub(crate) fn is_shown(&self) -> bool {
+        matches!(self, Self::Web | Self::Object(_))
+    }
+}
+
 /// Codecs of objects that are no files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Codec {

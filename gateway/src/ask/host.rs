@@ -2,6 +2,10 @@
 
 use cid::Cid;
 
+use super::address::Root;
+use super::content_path::{self, is_below, is_domain};
+use super::isolate::{LABEL_BYTES_MAX, restored};
+
 /// What the node answers for: its own public names, and the suffix of ledger names.
 #[derive(Clone, Debug)]
 pub(crate) struct Hosts {
@@ -14,25 +18,28 @@ pub(crate) struct Hosts {
 /// What a `Host` stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Site {
-    /// The gateway itself (or a host that we do not know): content has paths, `/ipfs/…` and `/ipns/…`.
+    /// No site of its own, and no host that sites could be below: content has paths, `/ipfs/…` and `/ipns/…`.
     Paths,
-    /// `CID.ipfs.GATEWAY`: one immutable site with an origin of its own.
-    Cid {
-        /// The root.
-        cid: Cid,
-        /// The CID as written in the host name.
+    /// The gateway itself, by host and port as the client wrote them: content has paths, and hosts below it.
+    Gateway(String),
+    /// One site with an origin of its own: `CID.ipfs.GATEWAY`, `KEY.ipns.GATEWAY`, `alice.ddn`, `alice.ddn.GATEWAY`,
+    /// `alice-ddn.ipns.GATEWAY`, `example-org.ipns.GATEWAY`.
+    Root {
+        /// What it is the site of.
+        root: Root,
+        /// CID or name as written in the host, a name that was one label as it was before.
         text: String,
-        /// Host and port of the gateway that the name is below.
-        gateway: String,
-    },
-    /// `alice.ddn`, `alice.ddn.GATEWAY` or `alice-ddn.ipns.GATEWAY`: the site of a ledger name.
-    Name {
-        /// The ledger name, `alice.ddn`.
-        name: String,
         /// Host and port as the client wrote them.
         host: String,
         /// Host and port of the gateway, if the name is below one.
         gateway: Option<String>,
+    },
+    /// A host of the public DNS, which may be a site by DNSLink; if it is none, it is as good as an address.
+    Stranger {
+        /// The domain, lower case.
+        domain: String,
+        /// Host and port as the client wrote them.
+        host: String,
     },
 }
 
@@ -43,6 +50,8 @@ pub(crate) enum BadHost {
     Malformed,
     /// The label before `.ipfs.` is no CID that a host name can carry.
     NotACid(String),
+    /// The label before `.ipfs.` is longer than one may be.
+    TooLong,
 }
 
 impl Hosts {
@@ -50,18 +59,27 @@ impl Hosts {
     pub(crate) fn site(&self, authority: &str) -> Result<Site, BadHost> {
         let (host, port) = split_port(authority).ok_or(BadHost::Malformed)?;
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        if self.gateways.contains(&host) || is_address(&host) {
+        if is_address(&host) {
             return Ok(Site::Paths);
+        }
+        if self.gateways.contains(&host) {
+            return Ok(Site::Gateway(authority.to_owned()));
         }
         let own = self
             .gateways
             .iter()
             .find_map(|own| Some((host.strip_suffix(own)?.strip_suffix('.')?, own)));
-        match own {
-            Some((prefix, own)) => self.below(prefix, authority, &format!("{own}{port}")),
-            None if self.is_name(&host) => Ok(name(host, authority, None)),
-            None => Ok(Site::Paths),
+        if let Some((prefix, own)) = own {
+            return self.below(prefix, authority, format!("{own}{port}"));
         }
+        Ok(match host {
+            name if is_below(&name, &self.tld) => site(Root::Name(name.clone()), name, authority, None),
+            domain if is_domain(&domain) => Site::Stranger {
+                domain,
+                host: authority.to_owned(),
+            },
+            _ => Site::Paths,
+        })
     }
 
     /// Host and port under which sites can be reached by host name from where `authority` was asked: itself if it is
@@ -75,35 +93,47 @@ impl Hosts {
         }
     }
 
-    fn below(&self, prefix: &str, authority: &str, gateway: &str) -> Result<Site, BadHost> {
+    fn below(&self, prefix: &str, authority: &str, gateway: String) -> Result<Site, BadHost> {
         if let Some(text) = prefix.strip_suffix(".ipfs") {
+            if text.len() > LABEL_BYTES_MAX {
+                return Err(BadHost::TooLong);
+            }
             let cid = Cid::try_from(text).map_err(|_| BadHost::NotACid(text.to_owned()))?;
-            return Ok(Site::Cid {
-                cid,
-                text: text.to_owned(),
-                gateway: gateway.to_owned(),
-            });
+            return Ok(site(Root::Cid(cid), text.to_owned(), authority, Some(gateway)));
         }
         if let Some(text) = prefix.strip_suffix(".ipns") {
-            return Ok(name(joined(text), authority, Some(gateway)));
+            let (root, text) = self.named(text);
+            return Ok(site(root, text, authority, Some(gateway)));
         }
-        match self.is_name(prefix) {
-            true => Ok(name(prefix.to_owned(), authority, Some(gateway))),
-            false => Ok(Site::Paths),
-        }
+        Ok(match is_below(prefix, &self.tld) {
+            true => site(
+                Root::Name(prefix.to_owned()),
+                prefix.to_owned(),
+                authority,
+                Some(gateway),
+            ),
+            false => Site::Paths,
+        })
     }
 
-    fn is_name(&self, host: &str) -> bool {
-        host.strip_suffix(&self.tld)
-            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    /// What stands before `.ipns.`: a key or a name, which may be written as one label.
+    fn named(&self, text: &str) -> (Root, String) {
+        match content_path::name(text, &self.tld) {
+            Root::Name(label) if !label.contains('.') => {
+                let name = restored(&label);
+                (content_path::name(&name, &self.tld), name)
+            }
+            root => (root, text.to_owned()),
+        }
     }
 }
 
-fn name(name: String, authority: &str, gateway: Option<&str>) -> Site {
-    Site::Name {
-        name,
+fn site(root: Root, text: String, authority: &str, gateway: Option<String>) -> Site {
+    Site::Root {
+        root,
+        text,
         host: authority.to_owned(),
-        gateway: gateway.map(Into::into),
+        gateway,
     }
 }
 
@@ -126,21 +156,13 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<std::net::Ipv4Addr>().is_ok()
 }
 
-/// A name in one DNS label, so that one wildcard certificate covers it: `.` is written `-`, and `-` is `--`.
-/// A text with a dot is a name already.
-fn joined(text: &str) -> String {
-    if text.contains('.') {
-        return text.to_owned();
-    }
-    text.replace("--", "\0").replace('-', ".").replace('\0', "-")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+    const KEY: &str = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam";
 
     fn hosts() -> Hosts {
         Hosts {
@@ -151,7 +173,11 @@ mod tests {
 
     fn named(site: Result<Site, BadHost>) -> Option<(String, Option<String>)> {
         match site {
-            Ok(Site::Name { name, gateway, .. }) => Some((name, gateway)),
+            Ok(Site::Root {
+                root: Root::Name(name),
+                gateway,
+                ..
+            }) => Some((name, gateway)),
             _ => None,
         }
     }
@@ -159,24 +185,56 @@ mod tests {
     #[test]
     fn paths() {
         for host in [
-            "localhost",
-            "localhost:8080",
-            "LOCALHOST.",
             "127.0.0.1",
             "127.0.0.1:8080",
             "[::1]",
             "[::1]:8080",
-            "gw.example:443",
-            "elsewhere.example",
             "ddn",
             "ddn.localhost",
             ".ddn",
             "foo.localhost",
             "notddn",
-            "alice.ddn.elsewhere.example",
-            "a_b.example",
         ] {
             assert_eq!(hosts().site(host), Ok(Site::Paths), "{host}");
+        }
+        for host in ["localhost", "localhost:8080", "LOCALHOST.", "gw.example:443"] {
+            assert_eq!(hosts().site(host), Ok(Site::Gateway(host.into())), "{host}");
+        }
+        for host in [
+            "elsewhere.example",
+            "alice.ddn.Elsewhere.example:80",
+            "a_b.example",
+        ] {
+            let domain = split_port(host).expect("a host").0.to_ascii_lowercase();
+            let host = host.to_owned();
+            assert_eq!(hosts().site(&host.clone()), Ok(Site::Stranger { domain, host }));
+        }
+    }
+
+    #[test]
+    fn keys_and_domains() {
+        let key: named::ipns::Name = KEY.parse().expect("a key");
+        for (label, root) in [
+            (KEY, Root::Ipns(key)),
+            (
+                "dnslink--test-example-org",
+                Root::Domain("dnslink-test.example.org".into()),
+            ),
+            (
+                "dnslink-test.example.org",
+                Root::Domain("dnslink-test.example.org".into()),
+            ),
+            ("alice-ddn", Root::Name("alice.ddn".into())),
+            ("nobody", Root::Name("nobody".into())),
+        ] {
+            match hosts().site(&format!("{label}.ipns.gw.example")) {
+                Ok(Site::Root {
+                    root: found, gateway, ..
+                }) => {
+                    assert_eq!((found, gateway.as_deref()), (root, Some("gw.example")), "{label}");
+                }
+                other => panic!("{label}: {other:?}"),
+            }
         }
     }
 
@@ -200,16 +258,19 @@ mod tests {
     #[test]
     fn cids() {
         let site = hosts().site(&format!("{CID}.ipfs.localhost:8080"));
-        let expected = Site::Cid {
-            cid: Cid::try_from(CID).unwrap(),
+        let expected = Site::Root {
+            root: Root::Cid(Cid::try_from(CID).unwrap()),
             text: CID.into(),
-            gateway: "localhost:8080".into(),
+            host: format!("{CID}.ipfs.localhost:8080"),
+            gateway: Some("localhost:8080".into()),
         };
         assert_eq!(site, Ok(expected));
         assert_eq!(
             hosts().site("nonsense.ipfs.localhost"),
             Err(BadHost::NotACid("nonsense".into()))
         );
+        let long = format!("{}.ipfs.localhost", "b".repeat(64));
+        assert_eq!(hosts().site(&long), Err(BadHost::TooLong));
     }
 
     #[test]

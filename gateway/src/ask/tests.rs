@@ -1,5 +1,6 @@
 //! Every rule of routing as a row.
 
+use http::header::HOST;
 use http::{HeaderValue, StatusCode};
 use proptest::prelude::*;
 
@@ -20,7 +21,18 @@ fn ask(method: &Method, host: &str, target: &str, headers: &[(http::HeaderName, 
     for (name, value) in headers {
         map.append(name, HeaderValue::from_str(value).unwrap());
     }
-    decide(&hosts, method, &target.parse().unwrap(), Version::HTTP_11, &map)
+    let came = Came {
+        secure: false,
+        trusted: true,
+    };
+    decide(
+        &hosts,
+        came,
+        method,
+        &target.parse().unwrap(),
+        Version::HTTP_11,
+        &map,
+    )
 }
 
 fn get(host: &str, target: &str) -> Decision {
@@ -45,13 +57,13 @@ fn refusal(decision: Decision) -> (StatusCode, String) {
 fn addresses() {
     for (host, target, content_path, url) in [
         (
-            "localhost:80",
+            "127.0.0.1:80",
             format!("/ipfs/{CID}"),
             format!("/ipfs/{CID}"),
             format!("/ipfs/{CID}"),
         ),
         (
-            "localhost",
+            "127.0.0.1",
             format!("/ipfs/{V0}/"),
             format!("/ipfs/{V0}/"),
             format!("/ipfs/{V0}"),
@@ -63,25 +75,25 @@ fn addresses() {
             format!("/ipfs/{CID}/a%20b/%C4%85"),
         ),
         (
-            "localhost",
+            "127.0.0.1",
             format!("/ipfs/{CID}//a///b//"),
             format!("/ipfs/{CID}/a/b/"),
             format!("/ipfs/{CID}/a/b"),
         ),
         (
-            "localhost",
+            "127.0.0.1",
             format!("/ipfs/{CID}/a%2Fb"),
             format!("/ipfs/{CID}/a/b"),
             format!("/ipfs/{CID}/a%2Fb"),
         ),
         (
-            "localhost",
+            "127.0.0.1",
             format!("/ipfs/{CID}/%2541"),
             format!("/ipfs/{CID}/%41"),
             format!("/ipfs/{CID}/%2541"),
         ),
         (
-            "localhost",
+            "127.0.0.1",
             "/ipns/alice.ddn/x".into(),
             "/ipns/alice.ddn/x".into(),
             "/ipns/alice.ddn/x".into(),
@@ -122,7 +134,7 @@ fn an_absolute_target_wins_over_host() {
 fn parameters() {
     let ask = content_of(ask(
         &Method::HEAD,
-        "localhost",
+        "127.0.0.1",
         &format!("/ipfs/{CID}?filename=a+b.txt&download=true"),
         &[(CACHE_CONTROL, "no-store, Only-If-Cached")],
     ));
@@ -188,7 +200,10 @@ fn refusals() {
 #[test]
 fn other_answers() {
     assert!(matches!(get("localhost:8080", "/"), Decision::Landing { host } if host == "localhost:8080"));
-    assert!(matches!(get("elsewhere.example", "/"), Decision::Landing { .. }));
+    let stranger = get("elsewhere.example", "/");
+    assert!(
+        matches!(stranger, Decision::Stranger { otherwise, .. } if matches!(*otherwise, Decision::Landing { .. }))
+    );
     assert!(matches!(
         get("localhost", "/.well-known/ddn/node"),
         Decision::Card
@@ -218,10 +233,136 @@ fn protocol_links_lead_to_paths() {
         ("/ipns/?uri=ipns:////evil%0d%0a".into(), "/ipns/evil%0D%0A".into()),
     ] {
         match get("localhost", &target) {
-            Decision::Redirect(to) => assert_eq!(to, expected),
+            Decision::Redirect { to, .. } => assert_eq!(to, expected),
             other => panic!("{target}: {other:?}"),
         }
     }
+}
+
+const PEER: &str = "12D3KooWLQzUv2FHWGVPXTXSZpdHs7oHbXub2G5WC8Tx4NQhyd2d";
+const KEY: &str = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam";
+
+/// Status and target of a redirect.
+fn redirect(decision: Decision) -> (u16, String) {
+    match decision {
+        Decision::Redirect { status, to } => (status.as_u16(), to),
+        other => panic!("no redirect: {other:?}"),
+    }
+}
+
+#[test]
+fn a_path_on_the_gateway_leads_to_a_host_of_its_own() {
+    for (host, target, forwarded, expected) in [
+        (
+            "localhost:80",
+            format!("/ipfs/{CID}"),
+            None,
+            format!("http://{CID}.ipfs.localhost:80/"),
+        ),
+        (
+            "localhost",
+            format!("/ipfs/{CID}/a/?x=1"),
+            None,
+            format!("http://{CID}.ipfs.localhost/a/?x=1"),
+        ),
+        (
+            "localhost",
+            format!("/ipfs/{CID}/"),
+            Some(("x-forwarded-proto", "https")),
+            format!("https://{CID}.ipfs.localhost/"),
+        ),
+        (
+            "fake.example",
+            format!("/ipfs/{CID}"),
+            Some(("x-forwarded-host", "localhost")),
+            format!("http://{CID}.ipfs.localhost/"),
+        ),
+        (
+            "localhost",
+            format!("/ipns/{PEER}"),
+            None,
+            format!("http://{KEY}.ipns.localhost/"),
+        ),
+        (
+            "localhost",
+            "/ipns/alice.ddn/x".into(),
+            None,
+            "http://alice.ddn.localhost/x".into(),
+        ),
+        (
+            "localhost",
+            "/ipns/en.a-b.example/w/".into(),
+            None,
+            "http://en-a--b-example.ipns.localhost/w/".into(),
+        ),
+    ] {
+        let headers: Vec<_> = forwarded
+            .into_iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value))
+            .collect();
+        let found = redirect(ask(&Method::GET, host, &target, &headers));
+        assert_eq!(found, (301, expected), "{host}{target}");
+    }
+    for form in ["raw", "car"] {
+        let target = format!("/ipfs/{CID}?format={form}");
+        assert!(
+            matches!(get("localhost", &target), Decision::Content(_)),
+            "{form}"
+        );
+    }
+}
+
+#[test]
+fn keys_have_one_form() {
+    let found = redirect(get("127.0.0.1", &format!("/ipns/{PEER}/a/?x")));
+    assert_eq!(found, (302, format!("/ipns/{KEY}/a/?x")));
+    let address = content_of(get("127.0.0.1", &format!("/ipns/{KEY}/a"))).address;
+    assert_eq!(address.content_path(), format!("/ipns/{KEY}/a"));
+    let peer: named::ipns::Name = PEER.parse().unwrap();
+    let dag_pb = cid::Cid::new_v1(0x70, *peer.cid().hash()).to_string();
+    let found = redirect(get(&format!("{dag_pb}.ipns.localhost:1"), "/a"));
+    assert_eq!(found, (301, format!("http://{KEY}.ipns.localhost:1/a")));
+}
+
+#[test]
+fn a_stranger_is_a_site_if_dns_says_so() {
+    match get("Example.org:80", &format!("/ipfs/{CID}")) {
+        Decision::Stranger {
+            domain,
+            site,
+            otherwise,
+        } => {
+            assert_eq!(domain, "example.org");
+            let site = content_of(*site).address;
+            assert_eq!(site.content_path(), format!("/ipns/example.org/ipfs/{CID}"));
+            assert_eq!(
+                content_of(*otherwise).address.content_path(),
+                format!("/ipfs/{CID}")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn only_a_proxy_speaks_for_others() {
+    let hosts = Hosts {
+        gateways: vec!["localhost".into()],
+        tld: "ddn".into(),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));
+    headers.insert("x-forwarded-host", HeaderValue::from_static("localhost"));
+    let uri = format!("/ipfs/{CID}").parse().unwrap();
+    let decision = decide(
+        &hosts,
+        Came::default(),
+        &Method::GET,
+        &uri,
+        Version::HTTP_11,
+        &headers,
+    );
+    assert!(matches!(decision, Decision::Content(_)));
 }
 
 proptest! {
@@ -231,14 +372,14 @@ proptest! {
             let hosts = Hosts { gateways: vec!["localhost".into()], tld: "ddn".into() };
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_str(&host).unwrap());
-            decide(&hosts, &Method::GET, &uri, Version::HTTP_11, &headers);
+            decide(&hosts, Came::default(), &Method::GET, &uri, Version::HTTP_11, &headers);
         }
     }
 
     #[test]
     fn a_url_reads_back_as_its_segments(names in proptest::collection::vec("[^/\\x00-\\x1f]{1,10}", 0..5)) {
         let target = format!("/ipfs/{CID}{}", escape::path(&names));
-        let address = content_of(get("localhost", &target)).address;
+        let address = content_of(get("127.0.0.1", &target)).address;
         prop_assert_eq!(&address.segments, &names);
         prop_assert_eq!(address.url(), target);
     }

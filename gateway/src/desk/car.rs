@@ -236,7 +236,7 @@ fn range(wanted: Option<(i64, Option<i64>)>, size: u64) -> Range<u64> {
 }
 
 fn filename(ask: &Ask, root: &Cid) -> String {
-    match ask.address.segments.last() {
+    match ask.path().last() {
         Some(last) => format!("{root}_{last}.car"),
         None => format!("{root}.car"),
     }
@@ -245,10 +245,7 @@ fn filename(ask: &Ask, root: &Cid) -> String {
 /// Weak, since another version may send the same blocks in another way. It differs when the blocks may.
 fn etag(ask: &Ask, roots: &[Cid], cid: &Cid, car: &Car) -> String {
     let roots: Vec<String> = roots.iter().map(Cid::to_string).collect();
-    let what = format!(
-        "{roots:?}{:?}{:?}{:?}",
-        ask.address.segments, car.scope, car.bytes
-    );
+    let what = format!("{roots:?}{:?}{:?}{:?}", ask.path(), car.scope, car.bytes);
     format!("W/\"{cid}.car.{:016x}\"", fnv1a(what.as_bytes()))
 }
 

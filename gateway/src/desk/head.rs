@@ -27,7 +27,7 @@ impl Head {
         let roots: Vec<String> = roots.iter().map(Cid::to_string).collect();
         headers.insert(header::ETAG, escape::header(&etag));
         headers.insert(header::CONTENT_TYPE, escape::header(media));
-        headers.insert(header::CACHE_CONTROL, cache(ask));
+        headers.insert(header::CACHE_CONTROL, ask.fresh.of_content());
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         headers.insert(reply::X_IPFS_PATH, escape::header(&ask.address.content_path()));
         headers.insert(reply::X_IPFS_ROOTS, escape::header(&roots.join(",")));
@@ -108,13 +108,5 @@ pub(super) fn tag(cid: &Cid, form: &str) -> String {
     match form {
         "" => format!("\"{cid}\""),
         form => format!("\"{cid}.{form}\""),
-    }
-}
-
-pub(super) fn cache(ask: &Ask) -> HeaderValue {
-    if ask.address.is_mutable() {
-        reply::REVALIDATE
-    } else {
-        reply::IMMUTABLE
     }
 }

@@ -29,11 +29,11 @@ impl Desk {
 
     /// What the segments of the path lead to. Only the last may be elsewhere: the folder above it tells its CID.
     fn roots(&self, ask: &Ask, trail: &Trail) -> Option<Vec<Cid>> {
-        let Some((last, above)) = ask.address.segments.split_last() else {
+        let path = ask.path();
+        let Some((last, above)) = path.split_last() else {
             return Some(vec![*trail.root()]);
         };
-        let above: Vec<&str> = above.iter().map(String::as_str).collect();
-        let folder = storage::resolve(&trail.nearby(), trail.root(), &above).ok()?;
+        let folder = storage::resolve(&trail.nearby(), trail.root(), above).ok()?;
         let entries = storage::list(trail.nearby(), &folder.cid).take(self.listing_entries_max);
         let entry = entries.map_while(Result::ok).find(|entry| entry.name == *last)?;
         Some([folder.roots, vec![entry.cid]].concat())

@@ -13,7 +13,6 @@ use crate::body::Body;
 use crate::media;
 use crate::page::{self, listing};
 use crate::problem::Problem;
-use crate::reply;
 use crate::trail::Trail;
 
 impl Desk {
@@ -61,9 +60,7 @@ impl Desk {
 pub(super) fn head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
     let etag = format!("\"DirIndex-{}_CID-{cid}\"", listing::MARKUP);
     let mut head = Head::new(ask, roots, etag, "text/html; charset=utf-8");
-    if !ask.address.is_mutable() {
-        head.set(header::CACHE_CONTROL, reply::LISTING);
-    }
+    head.set(header::CACHE_CONTROL, ask.fresh.of_page());
     head.set(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(page::POLICY),

@@ -1,50 +1,131 @@
-//! The root of a request's path: of a name, what the ledger says now.
+//! The root of a request's path: what ledger names, keys and domains say now, through each other.
+
+use std::time::SystemTime;
 
 use cid::Cid;
-use ledger::Records;
 use named::dap::{self, NameError, Resolution};
+use named::ipns;
 
 use super::Desk;
-use crate::ask::Ask;
 use crate::ask::address::Root;
+use crate::ask::content_path::{self, target};
+use crate::domains::Domains as _;
+use crate::fresh::Fresh;
 use crate::problem::Problem;
 
-/// Names that stand for each other, at most: more is a loop.
-const ALIASES_MAX: usize = 8;
+/// Names that stand for each other, at most: more is a loop (DNSLink gateway specification).
+pub(crate) const LINKS_MAX: usize = 32;
+
+/// Where the path of a request starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// The root of the content.
+    pub cid: Cid,
+    /// The path below it at which the site begins.
+    pub lead: Vec<String>,
+    /// For how long that holds.
+    pub fresh: Fresh,
+}
+
+/// What one name points to.
+struct Step {
+    root: Root,
+    below: Vec<String>,
+    fresh: Fresh,
+}
 
 impl Desk {
-    /// Where the path of the request starts.
-    pub(super) fn root(&self, ask: &Ask) -> Result<Cid, Problem> {
-        match &ask.address.root {
-            Root::Cid(cid) => Ok(*cid),
-            Root::Name => self.content_of(&ask.address.root_text),
+    /// Follows a root to its content.
+    pub(crate) fn start(&self, root: &Root) -> Result<Start, Problem> {
+        let mut at = root.clone();
+        let (mut lead, mut fresh) = (Vec::new(), Fresh::Forever);
+        for _ in 0..=LINKS_MAX {
+            let step = match &at {
+                Root::Cid(cid) => {
+                    return Ok(Start {
+                        cid: *cid,
+                        lead,
+                        fresh,
+                    });
+                }
+                Root::Name(name) => self.by_name(name)?,
+                Root::Ipns(name) => self.by_key(name)?,
+                Root::Domain(domain) => self.by_domain(domain)?,
+            };
+            lead = [step.below, lead].concat();
+            fresh = fresh.min(step.fresh);
+            at = step.root;
         }
+        Err(Problem::endless(&text(root), LINKS_MAX))
     }
 
-    /// What a name points to, through the names that it stands for.
-    fn content_of(&self, asked: &str) -> Result<Cid, Problem> {
-        let mut name = asked.to_owned();
-        for _ in 0..=ALIASES_MAX {
-            let records = self.records(&name)?;
-            match (records.content, records.cname) {
-                (Some(link), _) => return Ok(link.0),
-                (None, Some(other)) => name = other,
-                (None, None) => break,
-            }
-        }
-        Err(Problem::name_empty(&name))
-    }
-
-    fn records(&self, name: &str) -> Result<Records, Problem> {
-        match dap::resolve(&*self.names, name) {
-            Ok(Resolution::Found { records, .. }) => Ok(records),
-            Ok(Resolution::Absent { name, .. }) => Err(Problem::name_unknown(&name)),
-            Ok(Resolution::Foreign) => Err(Problem::name_foreign(name, self.names.tld())),
-            Err(NameError::State(error)) => {
-                tracing::error!(%error, name, "a name could not be read");
+    /// The record of a key, with what it says.
+    pub(super) fn record(&self, name: &ipns::Name, now: SystemTime) -> Result<ipns::Record, Problem> {
+        match self.ipns.get(name, now) {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(Problem::no_record(&name.to_string(), "no record of it was found")),
+            Err(ipns::Error::Refused { fault, .. }) => Err(Problem::no_record(
+                &name.to_string(),
+                &format!("its record is refused: {fault}"),
+            )),
+            Err(error) => {
+                tracing::error!(%error, %name, "a record could not be read");
                 Err(Problem::internal())
             }
-            Err(error) => Err(Problem::bad_name(name, &error.to_string())),
         }
+    }
+
+    fn by_key(&self, name: &ipns::Name) -> Result<Step, Problem> {
+        let now = SystemTime::now();
+        let record = self.record(name, now)?;
+        let value = std::str::from_utf8(record.value()).unwrap_or_default();
+        self.step(value, Fresh::For(record.ttl(now)))
+            .ok_or_else(|| Problem::no_record(&name.to_string(), "its record points to no content path"))
+    }
+
+    fn by_domain(&self, domain: &str) -> Result<Step, Problem> {
+        match self.domains.dnslink(domain) {
+            Ok(Some(link)) => self
+                .step(&link.path, Fresh::For(link.ttl))
+                .ok_or_else(|| Problem::no_record(domain, "its DNSLink is no content path")),
+            Ok(None) => Err(Problem::domain_unknown(domain)),
+            Err(error) => Err(Problem::no_record(domain, &error.to_string())),
+        }
+    }
+
+    fn step(&self, path: &str, fresh: Fresh) -> Option<Step> {
+        let (root, below) = target(path, self.names.tld())?;
+        Some(Step { root, below, fresh })
+    }
+
+    fn by_name(&self, name: &str) -> Result<Step, Problem> {
+        let records = match dap::resolve(&*self.names, name) {
+            Ok(Resolution::Found { records, .. }) => records,
+            Ok(Resolution::Absent { name, .. }) => return Err(Problem::name_unknown(&name)),
+            Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tld())),
+            Err(NameError::State(error)) => {
+                tracing::error!(%error, name, "a name could not be read");
+                return Err(Problem::internal());
+            }
+            Err(error) => return Err(Problem::bad_name(name, &error.to_string())),
+        };
+        let root = match (records.content, records.cname) {
+            (Some(link), _) => Root::Cid(link.0),
+            (None, Some(other)) => content_path::name(&other, self.names.tld()),
+            (None, None) => return Err(Problem::name_empty(name)),
+        };
+        Ok(Step {
+            root,
+            below: Vec::new(),
+            fresh: Fresh::Never,
+        })
+    }
+}
+
+fn text(root: &Root) -> String {
+    match root {
+        Root::Cid(cid) => cid.to_string(),
+        Root::Ipns(name) => name.to_string(),
+        Root::Name(text) | Root::Domain(text) => text.clone(),
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn bottom(entries: usize, more: bool) -> String {
     format!("</table>\n<footer>{entries} {noun}{rest}</footer>\n</main>\n{TAIL}")
 }
 
-/// The hash column: a link to the entry by its own CID, where the gateway can be reached from this host.
+/// The hash column: a link to the entry by its own CID.
 fn hash(address: &Address, row: &Row) -> String {
     let gateway = match &address.face {
         Face::Path => String::new(),
@@ -74,9 +74,11 @@ fn hash(address: &Address, row: &Row) -> String {
             gateway: Some(gateway),
             ..
         } => format!("//{}", html(gateway)),
+        // The host has a site and no paths of content: what explains CIDs is elsewhere, for whoever follows the link.
         Face::Name { gateway: None, .. } => {
             return format!(
-                "<span class=\"ipfs-hash\" translate=\"no\" title=\"{}\">{}</span>",
+                "<a class=\"ipfs-hash\" translate=\"no\" href=\"https://cid.ipfs.tech/#{}\" target=\"_blank\" \
+                 rel=\"noreferrer noopener\">{}</a>",
                 row.cid,
                 short(&row.cid)
             );
@@ -150,7 +152,7 @@ mod tests {
 
     fn address(face: Face, segments: &[&str]) -> Address {
         let (root, root_text) = match face {
-            Face::Name { .. } => (Root::Name, "alice.ddn"),
+            Face::Name { .. } => (Root::Name("alice.ddn".into()), "alice.ddn"),
             _ => (Root::Cid(CID.parse().unwrap()), CID),
         };
         let segments = segments.iter().map(|s| (*s).to_owned()).collect();
@@ -231,7 +233,7 @@ mod tests {
             &[
                 r#"/ipns/<a href="//alice.ddn/">alice.ddn</a>/<a href="//alice.ddn/%C4%85">ą</a>"#,
                 r#"<a href="/%C4%85/file-%C5%BA%C5%82.txt">"#,
-                r#"<span class="ipfs-hash" translate="no""#,
+                r#"<a class="ipfs-hash" translate="no" href="https://cid.ipfs.tech/#{{cid}}" target="_blank" rel="noreferrer noopener">"#,
             ],
         );
     }

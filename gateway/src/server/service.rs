@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use crate::ask::came::Came;
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
 use crate::ask::{self, Ask, Decision};
@@ -25,6 +26,7 @@ use crate::backend::Backend;
 use crate::body::{Body, Held};
 use crate::config::{Card, Config};
 use crate::desk::{Desk, Tried};
+use crate::domains::{Domains as _, KnownDomains};
 use crate::fetches::Fetches;
 use crate::metrics::Metrics;
 use crate::page::landing;
@@ -44,6 +46,16 @@ pub(crate) struct Client {
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+}
+
+impl Client {
+    /// What its requests may say of how they came: a proxy in front of this node is on this machine.
+    fn came(&self) -> Came {
+        Came {
+            secure: self.secure,
+            trusted: self.address.ip().is_loopback(),
+        }
+    }
 }
 
 /// Answers requests; a clone shares everything.
@@ -67,7 +79,12 @@ struct Shared {
 
 impl Service {
     pub(super) fn new(config: &Config, backend: Backend, metrics: Arc<Metrics>) -> Self {
-        let Backend { blocks, names } = backend;
+        let Backend {
+            blocks,
+            names,
+            ipns,
+            domains,
+        } = backend;
         let limits = &config.limits;
         let hosts = Hosts {
             gateways: config
@@ -80,6 +97,8 @@ impl Service {
         let desk = Desk {
             source: blocks,
             names,
+            ipns,
+            domains: KnownDomains::new(&config.dnslinks, domains),
             listing_entries_max: limits.listing_entries_max,
             cars: Arc::new(Semaphore::new(limits.cars_max)),
             fetches: Fetches::new(limits.fetches_max, Arc::clone(&metrics)),
@@ -152,20 +171,51 @@ impl Shared {
     }
 
     async fn decide(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
-        drop((upload, client));
+        drop(upload);
         let (uri, headers) = (&request.uri, &request.headers);
+        let decision = ask::decide(
+            &self.hosts,
+            client.came(),
+            &request.method,
+            uri,
+            request.version,
+            headers,
+        );
+        self.carry_out(decision, request).await
+    }
+
+    async fn carry_out(&self, decision: Decision, request: &Parts) -> Response<Body> {
         let head = request.method == Method::HEAD;
-        match ask::decide(&self.hosts, &request.method, uri, request.version, headers) {
+        match decision {
             Decision::Content(ask) => self.content(ask).await,
             Decision::Landing { host } => {
                 let html = landing::render(&self.hosts.public(&host), &self.hosts.tld, &self.card.software);
                 reply::page(StatusCode::OK, html, head)
             }
             Decision::Card => self.card(head).await,
-            Decision::Redirect(to) => reply::redirect(&to, reply::REVALIDATE),
+            Decision::Redirect { status, to } => reply::redirect(status, &to, reply::REVALIDATE),
+            Decision::Stranger {
+                domain,
+                site,
+                otherwise,
+            } => {
+                let decision = if self.is_site(domain).await {
+                    site
+                } else {
+                    otherwise
+                };
+                Box::pin(self.carry_out(*decision, request)).await
+            }
             Decision::Options => reply::options(),
             Decision::Refuse(problem) => refuse(&problem, request),
         }
+    }
+
+    /// Whether a domain has a DNSLink. If the DNS cannot be asked, it has none for now.
+    async fn is_site(&self, domain: String) -> bool {
+        let domains = self.desk.domains.clone();
+        let link = spawn_blocking(move || domains.dnslink(&domain)).await;
+        matches!(link, Ok(Ok(Some(_))))
     }
 
     /// Reads for the client as long as it is there.
@@ -180,7 +230,7 @@ impl Shared {
         let (desk, asked) = (Arc::clone(&self.desk), Arc::clone(ask));
         match spawn_blocking(move || desk.here(&asked, gone)).await {
             Ok(Tried::Answered(response)) => *response,
-            Ok(Tried::Elsewhere(trail)) => self.elsewhere(ask, trail).await,
+            Ok(Tried::Elsewhere(ask, trail)) => self.elsewhere(&ask, trail).await,
             Err(error) => panicked(ask, &error),
         }
     }

@@ -99,7 +99,7 @@ async fn head() {
     let head = site
         .ask(
             "HEAD",
-            "localhost",
+            "127.0.0.1",
             &format!("/ipfs/{}?format=car", site.root),
             &[],
         )

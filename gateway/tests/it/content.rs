@@ -37,7 +37,7 @@ async fn a_file() {
     let head = site
         .ask(
             "HEAD",
-            "localhost",
+            "127.0.0.1",
             &format!("/ipfs/{}/ascii.txt", site.root),
             &[],
         )
@@ -127,7 +127,7 @@ async fn ranges() {
     }
     let path = format!("/ipfs/{}/ascii.txt", site.root);
     let head = site
-        .ask("HEAD", "localhost", &path, &[("Range", "bytes=0-1")])
+        .ask("HEAD", "127.0.0.1", &path, &[("Range", "bytes=0-1")])
         .await;
     assert_eq!((head.status, head.header("content-length")), (200, "31"));
 }
@@ -197,7 +197,7 @@ async fn folders() {
     );
     assert!(listing.text().contains("Index of") && listing.text().contains(&name));
     let head = site
-        .ask("HEAD", "localhost", &format!("/ipfs/{}/files/", site.root), &[])
+        .ask("HEAD", "127.0.0.1", &format!("/ipfs/{}/files/", site.root), &[])
         .await;
     assert_eq!(
         (head.status, head.header("content-type")),
@@ -215,17 +215,17 @@ async fn a_sharded_folder() {
         .collect();
     let root = site.publish(&files);
     let file = site
-        .ask("GET", "localhost", &format!("/ipfs/{root}/{}", names[700]), &[])
+        .ask("GET", "127.0.0.1", &format!("/ipfs/{root}/{}", names[700]), &[])
         .await;
     assert_eq!(file.text(), names[700]);
     let listing = site
-        .ask("GET", "localhost", &format!("/ipfs/{root}/"), &[])
+        .ask("GET", "127.0.0.1", &format!("/ipfs/{root}/"), &[])
         .await
         .text();
     assert_eq!(listing.matches("<td class=\"name\">").count(), 1000);
     assert!(listing.contains("1000 entries of more"));
     let absent = site
-        .ask("GET", "localhost", &format!("/ipfs/{root}/x"), &[])
+        .ask("GET", "127.0.0.1", &format!("/ipfs/{root}/x"), &[])
         .await;
     assert_eq!(absent.status, 404);
 }
@@ -293,13 +293,13 @@ async fn objects() {
     assert_eq!(cid.codec(), codec::DAG_CBOR);
     site.store.put(&cid, bytes).expect("a block");
     let path = format!("/ipfs/{cid}");
-    let answer = site.ask("GET", "localhost", &path, &[]).await;
+    let answer = site.ask("GET", "127.0.0.1", &path, &[]).await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &bytes[..]));
     assert_eq!(answer.header("content-type"), "application/vnd.ipld.dag-cbor");
     assert_eq!(answer.header("etag"), format!("\"{cid}.dag-cbor\""));
     assert_eq!(answer.header("content-length"), "4");
     let cbor = site
-        .ask("GET", "localhost", &path, &[("Accept", "application/cbor")])
+        .ask("GET", "127.0.0.1", &path, &[("Accept", "application/cbor")])
         .await;
     assert_eq!(
         (cbor.status, cbor.header("content-type")),
@@ -312,7 +312,7 @@ async fn objects() {
         (format!("/ipfs/{}/ascii.txt?format=dag-cbor", site.root), 406),
     ] {
         assert_eq!(
-            site.ask("GET", "localhost", &target, &[]).await.status,
+            site.ask("GET", "127.0.0.1", &target, &[]).await.status,
             status,
             "{target}"
         );
@@ -327,7 +327,7 @@ async fn objects() {
 async fn an_inline_block() {
     let site = Site::new().await;
     for target in ["/ipfs/bafkqabtimvwgy3yk/", "/ipfs/bafkqabtimvwgy3yk?format=raw"] {
-        let answer = site.ask("GET", "localhost", target, &[]).await;
+        let answer = site.ask("GET", "127.0.0.1", target, &[]).await;
         assert_eq!(
             (answer.status, answer.text().as_str()),
             (200, "hello\n"),
@@ -367,7 +367,7 @@ async fn what_is_not_here() {
         ),
         ("/elsewhere".into(), &[], 404, "/ipfs/CID"),
     ] {
-        let answer = site.ask("GET", "localhost", &target, headers).await;
+        let answer = site.ask("GET", "127.0.0.1", &target, headers).await;
         assert_eq!(answer.status, status, "{target}");
         assert!(answer.text().contains(text), "{target}: {}", answer.text());
         assert_eq!(answer.text().lines().count(), 1);
@@ -415,7 +415,7 @@ async fn a_block_missing_in_the_middle_cuts_the_answer() {
 async fn methods() {
     let site = Site::new().await;
     for method in ["POST", "PUT", "DELETE", "TRACE"] {
-        let answer = site.ask(method, "localhost", "/", &[]).await;
+        let answer = site.ask(method, "127.0.0.1", "/", &[]).await;
         assert_eq!(
             (answer.status, answer.header("allow")),
             (405, "GET, HEAD, OPTIONS"),
@@ -423,7 +423,7 @@ async fn methods() {
         );
     }
     let options = site
-        .ask("OPTIONS", "localhost", &format!("/ipfs/{}", site.root), &[])
+        .ask("OPTIONS", "127.0.0.1", &format!("/ipfs/{}", site.root), &[])
         .await;
     assert_eq!(options.status, 204);
     for (name, parts) in [

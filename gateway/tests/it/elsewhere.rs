@@ -71,7 +71,7 @@ async fn what_nobody_has_is_not_found() {
         ("GET", "?format=raw"),
     ] {
         let target = format!("/ipfs/{}{path}", site.root);
-        let answer = second.ask(method, "localhost", &target, &[]).await;
+        let answer = second.ask(method, "127.0.0.1", &target, &[]).await;
         assert_eq!(answer.status, 404, "{method} {path}");
         let told = format!(
             "404 Not Found: block {} is not on this node, and no other node was found that has it\n",
@@ -158,7 +158,7 @@ async fn only_if_cached_asks_nobody() {
     let cached = [("Cache-Control", "only-if-cached")];
     let target = format!("/ipfs/{}/ascii.txt", site.root);
     for method in ["GET", "HEAD"] {
-        let answer = second.ask(method, "localhost", &target, &cached).await;
+        let answer = second.ask(method, "127.0.0.1", &target, &cached).await;
         assert_eq!(answer.status, 412, "{method}");
     }
     second.network.keep(site.root, false);
@@ -193,12 +193,12 @@ async fn a_tag_that_the_path_tells_needs_no_content() {
         assert_eq!(second.network.asked().len(), fetched, "{host}{target}");
     };
     let (root, files) = (site.root, site.cid(&["files"]));
-    same("localhost", &format!("/ipfs/{root}/"), 0).await;
-    same("localhost", &format!("/ipfs/{files}/"), 0).await;
-    same("localhost", &format!("/ipfs/{}", site.cid(&["ascii.txt"])), 0).await;
-    same("localhost", &format!("/ipfs/{root}?format=raw"), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{root}/"), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{files}/"), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{}", site.cid(&["ascii.txt"])), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{root}?format=raw"), 0).await;
     same(
-        "localhost",
+        "127.0.0.1",
         &format!("/ipfs/{root}?format=car&dag-scope=block"),
         0,
     )
@@ -206,10 +206,10 @@ async fn a_tag_that_the_path_tells_needs_no_content() {
     same("alice.ddn", "/", 0).await;
     second.network.keep(root, false);
     same("alice.ddn", "/style.css", 0).await;
-    same("localhost", &format!("/ipfs/{root}/docs/"), 0).await;
-    same("localhost", &format!("/ipfs/{root}/docs?format=car"), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{root}/docs/"), 0).await;
+    same("127.0.0.1", &format!("/ipfs/{root}/docs?format=car"), 0).await;
     // A level deeper, the folder has to be read first.
-    same("localhost", &format!("/ipfs/{root}/files/sub/x.txt"), 3).await;
+    same("127.0.0.1", &format!("/ipfs/{root}/files/sub/x.txt"), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,7 +233,7 @@ async fn a_head_fetches_the_path_alone() {
     let second = Second::new(&site).await;
     let file = site.cid(&["big.bin"]);
     let target = format!("/ipfs/{}/big.bin", site.root);
-    let head = second.ask("HEAD", "localhost", &target, &[]).await;
+    let head = second.ask("HEAD", "127.0.0.1", &target, &[]).await;
     assert_eq!(
         (head.status, head.header("content-length")),
         (200, BIG.to_string().as_str())
@@ -241,7 +241,7 @@ async fn a_head_fetches_the_path_alone() {
     assert_eq!(second.network.asked(), [site.root, file]);
     // Without a name only the content could tell its type.
     let target = format!("/ipfs/{file}");
-    let head = second.ask("HEAD", "localhost", &target, &[]).await;
+    let head = second.ask("HEAD", "127.0.0.1", &target, &[]).await;
     assert_eq!(head.status, 200);
     assert_eq!(second.network.asked().len(), 2);
     assert!(second.network.told().is_empty());
@@ -254,7 +254,7 @@ async fn a_range_fetches_its_blocks_alone() {
     let file = blocks(&site, &["big.bin"]);
     let target = format!("/ipfs/{}", file[0]);
     let last = second
-        .ask("GET", "localhost", &target, &[("Range", "bytes=-7")])
+        .ask("GET", "127.0.0.1", &target, &[("Range", "bytes=-7")])
         .await;
     assert_eq!((last.status, last.body.as_slice()), (206, &big()[BIG - 7..]));
     assert_eq!(second.network.asked(), [file[0], file[5]]);
@@ -262,7 +262,7 @@ async fn a_range_fetches_its_blocks_alone() {
     let (from, to) = ((1 << 20) - 1, (2 << 20) + 1);
     let range = format!("bytes={from}-{}", to - 1);
     let middle = second
-        .ask("GET", "localhost", &target, &[("Range", &range)])
+        .ask("GET", "127.0.0.1", &target, &[("Range", &range)])
         .await;
     assert!(middle.status == 206 && middle.complete && middle.body == big()[from..to]);
     assert_eq!(second.network.asked()[2..], file[1..=3]);
@@ -289,8 +289,8 @@ async fn car_streams_are_fetched() {
         format!("/ipfs/{shards}?format=car"),
     ] {
         let (there, here) = (
-            second.ask("GET", "localhost", &target, &[]).await,
-            site.ask("GET", "localhost", &target, &[]).await,
+            second.ask("GET", "127.0.0.1", &target, &[]).await,
+            site.ask("GET", "127.0.0.1", &target, &[]).await,
         );
         assert_eq!((there.status, there.complete), (200, true), "{target}");
         assert!(there.body == here.body, "{target}");

@@ -219,7 +219,7 @@ impl Second {
 
     /// By path below the root of the site.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.ask("GET", "localhost", &format!("/ipfs/{}{path}", self.root), headers)
+        self.ask("GET", "127.0.0.1", &format!("/ipfs/{}{path}", self.root), headers)
             .await
     }
 }

@@ -10,8 +10,9 @@ use std::sync::{Arc, RwLock};
 use bytes::Bytes;
 use cid::Cid;
 use gateway::{Backend, Config, Gateway};
-use ledger::{Address, Label, Link, NameEntry, Records};
+use ledger::{Address, Label, Link, NameEntry};
 use named::dap::{Names, NamesError};
+use named::ipns::Records;
 use prometheus_client::registry::Registry;
 use storage::{BlockSource, Blocks, Error, Profile, SharedBlocks, Store};
 use tempfile::TempDir;
@@ -57,7 +58,12 @@ impl Site {
             store: store.clone(),
             reads: reads.clone(),
         });
-        let gateway = Gateway::bind(config, backend(blocks, book.clone()), &mut registry)
+        let records = Records::open(&folder.path().join("ipns"), 100).expect("a folder of records");
+        let backend = Backend {
+            ipns: Arc::new(records),
+            ..backend(blocks, book.clone())
+        };
+        let gateway = Gateway::bind(config, backend, &mut registry)
             .await
             .expect("a free port");
         Self {
@@ -90,7 +96,7 @@ impl Site {
 
     /// By path below the published root.
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.ask("GET", "localhost", &format!("/ipfs/{}{path}", self.root), headers)
+        self.ask("GET", "127.0.0.1", &format!("/ipfs/{}{path}", self.root), headers)
             .await
     }
 
@@ -191,7 +197,7 @@ pub struct Book(RwLock<BTreeMap<Label, NameEntry>>);
 
 impl Book {
     /// Sets the records of a name or an undername.
-    pub fn set(&self, label: &str, under: &str, records: Records) {
+    pub fn set(&self, label: &str, under: &str, records: ledger::Records) {
         let label = Label::parse(label).expect("a label of the test");
         let mut entries = self.0.write().expect("no panic holds it");
         let entry = entries.entry(label).or_insert_with(|| NameEntry {
@@ -207,7 +213,7 @@ impl Book {
     }
 
     pub fn point(&self, label: &str, under: &str, cid: Cid) {
-        self.set(label, under, Records::to_content(Link(cid)));
+        self.set(label, under, ledger::Records::to_content(Link(cid)));
     }
 }
 
@@ -260,7 +266,7 @@ impl Lone {
     pub async fn get(&self, target: &str) -> Answer {
         raw(
             self.gateway.local_addr(),
-            &request("GET", "localhost", target, &[]),
+            &request("GET", "127.0.0.1", target, &[]),
         )
         .await
     }
@@ -268,7 +274,7 @@ impl Lone {
     pub async fn range(&self, target: &str, range: &str) -> Answer {
         raw(
             self.gateway.local_addr(),
-            &request("GET", "localhost", target, &[("Range", range)]),
+            &request("GET", "127.0.0.1", target, &[("Range", range)]),
         )
         .await
     }
@@ -276,5 +282,11 @@ impl Lone {
 
 /// What a gateway serves from: these blocks and names, and nothing else.
 pub fn backend(blocks: Arc<dyn BlockSource>, names: Arc<Book>) -> Backend {
-    Backend { blocks, names }
+    let nowhere = TempDir::new().expect("a temporary folder");
+    Backend {
+        blocks,
+        names,
+        ipns: Arc::new(Records::open(nowhere.path(), 1).expect("a folder of records")),
+        domains: None,
+    }
 }

@@ -22,7 +22,7 @@ fn blocks(site: &Site, file: Cid) -> Vec<Cid> {
 async fn download(second: &Second, cid: Cid) -> (TcpStream, Vec<u8>) {
     let mut stream = open(
         second.address(),
-        &request("GET", "localhost", &format!("/ipfs/{cid}"), &[]),
+        &request("GET", "127.0.0.1", &format!("/ipfs/{cid}"), &[]),
     )
     .await;
     let mut begun = vec![0; 1 << 20];
@@ -58,7 +58,7 @@ async fn a_car_sends_what_has_come() {
     let file = blocks(&site, site.cid(&["big.bin"]));
     second.network.set(file[3], Fate::Held);
     let target = format!("/ipfs/{}?format=car", file[0]);
-    let mut stream = open(second.address(), &request("GET", "localhost", &target, &[])).await;
+    let mut stream = open(second.address(), &request("GET", "127.0.0.1", &target, &[])).await;
     let mut begun = vec![0; 2 << 20];
     let read = tokio::time::timeout(DEADLINE, stream.read_exact(&mut begun)).await;
     read.expect("in time").expect("both blocks that have come");
@@ -74,7 +74,7 @@ async fn slow_others_do_not_delay_what_is_here() {
     second.network.keep(here, true);
     second.network.set(site.root, Fate::Held);
     let target = format!("/ipfs/{}/ascii.txt", site.root);
-    let asked = request("GET", "localhost", &target, &[]);
+    let asked = request("GET", "127.0.0.1", &target, &[]);
     let slow: Vec<_> = (0..8)
         .map(|_| {
             let (address, asked) = (second.address(), asked.clone());
@@ -84,11 +84,11 @@ async fn slow_others_do_not_delay_what_is_here() {
     until("all places are taken", || second.network.waiting() == 8).await;
     assert_eq!(second.metric("gateway_fetches_in_flight"), 8.0);
     for _ in 0..40 {
-        let more = second.ask("GET", "localhost", &target, &[]).await;
+        let more = second.ask("GET", "127.0.0.1", &target, &[]).await;
         assert_eq!((more.status, more.header("retry-after")), (503, "1"));
         assert!(more.text().contains("wait for"), "{}", more.text());
         let local = second
-            .ask("GET", "localhost", &format!("/ipfs/{here}"), &[])
+            .ask("GET", "127.0.0.1", &format!("/ipfs/{here}"), &[])
             .await;
         assert_eq!(local.status, 200);
     }
@@ -137,7 +137,7 @@ async fn a_client_that_leaves_before_the_answer_stops_the_reading() {
     let second = Second::new(&site).await;
     second.network.set(site.root, Fate::Held);
     let target = format!("/ipfs/{}/ascii.txt", site.root);
-    let stream = open(second.address(), &request("GET", "localhost", &target, &[])).await;
+    let stream = open(second.address(), &request("GET", "127.0.0.1", &target, &[])).await;
     until("the root is waited for", || second.network.waiting() == 1).await;
     drop(stream);
     until("the request ends", || {
@@ -160,7 +160,7 @@ async fn a_client_that_leaves_in_the_middle_stops_the_reading() {
         let file = blocks(&site, site.cid(&["big.bin"]));
         second.network.set(file[2], Fate::Held);
         let target = format!("/ipfs/{}{form}", file[0]);
-        let mut stream = open(second.address(), &request("GET", "localhost", &target, &[])).await;
+        let mut stream = open(second.address(), &request("GET", "127.0.0.1", &target, &[])).await;
         let mut begun = vec![0; 1 << 19];
         stream
             .read_exact(&mut begun)
@@ -190,7 +190,7 @@ async fn a_shutdown_does_not_wait_for_others() {
     .await;
     second.network.set(site.root, Fate::Held);
     let target = format!("/ipfs/{}/", site.root);
-    let _stream = open(second.address(), &request("GET", "localhost", &target, &[])).await;
+    let _stream = open(second.address(), &request("GET", "127.0.0.1", &target, &[])).await;
     until("the root is waited for", || second.network.waiting() == 1).await;
     tokio::time::timeout(DEADLINE, second.gateway.shutdown())
         .await

@@ -2,6 +2,7 @@
 //!
 //! * [`dap`], the data addressing protocol: from a name as a person writes it to the records of the ledger entry, and
 //!   the reasons. Pure: it reads names through the [`dap::Names`] trait and nothing else.
+//! * [`ipns`]: names that are keys, and their signed records.
 //! * [`dns`]: an authoritative DNS server over the same names, on UDP and TCP.
 //! * [`mesh`]: the node among other nodes, over libp2p: who is there, who has what, gossip, requests. It moves opaque
 //!   bytes and asks its [`mesh::Handler`] what they are worth.
@@ -11,6 +12,7 @@
 
 pub mod dap;
 pub mod dns;
+pub mod ipns;
 pub mod mesh;
 
 use std::io;

@@ -322,7 +322,7 @@ fn ledger_objects(stage: &Stage) -> Result<()> {
         text(&block, "/body")?,
     ];
     for cid in objects {
-        let reply = stage.node.gateway()?.get("localhost", &format!("/ipfs/{cid}"))?;
+        let reply = stage.node.gateway()?.get("127.0.0.1", &format!("/ipfs/{cid}"))?;
         ensure!(reply.status == 200, "{cid}: {} {}", reply.status, reply.text());
         ensure!(
             reply
@@ -337,7 +337,7 @@ fn ledger_objects(stage: &Stage) -> Result<()> {
         );
     }
     let tx = stage.node.gateway()?.get(
-        "localhost",
+        "127.0.0.1",
         &format!("/ipfs/{}", text(&stage.published, "/name_tx")?),
     )?;
     let tx = ledger::Tx::decode(&tx.body).context("a transaction from the gateway")?;
@@ -399,7 +399,7 @@ fn car(stage: &Stage) -> Result<()> {
     other.ddn().ok(&["repo", "unpin", &cid])?;
     let freed = other.ddn().json(&["repo", "gc"])?;
     ensure!(number(&freed, "/blocks")? > 10, "{freed}");
-    let gone = other.gateway()?.get("localhost", &format!("/ipfs/{cid}/"))?;
+    let gone = other.gateway()?.get("127.0.0.1", &format!("/ipfs/{cid}/"))?;
     ensure!(gone.status == 404, "after gc: {}", gone.status);
     Ok(())
 }
@@ -464,7 +464,7 @@ fn no_wait(stage: &Stage) -> Result<()> {
     // Served at once by CID; by name when the ledger has it.
     shows(
         &stage.node,
-        "localhost",
+        "127.0.0.1",
         &format!("/ipfs/{}/", text(&published, "/cid")?),
         b"<p>soon",
     )?;

@@ -32,7 +32,7 @@ fn a_second_node_shows_what_the_first_published() -> Result<()> {
     comes_back(&second, "alice.ddn", site.path())?;
     comes_back(&second, &old, site.path())?;
     shows(&second, "alice.ddn", "/", &page)?;
-    shows(&second, "localhost", &format!("/ipfs/{old}/index.html"), &page)?;
+    shows(&second, "127.0.0.1", &format!("/ipfs/{old}/index.html"), &page)?;
     let link = second
         .dns()?
         .ask(Transport::Udp, "alice.ddn", RecordType::TXT)?
@@ -60,7 +60,7 @@ fn a_second_node_shows_what_the_first_published() -> Result<()> {
         comes_back(&second, "alice.ddn", site.path())?;
         comes_back(&second, &new, site.path())?;
         shows(&second, "alice.ddn", "/", moved)?;
-        shows(&second, "localhost", &format!("/ipfs/{old}/index.html"), &page)?;
+        shows(&second, "127.0.0.1", &format!("/ipfs/{old}/index.html"), &page)?;
         let answer = second.dns()?.ask(Transport::Udp, "alice.ddn", RecordType::TXT)?;
         ensure!(answer.to_string().contains(&new), "{answer}");
     }
@@ -147,7 +147,7 @@ fn a_follower_publishes_and_pays_as_any_other() -> Result<()> {
                     let cid = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
                     for (host, path) in [
                         ("nobody.ddn", "/"),
-                        ("localhost", format!("/ipfs/{cid}").as_str()),
+                        ("127.0.0.1", format!("/ipfs/{cid}").as_str()),
                     ] {
                         let start = Instant::now();
                         let reply = gateway.get(host, path)?;

@@ -46,7 +46,7 @@ fn a_folder_goes_out_and_comes_back() -> Result<()> {
     let new = text(&second, "/cid")?;
     ensure!(new != old, "an edit is another CID");
     shows(&node, "alice.ddn", "/", &after)?;
-    shows(&node, "localhost", &format!("/ipfs/{old}/index.html"), &before)?;
+    shows(&node, "127.0.0.1", &format!("/ipfs/{old}/index.html"), &before)?;
     let link = node
         .dns()?
         .ask(Transport::Udp, "alice.ddn", RecordType::TXT)?
@@ -68,7 +68,7 @@ fn a_folder_goes_out_and_comes_back() -> Result<()> {
     let height = number(&node.ddn().json(&["chain", "status"])?, "/height")?;
     node.restart()?;
     shows(&node, "alice.ddn", "/", &after)?;
-    shows(&node, "localhost", &format!("/ipfs/{old}/index.html"), &before)?;
+    shows(&node, "127.0.0.1", &format!("/ipfs/{old}/index.html"), &before)?;
     comes_back(&node, "alice.ddn", folder.path())?;
     wait_until("the chain goes on after a restart", BLOCK_DEADLINE, || {
         Ok(number(&node.ddn().json(&["chain", "status"])?, "/height")? > height)
@@ -139,7 +139,7 @@ fn whatever_goes_out_comes_back() -> Result<()> {
     let many = text(&publish(&node, &root("many"), "many.ddn")?, "/cid")?;
     let entry = format!("{:05}-{}.txt", 1_234, "x".repeat(60));
     shows(&node, "many.ddn", &format!("/{entry}"), b"1234")?;
-    shows(&node, "localhost", &format!("/ipfs/{many}/{entry}"), b"1234")?;
+    shows(&node, "127.0.0.1", &format!("/ipfs/{many}/{entry}"), b"1234")?;
     let listing = node.gateway()?.get("many.ddn", "/")?;
     ensure!(
         listing.status == 200 && listing.text().contains(&entry),

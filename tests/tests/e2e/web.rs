@@ -383,10 +383,10 @@ fn absence(stage: &Stage) -> Result<()> {
         ("nobody.ddn", "/".to_owned()),
         ("nobody.ddn.localhost", "/".to_owned()),
         ("www.alice.ddn", "/".to_owned()),
-        ("localhost", "/ipns/nobody.ddn/".to_owned()),
-        ("localhost", format!("/ipfs/{cid}/nothing")),
-        ("localhost", format!("/ipfs/{NOWHERE}/")),
-        ("localhost", format!("/ipfs/{NOWHERE}")),
+        ("127.0.0.1", "/ipns/nobody.ddn/".to_owned()),
+        ("127.0.0.1", format!("/ipfs/{cid}/nothing")),
+        ("127.0.0.1", format!("/ipfs/{NOWHERE}/")),
+        ("127.0.0.1", format!("/ipfs/{NOWHERE}")),
     ] {
         let start = Instant::now();
         let reply = stage.http.get(host, &path)?;
@@ -418,7 +418,7 @@ fn nonsense(stage: &Stage) -> Result<()> {
         "/ipns/-bad-.ddn/",
         "/ipns/a..ddn/",
     ] {
-        let reply = stage.http.get("localhost", path)?;
+        let reply = stage.http.get("127.0.0.1", path)?;
         ensure!(
             [400, 404].contains(&reply.status),
             "{path}: {} {}",

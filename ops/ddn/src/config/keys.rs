@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use super::value::{Coins, Loopback, Setting, Whole};
+use super::value::{Coins, DomainPath, Loopback, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
 pub(super) struct Key {
@@ -83,6 +83,11 @@ settings! {
         listen: SocketAddr = loopback(8080);
         /// The gateway's own host names. On them content has paths (`/ipfs/…`, `/ipns/…`), below them are sites.
         hosts: Vec<String> = vec!["localhost".to_owned()];
+        /// Domains that are sites here without a DNSLink record, each with its content path: `example.org=/ipns/alice.ddn`.
+        dnslinks: Vec<DomainPath> = Vec::new();
+        /// Keys of which the IPNS record is kept; each takes at most 10 KiB of the disk. Of more, those that were not
+        /// published for the longest are let go.
+        ipns_names_max: Whole<1, 1_000_000> = Whole::new(16_384);
         /// Connections at once; each costs about 20 KiB and a file descriptor. More are answered 503 and closed.
         connections_max: Whole<1, 1_000_000> = Whole::new(4096);
         /// Requests at once, slow downloads included; each holds up to three blocks of 1 MiB. More are answered 503.

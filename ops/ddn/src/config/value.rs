@@ -143,6 +143,45 @@ impl Setting for Loopback {
     }
 }
 
+/// A domain and the content path that it stands for: `example.org=/ipfs/CID/path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainPath {
+    /// The domain, lower case.
+    pub domain: String,
+    /// The content path.
+    pub path: String,
+}
+
+impl Setting for DomainPath {
+    fn read(value: &Value) -> Result<Self, String> {
+        let pair = value.as_str().and_then(|text| text.split_once('='));
+        pair.filter(|(domain, path)| domain.contains('.') && is_content_path(path))
+            .map(|(domain, path)| Self {
+                domain: domain.trim().trim_end_matches('.').to_ascii_lowercase(),
+                path: path.trim().to_owned(),
+            })
+            .ok_or_else(|| {
+                "give domains with content paths, for example [\"example.org=/ipns/alice.ddn\", \
+                 \"docs.example.org=/ipfs/bafy…\"]"
+                    .to_owned()
+            })
+    }
+
+    fn show(&self) -> Value {
+        Value::String(format!("{}={}", self.domain, self.path))
+    }
+}
+
+fn is_content_path(path: &str) -> bool {
+    let root = |rest: &str| rest.split('/').next().unwrap_or_default().to_owned();
+    match path.trim() {
+        path if path.starts_with("/ipfs/") => cid::Cid::try_from(root(&path[6..]).as_str()).is_ok(),
+        path => path
+            .strip_prefix("/ipns/")
+            .is_some_and(|rest| !root(rest).is_empty()),
+    }
+}
+
 impl Setting for String {
     fn read(value: &Value) -> Result<Self, String> {
         value

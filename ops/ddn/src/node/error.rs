@@ -17,6 +17,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The folder of the IPNS records cannot be used.
+    #[error(transparent)]
+    Ipns(#[from] named::ipns::Error),
     /// Another node runs on the data folder.
     #[error("the data folder {} is in use by the node with process id {pid}: stop it, or choose another --data", dir.display())]
     InUse {

@@ -99,6 +99,11 @@ impl Folder {
         self.dir.join("escrow.json")
     }
 
+    /// The IPNS records, one file each.
+    pub fn ipns(&self) -> PathBuf {
+        self.dir.join("ipns")
+    }
+
     /// The block store.
     pub fn blocks(&self) -> PathBuf {
         self.dir.join("blocks")

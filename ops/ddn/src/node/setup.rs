@@ -48,6 +48,11 @@ pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> g
     gateway::Config {
         listen: set.listen,
         hosts: set.hosts.clone(),
+        dnslinks: set
+            .dnslinks
+            .iter()
+            .map(|link| (link.domain.clone(), link.path.clone()))
+            .collect(),
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
             requests_max: set.requests_max.size(),

@@ -10,6 +10,7 @@ use chain::Chain;
 use gateway::{Backend, Gateway};
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
+use named::ipns::Records;
 use named::mesh::{Mesh, Refused};
 use prometheus_client::registry::Registry;
 use storage::Store;
@@ -61,6 +62,7 @@ struct Ground {
     payee: Address,
     token: String,
     store: Store,
+    ipns: Arc<Records>,
 }
 
 pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Started, Error> {
@@ -124,6 +126,7 @@ fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, 
     let payee = payee(&wallets, &settings.delivery.payout)?;
     let token = secrets::admin_token(&folder.admin_token())?;
     let store = Store::open(&folder.blocks())?;
+    let ipns = Records::open(&folder.ipns(), settings.gateway.ipns_names_max.size())?;
     Ok(Ground {
         folder,
         place,
@@ -132,6 +135,7 @@ fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, 
         payee,
         token,
         store,
+        ipns: Arc::new(ipns),
     })
 }
 
@@ -202,6 +206,8 @@ async fn join(
         Backend {
             blocks: Arc::new(blocks.clone()),
             names: names.clone(),
+            ipns: Arc::clone(&ground.ipns),
+            domains: None,
         },
         &mut registry,
     )

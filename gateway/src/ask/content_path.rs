@@ -1,0 +1,127 @@
+//! Content paths: `/ipfs/CID/…` and `/ipns/NAME/…`, as requests, DNSLink records and IPNS records write them.
+
+use cid::Cid;
+use named::ipns;
+
+use super::address::Root;
+use crate::problem::Problem;
+
+/// Longer content paths than any record or URL has are refused.
+const SEGMENTS_MAX: usize = 256;
+
+/// The root that `text` names in a namespace, `ipfs` or `ipns`. `tld` is that of the ledger's names.
+pub(crate) fn root(namespace: &str, text: &str, tld: &str) -> Result<Root, Problem> {
+    match namespace {
+        "ipfs" => Cid::try_from(text).map(Root::Cid).map_err(|error| {
+            Problem::bad_request(format!(
+                "invalid path \"/ipfs/{text}\": {text} is not a CID ({error})"
+            ))
+        }),
+        _ => Ok(name(text, tld)),
+    }
+}
+
+/// A name is of the ledger if it ends like one, else of a key if it can be one, else of the DNS if it has a dot. What is
+/// none of them is left to the ledger's rules, which say what is wrong with it.
+pub(crate) fn name(text: &str, tld: &str) -> Root {
+    let lower = text.to_lowercase();
+    let domain = lower.strip_suffix('.').unwrap_or(&lower);
+    if is_below(domain, tld) {
+        return Root::Name(text.to_owned());
+    }
+    match text.parse::<ipns::Name>() {
+        Ok(name) => Root::Ipns(name),
+        Err(_) if is_domain(domain) => Root::Domain(domain.to_owned()),
+        Err(_) => Root::Name(text.to_owned()),
+    }
+}
+
+/// Where a record points to: a root, and the path below it. None if it is no content path.
+pub(crate) fn target(path: &str, tld: &str) -> Option<(Root, Vec<String>)> {
+    let mut segments = path
+        .strip_prefix('/')?
+        .split('/')
+        .filter(|segment| !segment.is_empty());
+    let namespace = segments
+        .next()
+        .filter(|space| matches!(*space, "ipfs" | "ipns"))?;
+    let root = root(namespace, segments.next()?, tld).ok()?;
+    let below: Vec<String> = segments.map(str::to_owned).collect();
+    (below.len() <= SEGMENTS_MAX).then_some((root, below))
+}
+
+/// Whether `name` is one of the top-level domain `tld`, and not that domain itself.
+pub(crate) fn is_below(name: &str, tld: &str) -> bool {
+    name.strip_suffix(tld)
+        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+}
+
+/// Whether `text`, in lower case, can be a domain name of at least two labels.
+pub(crate) fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
+    const KEY: &str = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam";
+    const PEER: &str = "12D3KooWLQzUv2FHWGVPXTXSZpdHs7oHbXub2G5WC8Tx4NQhyd2d";
+
+    #[test]
+    fn targets() {
+        let key = Root::Ipns(KEY.parse().expect("a key's name"));
+        let below = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        for (path, expected) in [
+            (
+                format!("/ipfs/{CID}"),
+                Some((Root::Cid(CID.parse().expect("a CID")), below(&[]))),
+            ),
+            (
+                format!("/ipfs/{CID}/a//b c/"),
+                Some((Root::Cid(CID.parse().expect("a CID")), below(&["a", "b c"]))),
+            ),
+            (format!("/ipns/{KEY}/x"), Some((key.clone(), below(&["x"])))),
+            (format!("/ipns/{PEER}"), Some((key, below(&[])))),
+            (
+                "/ipns/Alice.ddn".into(),
+                Some((Root::Name("Alice.ddn".into()), below(&[]))),
+            ),
+            (
+                "/ipns/En.Example.org.".into(),
+                Some((Root::Domain("en.example.org".into()), below(&[]))),
+            ),
+            (
+                "/ipns/nobody".into(),
+                Some((Root::Name("nobody".into()), below(&[]))),
+            ),
+            (
+                "/ipns/a b.example".into(),
+                Some((Root::Name("a b.example".into()), below(&[]))),
+            ),
+            (format!("ipfs/{CID}"), None),
+            ("/ipfs/nonsense".into(), None),
+            ("/ipfs".into(), None),
+            (format!("/ipld/{CID}"), None),
+            (String::new(), None),
+            (format!("/ipfs/{CID}{}", "/a".repeat(SEGMENTS_MAX + 1)), None),
+        ] {
+            assert_eq!(target(&path, "ddn"), expected, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_safe(path in any::<String>(), tail in "(/ipfs|/ipns)/.{0,80}") {
+            let _ = (target(&path, "ddn"), target(&tail, "ddn"));
+        }
+    }
+}
