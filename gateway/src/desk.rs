@@ -10,7 +10,9 @@ mod head;
 mod known;
 mod listing;
 mod object;
+mod record;
 mod root;
+mod tar;
 
 use std::sync::Arc;
 
@@ -63,6 +65,9 @@ pub(crate) enum Tried {
 impl Desk {
     /// Answers with what is here, if that is enough. When `gone` is cancelled, nobody waits for the answer any more.
     pub(crate) fn here(&self, ask: &Arc<Ask>, gone: CancellationToken) -> Tried {
+        if ask.format == Format::IpnsRecord {
+            return Tried::Answered(Box::new(told(ask, self.ipns_record(ask))));
+        }
         let (ask, root) = match self.settled(ask) {
             Ok(settled) => settled,
             Err(problem) => return Tried::Answered(Box::new(told(ask, Err(problem)))),
@@ -118,9 +123,9 @@ impl Desk {
         match (&ask.format, &node.kind) {
             (Format::Raw, _) => object::raw(ask, node, trail),
             (Format::Car(car), _) => self.car(ask, node, trail, car),
-            (Format::Object(_), Kind::DagCbor | Kind::Other { .. })
-            | (_, Kind::DagCbor | Kind::Other { .. }) => object::object(ask, node, trail),
-            (Format::Object(codec), _) if !is_mild(ask, *codec) => Err(Problem::not_acceptable(format!(
+            (Format::Tar, _) => self.tar(ask, node, trail),
+            (_, Kind::DagCbor | Kind::DagJson | Kind::Other { .. }) => object::object(ask, node, trail),
+            (Format::Object(codec), _) if !is_mild(*codec) => Err(Problem::not_acceptable(format!(
                 "{} is a file, folder or link of UnixFS",
                 node.cid
             ))),
@@ -187,9 +192,9 @@ impl Desk {
     }
 }
 
-/// Scripts often accept JSON from wherever it comes; that is no wish for another form of a file.
-fn is_mild(ask: &Ask, codec: Codec) -> bool {
-    ask.negotiated && matches!(codec, Codec::Json | Codec::Cbor)
+/// Scripts often ask for JSON from wherever it comes; that is no wish for another form of a file.
+fn is_mild(codec: Codec) -> bool {
+    matches!(codec, Codec::Json | Codec::Cbor)
 }
 
 fn told(ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {

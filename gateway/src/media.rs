@@ -34,7 +34,7 @@ pub(crate) fn content_type(name: &str, first: Option<&[u8]>, cut: bool) -> Strin
         Some(media) => media.to_owned(),
         None => first
             .map_or("application/octet-stream", |bytes| {
-                sniff(bytes, is_text == Some(true))
+                sniff(bytes, is_text == Some(true), cut)
             })
             .to_owned(),
     }
@@ -45,7 +45,7 @@ pub(crate) fn needs_bytes(name: &str) -> bool {
     by_name(name).is_none_or(|media| media.starts_with("text/"))
 }
 
-fn sniff(first: &[u8], is_text: bool) -> &'static str {
+fn sniff(first: &[u8], is_text: bool, cut: bool) -> &'static str {
     if first.is_empty() {
         return "text/plain; charset=utf-8";
     }
@@ -74,8 +74,18 @@ fn sniff(first: &[u8], is_text: bool) -> &'static str {
         "image/svg+xml"
     } else if begins(b"<?xml") {
         "text/xml; charset=utf-8"
+    } else if (begins(b"{") || begins(b"[")) && is_json(first, cut) {
+        "application/json"
     } else {
         "text/plain; charset=utf-8"
+    }
+}
+
+/// Whether the bytes are JSON; when they are `cut`, whether more could make them so.
+fn is_json(bytes: &[u8], cut: bool) -> bool {
+    match serde_json::from_slice::<serde::de::IgnoredAny>(bytes) {
+        Ok(_) => true,
+        Err(error) => cut && error.is_eof(),
     }
 }
 
@@ -141,6 +151,9 @@ mod tests {
             ("", b"\x89PNG\r\n\x1a\nxxx", "image/png"),
             ("", b"RIFF0000WEBPVP8", "image/webp"),
             ("", b"\0\0\0\x18ftypisom", "video/mp4"),
+            ("", b"{\"a\": [1]}\n", "application/json"),
+            ("", b"[section]\nkey = 1", "text/plain; charset=utf-8"),
+            ("", b"{\"a\": ", "text/plain; charset=utf-8"),
             ("objects.inv", b"# Sphinx\n\x01\x02", "application/octet-stream"),
             ("", b"caf\xe9 ", "application/octet-stream"),
         ] {
@@ -162,6 +175,17 @@ mod tests {
             content_type("", Some(b"a\xc4"), false),
             "application/octet-stream"
         );
+    }
+
+    #[test]
+    fn cut_json_is_json() {
+        for (bytes, media) in [
+            (&b"{\"a\": \"\xc4"[..], "application/json"),
+            (b"[1, 2,", "application/json"),
+            (b"[1, x,", "text/plain; charset=utf-8"),
+        ] {
+            assert_eq!(content_type("", Some(bytes), true), media);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod landing;
 pub(crate) mod listing;
+pub(crate) mod object;
 pub(crate) mod problem;
 
 use crate::escape::html;

@@ -19,6 +19,8 @@ pub mod codec {
     pub const DAG_PB: u64 = 0x70;
     /// Deterministic CBOR with links.
     pub const DAG_CBOR: u64 = 0x71;
+    /// JSON with links.
+    pub const DAG_JSON: u64 = 0x0129;
 }
 
 /// Anything that can answer for a CID. All reading goes through it.

@@ -7,13 +7,16 @@ pub(crate) mod cbor;
 pub(crate) mod directory;
 pub(crate) mod file;
 pub(crate) mod hamt;
+pub(crate) mod json;
 mod murmur3;
 pub(crate) mod pb;
 pub(crate) mod profile;
 pub(crate) mod proto;
 pub(crate) mod unixfs;
 
+use bytes::Bytes;
 use cid::Cid;
+use ipld_core::ipld::Ipld;
 
 use crate::{Blocks, Error, codec};
 
@@ -34,7 +37,7 @@ pub(crate) struct Child {
 }
 
 /// The CIDs that a block links to, in the order in which they stand in it. Raw and unknown codecs link to nothing.
-pub(crate) fn links(cid: &Cid, block: &bytes::Bytes) -> Result<Vec<Cid>, Error> {
+pub(crate) fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Cid>, Error> {
     match cid.codec() {
         codec::DAG_PB => Ok(pb::PbNode::decode(cid, block)?
             .links
@@ -42,6 +45,47 @@ pub(crate) fn links(cid: &Cid, block: &bytes::Bytes) -> Result<Vec<Cid>, Error> 
             .map(|link| link.cid)
             .collect()),
         codec::DAG_CBOR => cbor::links(cid, block),
+        codec::DAG_JSON => {
+            let mut links = Vec::new();
+            links_in(&json::decode(cid, block)?, &mut links);
+            Ok(links)
+        }
         _ => Ok(Vec::new()),
+    }
+}
+
+fn links_in(value: &Ipld, links: &mut Vec<Cid>) {
+    match value {
+        Ipld::Link(cid) => links.push(*cid),
+        Ipld::List(list) => list.iter().for_each(|value| links_in(value, links)),
+        Ipld::Map(map) => map.values().for_each(|value| links_in(value, links)),
+        _ => {}
+    }
+}
+
+/// The value of a block of dag-cbor, dag-json, or of the same without links (cbor, json).
+///
+/// # Errors
+/// The block is malformed, or of another codec.
+pub fn decode(cid: &Cid, block: &Bytes) -> Result<Ipld, Error> {
+    match cid.codec() {
+        codec::DAG_CBOR | CBOR => cbor::decode(cid, block),
+        codec::DAG_JSON | JSON => json::decode(cid, block),
+        _ => Err(Error::malformed(cid, "a codec without values")),
+    }
+}
+
+const CBOR: u64 = 0x51;
+const JSON: u64 = 0x0200;
+
+/// The value under one path segment: a key of a map or an index of a list.
+pub(crate) fn step(value: Ipld, segment: &str) -> Option<Ipld> {
+    match value {
+        Ipld::Map(mut map) => map.remove(segment),
+        Ipld::List(mut list) => {
+            let at: usize = segment.parse().ok()?;
+            (at < list.len()).then(|| list.swap_remove(at))
+        }
+        _ => None,
     }
 }

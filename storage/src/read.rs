@@ -1,6 +1,7 @@
 //! Reading DAGs: everything here works on [`Blocks`], one block at a time, and reads no block that the answer does not
 //! need. What will be read next is told in advance ([`Blocks::soon`]), so that blocks from elsewhere come in a stream.
 
+pub(crate) mod archive;
 pub(crate) mod contains;
 pub(crate) mod export;
 pub(crate) mod file;

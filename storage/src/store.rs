@@ -147,9 +147,20 @@ impl Store {
         progress: &mut dyn FnMut(Checked),
     ) -> Result<Vec<Cid>, Error> {
         let session = Session::begin(self)?;
-        let roots = self.read_car(&session, stream, progress);
+        let roots = self.read_car(&session, stream, progress).and_then(|roots| {
+            session.keep_below(&roots)?;
+            Ok(roots)
+        });
         let roots = session.close(roots, |roots| roots.clone())?.0;
         Ok(roots)
+    }
+
+    /// Takes the blocks of a CARv1 stream without a pin: they need not be whole trees, and the next collection of garbage
+    /// removes what no pin keeps.
+    pub fn add_car(&self, stream: impl Read, progress: &mut dyn FnMut(Checked)) -> Result<Vec<Cid>, Error> {
+        let session = Session::begin(self)?;
+        let roots = self.read_car(&session, stream, progress);
+        Ok(session.close(roots, |_| Vec::new())?.0)
     }
 
     /// Counts what is here. Reads the index, so takes about a second per million blocks.
@@ -198,9 +209,7 @@ impl Store {
             checked.bytes += bytes.len() as u64;
             progress(checked);
         }
-        let roots = reader.roots().to_vec();
-        session.keep_below(&roots)?;
-        Ok(roots)
+        Ok(reader.roots().to_vec())
     }
 }
 

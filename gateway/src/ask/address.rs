@@ -61,6 +61,20 @@ impl Address {
         }
     }
 
+    /// The URL below which content has paths (`/ipfs/…`): empty on a host where it has them, `//GATEWAY` on one below it;
+    /// none on a host that is not below a gateway.
+    pub(crate) fn paths(&self) -> Option<String> {
+        match &self.face {
+            Face::Path => Some(String::new()),
+            Face::Subdomain { gateway }
+            | Face::Name {
+                gateway: Some(gateway),
+                ..
+            } => Some(format!("//{gateway}")),
+            Face::Name { gateway: None, .. } => None,
+        }
+    }
+
     /// The URL path of the root on the host that was asked: `/ipfs/CID`, or empty where the host is the root.
     pub(crate) fn base(&self) -> String {
         match self.face {

@@ -23,32 +23,32 @@ impl Came {
         }
     }
 
-    /// The host that the request is for: of an absolute target first, then what a proxy says, then `Host`, which HTTP/1.1
-    /// demands exactly once.
+    /// The host that the request is for: what a proxy says first, then that of an absolute target (or `:authority`), then
+    /// `Host`, which HTTP/1.1 demands exactly once.
     pub(crate) fn authority(
         &self,
         uri: &Uri,
         version: Version,
         headers: &HeaderMap,
     ) -> Result<String, Problem> {
+        if let Some(host) = self.forwarded(headers, "x-forwarded-host") {
+            return Ok(host.to_owned());
+        }
         if let Some(authority) = uri.authority() {
             return Ok(authority.as_str().to_owned());
         }
         let mut hosts = headers.get_all(HOST).iter();
-        let host = match (hosts.next(), hosts.next()) {
-            (Some(host), None) => host
-                .to_str()
-                .map_err(|_| Problem::bad_request("the Host header is malformed"))?,
-            (None, _) if version < Version::HTTP_11 => "localhost",
-            (None, _) => return Err(Problem::bad_request("the Host header is missing")),
-            (Some(_), Some(_)) => {
-                return Err(Problem::bad_request("the Host header is there more than once"));
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) => {
+                let text = host
+                    .to_str()
+                    .map_err(|_| Problem::bad_request("the Host header is malformed"))?;
+                Ok(text.trim().to_owned())
             }
-        };
-        Ok(self
-            .forwarded(headers, "x-forwarded-host")
-            .unwrap_or(host.trim())
-            .to_owned())
+            (None, _) if version < Version::HTTP_11 => Ok("localhost".into()),
+            (None, _) => Err(Problem::bad_request("the Host header is missing")),
+            (Some(_), Some(_)) => Err(Problem::bad_request("the Host header is there more than once")),
+        }
     }
 
     /// What the first proxy on the way says.

@@ -9,6 +9,10 @@ use super::query::Query;
 pub(crate) const RAW: &str = "application/vnd.ipld.raw";
 /// The media type of a CAR stream.
 pub(crate) const CAR: &str = "application/vnd.ipld.car";
+/// The media type of a tar stream.
+pub(crate) const TAR: &str = "application/x-tar";
+/// The media type of an IPNS record.
+pub(crate) const IPNS_RECORD: &str = "application/vnd.ipfs.ipns-record";
 
 /// The form of the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +23,12 @@ pub(crate) enum Format {
     Raw,
     /// A CARv1 stream.
     Car(Car),
+    /// A tar stream of a file or folder.
+    Tar,
     /// The object of one IPLD block, in this codec.
     Object(Codec),
+    /// The signed record of a key.
+    IpnsRecord,
 }
 
 impl Format {
@@ -50,6 +58,8 @@ pub(crate) struct Car {
     pub scope: Scope,
     /// The byte range of a file that `Scope::Entity` is about: first byte, last byte; negative counts from the end.
     pub bytes: Option<(i64, Option<i64>)>,
+    /// Whether a block is there for every link to it, rather than once.
+    pub dups: bool,
 }
 
 /// `dag-scope`.
@@ -101,7 +111,7 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 
 fn unknown(name: &str) -> NoFormat {
     NoFormat::Malformed(format!(
-        "unknown format {name:?}; known are raw, car, dag-cbor, cbor"
+        "unknown format {name:?}; known are raw, car, tar, dag-json, dag-cbor, json, cbor, ipns-record"
     ))
 }
 
@@ -113,8 +123,8 @@ fn media_of(name: &str) -> Option<&'static str> {
         "dag-json" => "application/vnd.ipld.dag-json",
         "cbor" => "application/cbor",
         "json" => "application/json",
-        "tar" => "application/x-tar",
-        "ipns-record" => "application/vnd.ipfs.ipns-record",
+        "tar" => TAR,
+        "ipns-record" => IPNS_RECORD,
         _ => return None,
     })
 }
@@ -136,13 +146,15 @@ fn is_special(media: &str) -> bool {
     ["application/vnd.ipld.", "application/vnd.ipfs."]
         .iter()
         .any(|prefix| media.starts_with(prefix))
-        || ["application/x-tar", "application/cbor", "application/json"].contains(&media)
+        || [TAR, "application/cbor", "application/json"].contains(&media)
 }
 
 fn format(media: &str, params: &str, query: &Query) -> Result<Format, NoFormat> {
     match media {
         RAW => Ok(Format::Raw),
         CAR => car(params, query).map(Format::Car),
+        TAR => Ok(Format::Tar),
+        IPNS_RECORD => Ok(Format::IpnsRecord),
         "application/vnd.ipld.dag-cbor" => Ok(Format::Object(Codec::DagCbor)),
         "application/vnd.ipld.dag-json" => Ok(Format::Object(Codec::DagJson)),
         "application/cbor" => Ok(Format::Object(Codec::Cbor)),
@@ -153,8 +165,7 @@ fn format(media: &str, params: &str, query: &Query) -> Result<Format, NoFormat> 
     }
 }
 
-/// Query parameters win over those of the media type. Duplicates are never sent and the order is always depth
-/// first, which serves every request but one that insists on duplicates.
+/// Query parameters win over those of the media type. The order is always depth first, which serves every request.
 fn car(params: &str, query: &Query) -> Result<Car, NoFormat> {
     let wish = |name: &str, query_name: &str| query.get(query_name).or_else(|| param(params, name));
     if wish("version", "car-version").is_some_and(|version| version != "1") {
@@ -168,22 +179,19 @@ fn car(params: &str, query: &Query) -> Result<Car, NoFormat> {
             )));
         }
     }
-    match wish("dups", "car-dups") {
-        None | Some("n") => {}
-        Some("y") => {
-            return Err(NoFormat::NotOffered(
-                "CAR streams are given without duplicates (dups=n)".into(),
-            ));
-        }
+    let dups = match wish("dups", "car-dups") {
+        None | Some("n") => false,
+        Some("y") => true,
         Some(dups) => {
             return Err(NoFormat::Malformed(format!(
                 "unknown CAR dups {dups:?}; known are y, n"
             )));
         }
-    }
+    };
     Ok(Car {
         scope: scope(query)?,
         bytes: entity_bytes(query)?,
+        dups,
     })
 }
 
@@ -250,7 +258,11 @@ mod tests {
     }
 
     fn car(scope: Scope, bytes: Option<(i64, Option<i64>)>) -> Format {
-        Format::Car(Car { scope, bytes })
+        Format::Car(Car {
+            scope,
+            bytes,
+            dups: false,
+        })
     }
 
     #[test]
@@ -300,8 +312,28 @@ mod tests {
             ),
             ("format=dag-cbor", "", (Format::Object(Codec::DagCbor), false)),
             ("", "application/json", (Format::Object(Codec::Json), true)),
+            ("format=tar", "", (Format::Tar, false)),
+            ("", "application/x-tar", (Format::Tar, true)),
+            ("format=ipns-record", "", (Format::IpnsRecord, false)),
         ] {
             assert_eq!(of(query, accept), Ok(expected), "{query} {accept}");
+        }
+    }
+
+    #[test]
+    fn duplicates() {
+        for (query, accept, expected) in [
+            ("format=car", "", false),
+            ("format=car", "application/vnd.ipld.car; dups=y", true),
+            ("", "application/vnd.ipld.car; dups=y", true),
+            ("format=car&car-dups=n", "application/vnd.ipld.car; dups=y", false),
+            ("format=car&car-dups=y", "application/vnd.ipld.car; dups=n", true),
+        ] {
+            let found = of(query, accept);
+            assert!(
+                matches!(&found, Ok((Format::Car(Car { dups, .. }), _)) if *dups == expected),
+                "{query} {accept}: {found:?}"
+            );
         }
     }
 
@@ -309,14 +341,12 @@ mod tests {
     fn refusals() {
         for (query, accept, malformed) in [
             ("format=zip", "", true),
-            ("format=tar", "", false),
-            ("", "application/x-tar", false),
+            ("", "application/vnd.ipld.dag-pb", false),
             ("format=car&dag-scope=some", "", true),
             ("format=car&car-version=2", "", true),
             ("format=car&entity-bytes=5", "", true),
             ("format=car&entity-bytes=a:b", "", true),
             ("format=car&entity-bytes=9:3", "", true),
-            ("format=car&car-dups=y", "", false),
             ("", "application/vnd.ipld.car; dups=maybe", true),
             ("", "application/vnd.ipld.car; order=random", true),
         ] {

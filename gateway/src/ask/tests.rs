@@ -180,13 +180,6 @@ fn refusals() {
             400,
             "unknown format",
         ),
-        (
-            Method::GET,
-            "localhost",
-            &format!("/ipfs/{CID}?format=tar"),
-            406,
-            "x-tar",
-        ),
         (Method::GET, "localhost", "/ipfs/?uri=http://x", 400, "ipfs://"),
     ] {
         let (actual, detail) = refusal(ask(&method, host, target, &[]));

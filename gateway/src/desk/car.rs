@@ -1,4 +1,5 @@
-//! CAR streams: the blocks of the path, then those below its end, depth first, each once (IPIP-402).
+//! CAR streams: the blocks of the path, then those below its end, depth first (IPIP-402), each once unless the client
+//! wants one for every link (IPIP-412).
 //!
 //! Which blocks an entity has is not computed: the entity is read, and every block that the reader asks for is sent.
 
@@ -20,7 +21,6 @@ use crate::body::Body;
 use crate::problem::Problem;
 use crate::trail::Trail;
 
-const MEDIA: &str = "application/vnd.ipld.car; version=1; order=dfs; dups=n";
 /// Bytes that are gathered before they go to the client.
 const PART_BYTES: usize = 256 << 10;
 
@@ -53,7 +53,9 @@ impl Desk {
 
 /// The head of the stream of what is at `cid`.
 pub(super) fn head(ask: &Ask, roots: &[Cid], cid: &Cid, car: &Car) -> Head {
-    let mut head = Head::new(ask, roots, etag(ask, roots, cid, car), MEDIA);
+    let dups = if car.dups { "y" } else { "n" };
+    let media = format!("application/vnd.ipld.car; version=1; order=dfs; dups={dups}");
+    let mut head = Head::new(ask, roots, etag(ask, roots, cid, car), &media);
     head.set(header::ACCEPT_RANGES, HeaderValue::from_static("none"));
     head.disposition(ask, true, &filename(ask, roots.first().unwrap_or(cid)));
     head
@@ -90,7 +92,10 @@ impl Parts {
             below: Below::new(node, car, trail)?,
             out: Out {
                 writer: Writer::new(Vec::new(), &[root])?,
-                sent: HashSet::new(),
+                sent: match car.dups {
+                    true => Sent::All { end: None },
+                    false => Sent::Once(HashSet::new()),
+                },
             },
             begun: false,
             _place: place,
@@ -102,7 +107,9 @@ impl Parts {
         if let Some(cid) = self.path.last().copied() {
             let block = self.trail.block(&cid)?.ok_or(Error::Missing(cid))?;
             self.path.pop();
-            return self.out.send(&cid, &block).map(|()| true);
+            self.out.send(&cid, &block)?;
+            self.out.passed(&cid);
+            return Ok(true);
         }
         self.below.advance(&mut self.out)
     }
@@ -134,9 +141,12 @@ impl Below {
         });
         let reader = Arc::clone(&witness);
         Ok(match (car.scope, &node.kind) {
+            (Scope::All, _) if car.dups => Below::Tree(Walk::repeated(Arc::clone(trail), &[node.cid])),
             (Scope::All, _) => Below::Tree(Walk::new(Arc::clone(trail), &[node.cid])),
             (Scope::Entity, Kind::File { size } | Kind::Raw { size }) => {
                 let pieces = FileReader::new(reader, &node.cid, range(car.bytes, *size))?;
+                // The reader looked at the root, and reads it again with the rest.
+                witness.take();
                 Below::Entity(Box::new(pieces.map(|piece| piece.map(drop))), witness)
             }
             (Scope::Entity, Kind::Directory) => {
@@ -165,18 +175,37 @@ impl Below {
     }
 }
 
-/// The stream as it grows: each block once.
+/// The stream as it grows.
 struct Out {
     writer: Writer<Vec<u8>>,
-    sent: HashSet<Cid>,
+    sent: Sent,
+}
+
+/// What is not to be sent again.
+enum Sent {
+    /// Everything that was sent.
+    Once(HashSet<Cid>),
+    /// The end of the path alone: what is below begins with it.
+    All { end: Option<Cid> },
 }
 
 impl Out {
     fn send(&mut self, cid: &Cid, block: &Bytes) -> Result<(), Error> {
-        if !self.sent.insert(*cid) {
-            return Ok(());
+        let again = match &mut self.sent {
+            Sent::Once(sent) => !sent.insert(*cid),
+            Sent::All { end } => end.take() == Some(*cid),
+        };
+        match again {
+            true => Ok(()),
+            false => self.writer.block(cid, block),
         }
-        self.writer.block(cid, block)
+    }
+
+    /// A block of the path was sent, which may be the last.
+    fn passed(&mut self, cid: &Cid) {
+        if let Sent::All { end } = &mut self.sent {
+            *end = Some(*cid);
+        }
     }
 
     fn gathered(&mut self) -> usize {
@@ -245,7 +274,7 @@ fn filename(ask: &Ask, root: &Cid) -> String {
 /// Weak, since another version may send the same blocks in another way. It differs when the blocks may.
 fn etag(ask: &Ask, roots: &[Cid], cid: &Cid, car: &Car) -> String {
     let roots: Vec<String> = roots.iter().map(Cid::to_string).collect();
-    let what = format!("{roots:?}{:?}{:?}{:?}", ask.path(), car.scope, car.bytes);
+    let what = format!("{roots:?}{:?}{car:?}", ask.path());
     format!("W/\"{cid}.car.{:016x}\"", fnv1a(what.as_bytes()))
 }
 

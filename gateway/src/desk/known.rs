@@ -7,7 +7,7 @@ use http::header::IF_NONE_MATCH;
 use storage::codec;
 
 use super::head::{Head, tag};
-use super::{Desk, car, is_mild, listing, object};
+use super::{Desk, car, is_mild, listing, object, tar};
 use crate::ask::Ask;
 use crate::ask::condition::names;
 use crate::ask::format::Format;
@@ -49,7 +49,8 @@ fn heads(ask: &Ask, roots: &[Cid]) -> Vec<Head> {
     match &ask.format {
         Format::Raw => vec![object::raw_head(ask, roots, cid)],
         Format::Car(car) => vec![car::head(ask, roots, cid, car)],
-        Format::Object(codec) if unixfs && !is_mild(ask, *codec) => Vec::new(),
+        Format::Tar => vec![tar::head(ask, roots, cid)],
+        Format::Object(codec) if unixfs && !is_mild(*codec) => Vec::new(),
         _ if unixfs => {
             let mut heads = vec![Head::new(ask, roots, tag(cid, ""), "")];
             if ask.address.slash {
@@ -57,6 +58,7 @@ fn heads(ask: &Ask, roots: &[Cid]) -> Vec<Head> {
             }
             heads
         }
+        _ if object::is_shown(ask, cid) => vec![object::page_head(ask, roots, cid)],
         _ => object::object_head(ask, roots, cid).into_iter().collect(),
     }
 }

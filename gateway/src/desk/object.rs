@@ -1,16 +1,18 @@
-//! Single blocks: raw, and the objects of codecs that are no UnixFS.
+//! Single blocks: raw, and the objects of codecs that are no UnixFS, as they are or as a page for people.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cid::Cid;
-use http::Response;
+use http::header;
+use http::{HeaderValue, Response, StatusCode};
 use storage::{Blocks, Node};
 
 use super::{Head, failed, tag};
 use crate::ask::Ask;
 use crate::ask::format::{self, Codec, Format};
 use crate::body::Body;
+use crate::page;
 use crate::problem::Problem;
 use crate::trail::Trail;
 
@@ -28,6 +30,9 @@ pub(super) fn raw_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
 
 /// An object as the bytes of its codec, never converted (IPIP-524).
 pub(super) fn object(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+    if is_shown(ask, &node.cid) {
+        return page(ask, node, trail);
+    }
     let Some(mut head) = object_head(ask, &node.roots, &node.cid) else {
         let reason = "this gateway converts no codecs: take the block with ?format=raw";
         return Err(Problem::not_acceptable(format!(
@@ -50,7 +55,48 @@ pub(super) fn object_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Option<Head> {
     let form = media.rsplit(['/', '.']).next().unwrap_or(ending);
     let mut head = Head::new(ask, roots, tag(cid, form), media);
     head.disposition(ask, ending == "cbor", &format!("{cid}.{ending}"));
+    // Browsers get a page instead.
+    head.set(header::VARY, HeaderValue::from_static("Accept"));
     Some(head)
+}
+
+/// Whether the object is shown as a page. Browsers show plain JSON by themselves.
+pub(super) fn is_shown(ask: &Ask, cid: &Cid) -> bool {
+    let codec = codec_of(cid).is_some_and(|codec| codec != Codec::Json);
+    codec && ask.format == Format::Web && !ask.download && format::wants_html(&ask.headers)
+}
+
+/// The head of the page of the object `cid`.
+pub(super) fn page_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
+    let etag = format!("\"DagIndex-{}_CID-{cid}\"", page::object::MARKUP);
+    let mut head = Head::new(ask, roots, etag, "text/html; charset=utf-8");
+    head.set(header::CACHE_CONTROL, ask.fresh.of_page());
+    head.set(header::VARY, HeaderValue::from_static("Accept"));
+    head.set(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(page::POLICY),
+    );
+    head.remove(header::ACCEPT_RANGES);
+    head
+}
+
+fn page(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+    let head = page_head(ask, &node.roots, &node.cid);
+    if let Some(answer) = head.condition(ask)? {
+        return Ok(answer);
+    }
+    let block = block(ask, &node.cid, trail)?;
+    let value = storage::decode(&node.cid, &block).map_err(|error| failed(ask, &error))?;
+    let html = page::object::render(&ask.address, &node.cid, block.len(), &value);
+    let length = HeaderValue::from(html.len());
+    let body = if ask.head {
+        Body::empty()
+    } else {
+        Body::whole(html)
+    };
+    let mut response = head.respond(StatusCode::OK, body);
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    Ok(response)
 }
 
 fn block(ask: &Ask, cid: &Cid, trail: &Arc<Trail>) -> Result<Bytes, Problem> {

@@ -67,27 +67,20 @@ pub(crate) fn bottom(entries: usize, more: bool) -> String {
 
 /// The hash column: a link to the entry by its own CID.
 fn hash(address: &Address, row: &Row) -> String {
-    let gateway = match &address.face {
-        Face::Path => String::new(),
-        Face::Subdomain { gateway }
-        | Face::Name {
-            gateway: Some(gateway),
-            ..
-        } => format!("//{}", html(gateway)),
-        // The host has a site and no paths of content: what explains CIDs is elsewhere, for whoever follows the link.
-        Face::Name { gateway: None, .. } => {
-            return format!(
-                "<a class=\"ipfs-hash\" translate=\"no\" href=\"https://cid.ipfs.tech/#{}\" target=\"_blank\" \
-                 rel=\"noreferrer noopener\">{}</a>",
-                row.cid,
-                short(&row.cid)
-            );
-        }
+    let Some(paths) = address.paths() else {
+        // What explains CIDs is elsewhere, for whoever follows the link.
+        return format!(
+            "<a class=\"ipfs-hash\" translate=\"no\" href=\"https://cid.ipfs.tech/#{}\" target=\"_blank\" \
+             rel=\"noreferrer noopener\">{}</a>",
+            row.cid,
+            short(&row.cid)
+        );
     };
     // Escaped twice, as the others do it: the name arrives with one layer of escapes left.
     let name = query_value(&segment(&row.name));
     format!(
-        "<a class=\"ipfs-hash\" translate=\"no\" href=\"{gateway}/ipfs/{}?filename={name}\">{}</a>",
+        "<a class=\"ipfs-hash\" translate=\"no\" href=\"{}/ipfs/{}?filename={name}\">{}</a>",
+        html(&paths),
         row.cid,
         short(&row.cid)
     )

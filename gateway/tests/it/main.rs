@@ -6,6 +6,8 @@ mod car;
 mod client;
 mod content;
 mod elsewhere;
+mod forms;
+mod keys;
 mod limits;
 mod names;
 mod network;

@@ -30,6 +30,8 @@ pub struct Site {
     /// Blocks read so far.
     pub reads: Arc<AtomicU64>,
     pub book: Arc<Book>,
+    /// The records of keys.
+    pub ipns: Arc<Records>,
     /// The root of the published folder.
     pub root: Cid,
     folder: TempDir,
@@ -58,9 +60,10 @@ impl Site {
             store: store.clone(),
             reads: reads.clone(),
         });
-        let records = Records::open(&folder.path().join("ipns"), 100).expect("a folder of records");
+        let ipns = Records::open(&folder.path().join("ipns"), 100).expect("a folder of records");
+        let ipns = Arc::new(ipns);
         let backend = Backend {
-            ipns: Arc::new(records),
+            ipns: ipns.clone(),
             ..backend(blocks, book.clone())
         };
         let gateway = Gateway::bind(config, backend, &mut registry)
@@ -72,6 +75,7 @@ impl Site {
             store,
             reads,
             book,
+            ipns,
             root,
             folder,
         }

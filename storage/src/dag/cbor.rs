@@ -23,15 +23,3 @@ pub(crate) fn decode(cid: &Cid, block: &Bytes) -> Result<Ipld, Error> {
 fn malformed(cid: &Cid, error: &dyn std::fmt::Display) -> Error {
     Error::malformed(cid, format!("dag-cbor: {error}"))
 }
-
-/// The value under one path segment: a key of a map or an index of a list.
-pub(crate) fn step(value: Ipld, segment: &str) -> Option<Ipld> {
-    match value {
-        Ipld::Map(mut map) => map.remove(segment),
-        Ipld::List(mut list) => {
-            let at: usize = segment.parse().ok()?;
-            (at < list.len()).then(|| list.swap_remove(at))
-        }
-        _ => None,
-    }
-}

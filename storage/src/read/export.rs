@@ -69,7 +69,7 @@ impl Export<'_> {
                 let made = std::os::unix::fs::symlink(&target, join(&self.partial, below));
                 made.map_err(self.io("create the symlink", below))?;
             }
-            Kind::DagCbor | Kind::Other { .. } => {
+            Kind::DagCbor | Kind::DagJson | Kind::Other { .. } => {
                 return Err(self.refused(below, &format!("{cid} is neither a file, a folder nor a symlink")));
             }
         }

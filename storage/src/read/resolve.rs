@@ -8,7 +8,7 @@ use super::{UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
 use crate::dag::hamt::{Place, Shard, Slot};
 use crate::dag::unixfs::{Type, UnixFs};
-use crate::dag::{cbor, pb::PbNode};
+use crate::dag::{decode, pb::PbNode, step};
 use crate::{Error, codec};
 
 /// Where a path leads.
@@ -17,11 +17,11 @@ pub struct Node {
     /// The object at the end of the path.
     pub cid: Cid,
     /// The root, then the object that each segment led to: the `X-Ipfs-Roots` of a gateway. Segments within one
-    /// dag-cbor object add nothing.
+    /// object add nothing.
     pub roots: Vec<Cid>,
     /// What the object is.
     pub kind: Kind,
-    /// The segments that lead to a value inside a dag-cbor object; empty when the path ends at an object.
+    /// The segments that lead to a value inside an object; empty when the path ends at an object.
     pub rest: Vec<String>,
 }
 
@@ -47,6 +47,8 @@ pub enum Kind {
     },
     /// A dag-cbor object.
     DagCbor,
+    /// A dag-json object.
+    DagJson,
     /// An object of a codec that is not looked into.
     Other {
         /// The multicodec code.
@@ -72,15 +74,16 @@ pub fn resolve(blocks: &dyn Blocks, root: &Cid, path: &[&str]) -> Result<Node, E
                     rest: Vec::new(),
                 });
             }
-            (_, codec::DAG_CBOR) => follow_cbor(&cid, &block, rest)?,
+            (_, codec::DAG_CBOR | codec::DAG_JSON) => follow_object(&cid, &block, rest)?,
             ([segment, below @ ..], _) => Some((lookup(blocks, &cid, &block, segment)?, below)),
         };
         let Some((target, below)) = next else {
             let rest = rest.iter().map(|&segment| segment.to_owned()).collect();
+            let kind = kind(&cid, &block)?;
             return Ok(Node {
                 cid,
                 roots,
-                kind: Kind::DagCbor,
+                kind,
                 rest,
             });
         };
@@ -100,6 +103,7 @@ pub(crate) fn kind(cid: &Cid, block: &Bytes) -> Result<Kind, Error> {
             });
         }
         (None, codec::DAG_CBOR) => return Ok(Kind::DagCbor),
+        (None, codec::DAG_JSON) => return Ok(Kind::DagJson),
         (None, codec) => return Ok(Kind::Other { codec }),
     };
     match data.kind {
@@ -164,18 +168,18 @@ fn read_shard(blocks: &dyn Blocks, cid: &Cid, place: Place) -> Result<Shard, Err
 }
 
 /// The first link that `path` crosses and what is left of the path; `None` when it ends inside the object.
-fn follow_cbor<'a, 'b>(
+fn follow_object<'a, 'b>(
     cid: &Cid,
     block: &Bytes,
     path: &'a [&'b str],
 ) -> Result<Option<(Cid, &'a [&'b str])>, Error> {
-    let mut value = cbor::decode(cid, block)?;
+    let mut value = decode(cid, block)?;
     for (at, segment) in path.iter().enumerate() {
         let missing = || Error::NoLink {
             cid: *cid,
             segment: (*segment).to_owned(),
         };
-        value = cbor::step(value, segment).ok_or_else(missing)?;
+        value = step(value, segment).ok_or_else(missing)?;
         if let Ipld::Link(target) = value {
             return Ok(Some((target, &path[at + 1..])));
         }

@@ -19,6 +19,7 @@ pub(super) enum Reading {
     Leaf = 1,
     DagPb = 2,
     DagCbor = 4,
+    DagJson = 8,
 }
 
 /// What is wrong below a pin.
@@ -163,6 +164,7 @@ impl Reading {
         match cid.codec() {
             codec::DAG_PB => Reading::DagPb,
             codec::DAG_CBOR => Reading::DagCbor,
+            codec::DAG_JSON => Reading::DagJson,
             _ => Reading::Leaf,
         }
     }

@@ -16,8 +16,8 @@ use super::content::CAR;
 use super::extract::{self, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
-    CarImported, Empty, ErrorBody, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent, RepoMissing,
-    RepoReport, RepoStat,
+    CarImported, Empty, ErrorBody, ImportQuery, PinList, PinQuery, PinView, RepoAmount, RepoBad, RepoEvent,
+    RepoMissing, RepoReport, RepoStat,
 };
 use super::{Answer, Shared, download, ndjson, paths};
 use crate::node::Node;
@@ -198,19 +198,28 @@ pub async fn unpin(State(node): Shared, Segments(cid): Segments<String>) -> Answ
     .map(Json)
 }
 
-/// Takes a CARv1 stream and pins its roots.
+/// Takes a CARv1 stream and pins its roots, unless the query says otherwise.
 #[utoipa::path(
-    post, path = paths::REPO_IMPORT, request_body(content = Vec<u8>, content_type = "application/vnd.ipld.car"),
+    post, path = paths::REPO_IMPORT, params(ImportQuery), request_body(content = Vec<u8>, content_type = "application/vnd.ipld.car"),
     responses((status = 200, body = CarImported), (status = "default", body = ErrorBody))
 )]
-pub async fn import(State(node): Shared, body: RawBody) -> Answer<CarImported> {
+pub async fn import(
+    State(node): Shared,
+    Params(query): Params<ImportQuery>,
+    body: RawBody,
+) -> Answer<CarImported> {
     let mut upload = upload::of(body);
     let patience = node.config.settings.admin.upload_timeout_s.seconds();
     let (reader, feed) = upload::reader(&mut upload, node.stop.clone(), patience);
     let import = blocking(move || {
         let mut read = Checked::default();
-        let roots = node.store.import_car(reader, &mut |checked| read = checked)?;
-        for root in &roots {
+        let pin = query.pin.unwrap_or(true);
+        let mut progress = |checked| read = checked;
+        let roots = match pin {
+            true => node.store.import_car(reader, &mut progress)?,
+            false => node.store.add_car(reader, &mut progress)?,
+        };
+        for root in roots.iter().filter(|_| pin) {
             node.store.pin(root, IMPORTED)?;
             node.mesh.provide(root);
         }

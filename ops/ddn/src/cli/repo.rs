@@ -62,6 +62,9 @@ pub enum Command {
     Import {
         /// The CARv1 file; `-` is standard input
         file: PathBuf,
+        /// Take the blocks without pinning the roots: they need not be whole, and `gc` removes them
+        #[arg(long)]
+        no_pin: bool,
     },
     /// Write content and all below it as a CAR file
     Export {
@@ -89,7 +92,7 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
         Command::Pin { cid, label } => pin(context, repo, cid, label).await,
         Command::Unpin { cid } => unpin(context, repo, cid).await,
         Command::Pins => pins(context, repo).await,
-        Command::Import { file } => import(context, repo, &file).await,
+        Command::Import { file, no_pin } => import(context, repo, &file, !no_pin).await,
         Command::Export { cid, output } => {
             let output = output.unwrap_or_else(|| format!("{cid}.car").into());
             export(context, repo, cid, &output).await
@@ -349,7 +352,7 @@ async fn pins(context: &Context, repo: Repo) -> Outcome {
     })
 }
 
-async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
+async fn import(context: &Context, repo: Repo, file: &Path, pin: bool) -> Outcome {
     let from_stdin = file.as_os_str() == "-";
     let path = file.to_owned();
     let open = move || -> Outcome<Box<dyn io::Read + Send>> {
@@ -375,7 +378,10 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
             });
             let media_type = "application/vnd.ipld.car";
             let answer = node
-                .stream(Call::post(paths::REPO_IMPORT, &[]), Some((media_type, body)))
+                .stream(
+                    Call::post(paths::REPO_IMPORT, &[]).query("pin", Some(pin)),
+                    Some((media_type, body)),
+                )
                 .await;
             match answer {
                 Ok(response) => node.parse(response).await?,
@@ -384,7 +390,7 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
         }
         Repo::Folder(store) => {
             let line = line.clone_handle();
-            let imported = blocking(move || Ok(import_into(&store, open()?, &line))).await?;
+            let imported = blocking(move || Ok(import_into(&store, open()?, pin, &line))).await?;
             imported.map_err(|error| match error {
                 storage::Error::Stream { source, .. } => Failure::file("read", file, &source),
                 other => failure::storage(&other).about(file.display()),
@@ -397,9 +403,10 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
             screen::count(imported.blocks, "block"),
             screen::bytes(imported.bytes),
         );
+        let pinned = if pin { "pinned" } else { "not pinned:" };
         writeln!(
             out,
-            "imported {blocks}, {bytes}, pinned {}",
+            "imported {blocks}, {bytes}, {pinned} {}",
             imported.roots.join(" ")
         )
     })
@@ -408,13 +415,19 @@ async fn import(context: &Context, repo: Repo, file: &Path) -> Outcome {
 fn import_into(
     store: &Store,
     car: Box<dyn io::Read + Send>,
+    pin: bool,
     line: &Line,
 ) -> Result<CarImported, storage::Error> {
     let mut read = Checked::default();
-    let roots = store.import_car(io::BufReader::new(car), &mut |now| {
+    let mut progress = |now: Checked| {
         read = now;
         line.counted("importing", now.blocks, now.bytes);
-    });
+    };
+    let car = io::BufReader::new(car);
+    let roots = match pin {
+        true => store.import_car(car, &mut progress),
+        false => store.add_car(car, &mut progress),
+    };
     let roots = roots?.iter().map(Cid::to_string).collect();
     Ok(CarImported {
         roots,

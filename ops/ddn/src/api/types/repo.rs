@@ -98,7 +98,16 @@ pub struct PinQuery {
     pub label: Option<String>,
 }
 
-/// Answer of `POST /v1/repo/import`, whose body is a CARv1 stream. Its roots are pinned.
+/// Query of `POST /v1/repo/import`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ImportQuery {
+    /// Whether the roots are pinned, all of whose blocks must be there then; default true.
+    pub pin: Option<bool>,
+}
+
+/// Answer of `POST /v1/repo/import`, whose body is a CARv1 stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CarImported {
     /// Roots of the CAR.
