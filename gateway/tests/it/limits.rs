@@ -67,7 +67,7 @@ async fn a_client_that_trickles_its_request_is_cut() {
     for text in [
         "",
         "GET / HTTP/1.1\r\nHost: ",
-        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     ] {
         let mut stream = open(site.address(), text).await;
         let mut rest = Vec::new();
@@ -147,7 +147,7 @@ async fn a_shutdown_does_not_wait_for_ever() {
 async fn connections_are_kept() {
     let site = Site::new().await;
     let text = format!(
-        "GET /ipfs/{}/ascii.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /ipfs/{}/ascii.txt HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         site.root
     );
     let both = raw(
