@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check conformance crash build packages fmt
+.PHONY: demo test check conformance crash bench build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -30,6 +30,22 @@ conformance: ## the public suite for IPFS gateways against a real node; needs Go
 
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1
+
+# ROWS: beginnings of the names of rows, as in `ROWS=B1,B4`; ROUNDS and SECONDS: how many times, and for how long, each
+# server is measured; LARGE_MIB: the size of the large file; PROFILE: of cargo.
+ROWS ?= B,H
+ROUNDS ?= 7
+SECONDS ?= 3
+LARGE_MIB ?= 1024
+PROFILE ?= dev
+BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and write BENCHMARKS.md
+	@ops/packages build
+	@ops/packages bench
+	cargo build --locked -p ddn -p bench --profile $(PROFILE)
+	DDN_BIN=$(BUILT)/ddn $(BUILT)/bench run --rows '$(ROWS)' --rounds $(ROUNDS) --seconds $(SECONDS) \
+	  --large-mib $(LARGE_MIB) --profile $(PROFILE) --results $(CARGO_TARGET_DIR)/bench --page BENCHMARKS.md
 
 fmt:
 	cargo fmt

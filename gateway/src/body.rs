@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use storage::Error;
+use storage::{Error, Leaves};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 use tokio_util::sync::DropGuard;
@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::fetches::{Fetches, Place};
 use crate::metrics::Receipt;
-use crate::trail::Trail;
+use crate::trail::{Reach, Trail};
 
 /// Where the parts of a streamed body come from. `next` may block on a disk, or on others if its trail goes so far.
 /// After [`Error::Missing`] it can be asked again.
@@ -31,6 +31,8 @@ type Part = Result<Bytes, Error>;
 /// The body of an answer.
 pub(crate) struct Body {
     state: State,
+    /// The blocks that it is made of, if it is a file of several or a part of one.
+    leaves: Option<Arc<Leaves>>,
     held: Option<Held>,
     _reading: Option<DropGuard>,
 }
@@ -46,8 +48,10 @@ pub(crate) struct Held {
 enum State {
     Done,
     Whole(Bytes),
+    Several(std::vec::IntoIter<Bytes>),
     Ready(Bytes, Box<Stream>),
     Reading(AbortOnDropHandle<Read>),
+    Failed(Error),
 }
 
 type Read = Result<(Option<Part>, Box<Stream>), JoinError>;
@@ -56,6 +60,7 @@ impl Body {
     fn new(state: State) -> Self {
         Self {
             state,
+            leaves: None,
             held: None,
             _reading: None,
         }
@@ -76,9 +81,36 @@ impl Body {
         })
     }
 
+    /// These bytes, one after the other.
+    pub(crate) fn several(parts: Vec<Bytes>) -> Self {
+        Self::new(State::Several(parts.into_iter()))
+    }
+
     /// `first`, then what `rest` gives.
     pub(crate) fn stream(first: Bytes, rest: Stream) -> Self {
         Self::new(State::Ready(first, Box::new(rest)))
+    }
+
+    /// The same body, which is known to be of the file with these blocks.
+    pub(crate) fn of(self, leaves: Arc<Leaves>) -> Self {
+        Self {
+            leaves: Some(leaves),
+            ..self
+        }
+    }
+
+    /// The blocks of the file that it is, or is a part of.
+    pub(crate) fn leaves(&self) -> Option<&Arc<Leaves>> {
+        self.leaves.as_ref()
+    }
+
+    /// All of it, if that is in memory.
+    pub(crate) fn bytes(&self) -> Option<Bytes> {
+        match &self.state {
+            State::Done => Some(Bytes::new()),
+            State::Whole(bytes) => Some(bytes.clone()),
+            State::Several(_) | State::Ready(..) | State::Reading(_) | State::Failed(_) => None,
+        }
     }
 
     /// The same body, which lets go of `held` when it ends.
@@ -104,7 +136,13 @@ impl Body {
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
-    fn read(stream: Box<Stream>) -> State {
+    fn read(mut stream: Box<Stream>) -> State {
+        match stream.at_hand() {
+            Some(None) => return State::Done,
+            Some(Some(Ok(part))) => return State::Ready(part, stream),
+            Some(Some(Err(error))) => return State::Failed(error),
+            None => {}
+        }
         State::Reading(AbortOnDropHandle::new(tokio::spawn(stream.next())))
     }
 }
@@ -117,9 +155,23 @@ pub(crate) struct Stream {
     pub trail: Arc<Trail>,
     /// Where to wait for what is not here.
     pub fetches: Fetches,
+    /// Whether its parts are blocks and nothing is to be done for them: then one that is in memory is not worth a thread.
+    pub plain: bool,
 }
 
 impl Stream {
+    /// The next part, or the end, if it is in memory.
+    fn at_hand(&mut self) -> Option<Option<Part>> {
+        if !self.plain {
+            return None;
+        }
+        self.trail.reach(Reach::Memory);
+        match self.parts.next() {
+            Some(Err(Error::Missing(_))) => None,
+            part => Some(part),
+        }
+    }
+
     /// The next part: what is here at once, what is not when there was a place to fetch it and it has come.
     async fn next(self: Box<Self>) -> Read {
         let (part, stream) = self.step(None).await?;
@@ -135,7 +187,8 @@ impl Stream {
     /// Reads on a thread for it; from others if there is a `place`, which the thread keeps to its end.
     async fn step(mut self: Box<Self>, place: Option<Place>) -> Read {
         tokio::task::spawn_blocking(move || {
-            self.trail.reach(place.is_some());
+            self.trail
+                .reach(if place.is_some() { Reach::Far } else { Reach::Here });
             let part = self.parts.next();
             drop(place);
             (part, self)
@@ -157,12 +210,22 @@ impl HttpBody for Body {
             match std::mem::replace(&mut this.state, State::Done) {
                 State::Done => return Poll::Ready(None),
                 State::Whole(bytes) => return this.give(bytes),
+                State::Several(mut parts) => {
+                    let Some(part) = parts.next() else {
+                        return Poll::Ready(None);
+                    };
+                    if parts.len() > 0 {
+                        this.state = State::Several(parts);
+                    }
+                    return this.give(part);
+                }
                 State::Ready(part, stream) => {
                     this.state = Self::read(stream);
                     if !part.is_empty() {
                         return this.give(part);
                     }
                 }
+                State::Failed(error) => return Poll::Ready(Some(Err(cut(&error)))),
                 State::Reading(mut handle) => match Pin::new(&mut handle).poll(cx) {
                     Poll::Pending => {
                         this.state = State::Reading(handle);
@@ -187,7 +250,10 @@ impl HttpBody for Body {
         match &self.state {
             State::Done => SizeHint::with_exact(0),
             State::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            State::Ready(..) | State::Reading(_) => SizeHint::default(),
+            State::Several(parts) => {
+                SizeHint::with_exact(parts.as_slice().iter().map(|part| part.len() as u64).sum())
+            }
+            State::Ready(..) | State::Reading(_) | State::Failed(_) => SizeHint::default(),
         }
     }
 }

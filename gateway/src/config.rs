@@ -17,6 +17,11 @@ pub struct Config {
     pub hosts: Vec<String>,
     /// Domains and the content paths that they point to, before the DNS is asked: `gateway.dnslinks`. Default none.
     pub dnslinks: BTreeMap<String, String>,
+    /// Threads that connections live on; 0 stands for one per core. Default 0.
+    pub workers: usize,
+    /// Bytes of blocks and answers that are kept in memory. Default 128 MiB: several thousand pages of sites, and little
+    /// beside what a node takes anyway. 0 keeps none.
+    pub memory_bytes: u64,
     /// What the gateway may be made to hold.
     pub limits: Limits,
     /// What the node says of itself at `/.well-known/ddn/node`.
@@ -29,6 +34,8 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: vec!["localhost".into()],
             dnslinks: BTreeMap::new(),
+            workers: 0,
+            memory_bytes: 128 << 20,
             limits: Limits::default(),
             card: Card::default(),
         }
@@ -38,7 +45,7 @@ impl Default for Config {
 /// Bounds on what clients can make the gateway hold. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections. A connection costs about 20 KiB and a file descriptor; more are answered 503 and closed.
+    /// Open connections. One that waits costs about 1 KiB, the system's 8 KiB and a file descriptor; more are answered 503 and closed.
     /// Default 4096.
     pub connections_max: usize,
     /// Requests in flight, slow downloads included. Each holds at most three blocks of 1 MiB (2 MiB from foreign

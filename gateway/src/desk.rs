@@ -21,7 +21,7 @@ use cid::Cid;
 use http::{Response, StatusCode};
 use named::dap::Names;
 use named::ipns;
-use storage::{BlockSource, Kind, Node};
+use storage::{BlockSource, FileReader, Kind, Node};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -30,16 +30,20 @@ use crate::ask::address::Root;
 use crate::ask::format::{self, Codec, Format};
 use crate::body::{Body, Parts, Stream};
 use crate::domains::KnownDomains;
+use crate::fast::{Basis, Fast};
 use crate::fetches::Fetches;
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::{self, Trail};
 use head::{Head, tag};
+use root::Start;
 
 /// What answers are made from.
 pub(crate) struct Desk {
     /// The content.
     pub source: Arc<dyn BlockSource>,
+    /// What is kept of it, and of the answers.
+    pub fast: Fast,
     /// The names.
     pub names: Arc<dyn Names>,
     /// The records of keys.
@@ -68,11 +72,13 @@ impl Desk {
         if ask.format == Format::IpnsRecord {
             return Tried::Answered(Box::new(told(ask, self.ipns_record(ask))));
         }
-        let (ask, root) = match self.settled(ask) {
+        let height = self.names.height();
+        let (ask, start) = match self.settled(ask) {
             Ok(settled) => settled,
             Err(problem) => return Tried::Answered(Box::new(told(ask, Err(problem)))),
         };
-        let trail = Arc::new(Trail::new(&*self.source, root, !ask.only_if_cached, gone));
+        let basis = self.basis(&ask, &start, height);
+        let trail = self.trail(start.cid, !ask.only_if_cached, gone);
         let answer = match self.serve(&ask, &trail) {
             Err(problem) if problem.missing => match self.known(&ask, &trail) {
                 Some(answer) => Ok(answer),
@@ -81,21 +87,42 @@ impl Desk {
             },
             answer => answer,
         };
-        Tried::Answered(Box::new(told(&ask, answer)))
+        let mut answer = told(&ask, answer);
+        if let Some(basis) = basis {
+            answer.extensions_mut().insert(basis);
+        }
+        Tried::Answered(Box::new(answer))
     }
 
-    /// The request with all that the records on the way to its content say, and the root of that content.
-    fn settled(&self, ask: &Arc<Ask>) -> Result<(Arc<Ask>, Cid), Problem> {
-        if let Root::Cid(cid) = ask.address.root {
-            return Ok((Arc::clone(ask), cid));
-        }
+    /// The blocks below `root`, for one request.
+    pub(crate) fn trail(&self, root: Cid, may_fetch: bool, gone: CancellationToken) -> Arc<Trail> {
+        let in_memory = self.fast.in_memory();
+        Arc::new(Trail::new(&*self.source, in_memory, root, may_fetch, gone))
+    }
+
+    /// On what the answer is based: all of it follows from the root, and that from the name at this height. Records of
+    /// other kinds may change at any time.
+    fn basis(&self, ask: &Ask, start: &Start, height: u64) -> Option<Basis> {
+        let name = match &ask.address.root {
+            Root::Cid(_) => None,
+            Root::Name(name) if start.by_ledger => Some((name.as_str(), height)),
+            Root::Name(_) | Root::Ipns(_) | Root::Domain(_) => return None,
+        };
+        Some(self.fast.basis(start.cid, name))
+    }
+
+    /// The request with all that the records on the way to its content say, and where that content begins.
+    fn settled(&self, ask: &Arc<Ask>) -> Result<(Arc<Ask>, Start), Problem> {
         let start = self.start(&ask.address.root)?;
+        if let Root::Cid(_) = ask.address.root {
+            return Ok((Arc::clone(ask), start));
+        }
         let settled = Ask {
-            lead: start.lead,
+            lead: start.lead.clone(),
             fresh: start.fresh,
             ..Ask::clone(ask)
         };
-        Ok((Arc::new(settled), start.cid))
+        Ok((Arc::new(settled), start))
     }
 
     /// Answers with what others have, and waits for them: the caller has a place for that.
@@ -187,6 +214,20 @@ impl Desk {
                 parts,
                 trail: Arc::clone(trail),
                 fetches: self.fetches.clone(),
+                plain: false,
+            },
+        )
+    }
+
+    /// The bytes of a file, after `first`.
+    pub(crate) fn pieces(&self, first: Bytes, pieces: FileReader<Arc<Trail>>, trail: &Arc<Trail>) -> Body {
+        Body::stream(
+            first,
+            Stream {
+                parts: Box::new(pieces),
+                trail: Arc::clone(trail),
+                fetches: self.fetches.clone(),
+                plain: true,
             },
         )
     }

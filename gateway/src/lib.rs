@@ -10,6 +10,9 @@
 //! Content by CID cannot change and may be cached for ever. On the gateway's own host names a path leads to a host of its
 //! own, since browsers keep sites apart by hosts; on its addresses it is served as it is.
 //!
+//! What was answered lately is answered from memory (`fast`), before any of this, and on the thread that has the
+//! connection.
+//!
 //! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
 //! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
 //! number (`fetches`): a page that is here comes at once, however many others are fetched. The first byte goes out as
@@ -24,6 +27,7 @@ mod config;
 mod desk;
 mod domains;
 mod escape;
+mod fast;
 mod fetches;
 mod fresh;
 mod media;

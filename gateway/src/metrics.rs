@@ -15,6 +15,10 @@ use prometheus_client::registry::Registry;
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     requests: Family<Class, Counter>,
+    remembered: Counter,
+    /// Of `requests`, at hand: those of answers from memory.
+    good: Counter,
+    unchanged: Counter,
     sent_bytes: Counter,
     head_seconds: Histogram,
     answer_seconds: Histogram,
@@ -33,8 +37,12 @@ struct Class {
 impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
+        let requests = Family::default();
         let metrics = Self {
-            requests: Family::default(),
+            good: of_class(&requests, StatusCode::OK),
+            unchanged: of_class(&requests, StatusCode::NOT_MODIFIED),
+            requests,
+            remembered: Counter::default(),
             sent_bytes: Counter::default(),
             head_seconds: seconds(),
             answer_seconds: seconds(),
@@ -52,6 +60,11 @@ impl Metrics {
             "requests",
             "Answered requests by class of status",
             self.requests.clone(),
+        );
+        registry.register(
+            "remembered_answers",
+            "Answers from memory, which the times below leave out if they are small",
+            self.remembered.clone(),
         );
         registry.register(
             "sent_bytes",
@@ -93,6 +106,20 @@ impl Metrics {
             metrics: Arc::clone(self),
             since: Instant::now(),
         }
+    }
+
+    /// Counts an answer from memory.
+    pub(crate) fn remembered(&self) {
+        self.remembered.inc();
+    }
+
+    /// Counts an answer from memory that is given at once, as a whole.
+    pub(crate) fn at_once(&self, status: StatusCode, bytes: u64) {
+        match status {
+            StatusCode::NOT_MODIFIED => self.unchanged.inc(),
+            _ => self.good.inc(),
+        };
+        self.sent_bytes.inc_by(bytes);
     }
 
     /// Counts a connection until the guard is dropped.
@@ -167,6 +194,13 @@ impl Drop for Fetching {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+fn of_class(requests: &Family<Class, Counter>, status: StatusCode) -> Counter {
+    let class = Class {
+        status: class(status),
+    };
+    requests.get_or_create_owned(&class)
 }
 
 fn class(status: StatusCode) -> &'static str {

@@ -1,7 +1,16 @@
-//! The listener and its connections: accept, serve, drain.
+//! The listeners and their connections: accept, serve, drain.
 
+mod clock;
 mod connection;
+mod line;
+mod listen;
+mod request;
+mod rewound;
+mod sending;
 mod service;
+mod signal;
+mod watch;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,13 +20,15 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
-use crate::config::{Config, Limits};
+use crate::config::Config;
 use crate::metrics::Metrics;
+use connection::Limited;
 use service::{Client, Service};
+use signal::Word;
+use workers::Workers;
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +41,9 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// The threads for connections cannot be started.
+    #[error("gateway.workers: cannot start the threads of the gateway: {0}")]
+    Workers(#[source] io::Error),
 }
 
 /// The outer text for a bind failure: those that operators meet get the remedy too.
@@ -52,10 +66,12 @@ fn advice(error: &io::Error) -> String {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
-    stop: CancellationToken,
-    cut: CancellationToken,
+    stop: Word,
+    cut: Word,
     tasks: TaskTracker,
     drain_timeout: Duration,
+    // Last: what runs on them is told first.
+    _workers: Workers,
 }
 
 impl Gateway {
@@ -68,27 +84,33 @@ impl Gateway {
             address: config.listen,
             source,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let workers = Workers::start(config.workers).map_err(Error::Workers)?;
+        let listeners = listen::listeners(config.listen, workers.handles().len()).map_err(failed)?;
+        let address = listeners[0].local_addr().map_err(failed)?;
         let metrics = Arc::new(Metrics::new(registry));
         let gateway = Gateway {
             address,
-            stop: CancellationToken::new(),
-            cut: CancellationToken::new(),
+            stop: Word::default(),
+            cut: Word::default(),
             tasks: TaskTracker::new(),
             drain_timeout: config.limits.drain_timeout,
+            _workers: workers,
         };
         let acceptor = Acceptor {
-            listener,
             places: Arc::new(Semaphore::new(config.limits.connections_max)),
-            limits: config.limits.clone(),
+            limits: Limited::of(&config.limits),
             service: Service::new(&config, backend, Arc::clone(&metrics)),
             metrics,
             stop: gateway.stop.clone(),
             cut: gateway.cut.clone(),
             tasks: gateway.tasks.clone(),
         };
-        gateway.tasks.spawn(acceptor.run());
+        for (listener, worker) in listeners.into_iter().zip(gateway._workers.handles()) {
+            let here = worker.enter();
+            let listener = TcpListener::from_std(listener).map_err(failed)?;
+            drop(here);
+            gateway.tasks.spawn_on(acceptor.clone().run(listener), worker);
+        }
         tracing::info!(%address, "the gateway listens");
         Ok(gateway)
     }
@@ -101,14 +123,14 @@ impl Gateway {
     /// Accepts no more, lets requests in flight end for at most [`Limits::drain_timeout`], then cuts what is left.
     /// Returns when every connection is closed.
     pub async fn shutdown(&self) {
-        self.stop.cancel();
+        self.stop.say();
         self.tasks.close();
         if tokio::time::timeout(self.drain_timeout, self.tasks.wait())
             .await
             .is_err()
         {
             tracing::warn!("the gateway cuts connections that did not end in time");
-            self.cut.cancel();
+            self.cut.say();
             self.tasks.wait().await;
         }
     }
@@ -116,29 +138,30 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.stop.cancel();
-        self.cut.cancel();
+        self.stop.say();
+        self.cut.say();
     }
 }
 
-/// The loop that takes connections.
+/// The loop that takes connections; each worker has one.
+#[derive(Clone)]
 struct Acceptor {
-    listener: TcpListener,
     places: Arc<Semaphore>,
-    limits: Limits,
+    limits: Limited,
     service: Service,
     metrics: Arc<Metrics>,
-    stop: CancellationToken,
-    cut: CancellationToken,
+    stop: Word,
+    cut: Word,
     tasks: TaskTracker,
 }
 
 impl Acceptor {
-    async fn run(self) {
+    async fn run(self, listener: TcpListener) {
+        let stop = self.stop.token();
         loop {
             let accepted = tokio::select! {
-                () = self.stop.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
             };
             match accepted {
                 Ok((stream, address)) => self.take(stream, address),
@@ -161,21 +184,21 @@ impl Acceptor {
             address,
             secure: false,
         };
-        let served = connection::serve(stream, self.service.to(client), &self.limits, self.stop.clone());
+        // Small answers must not wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        let served = line::serve(stream, self.service.to(client), self.limits, self.stop.clone());
         let (cut, connected) = (self.cut.clone(), self.metrics.connection());
         self.tasks.spawn(async move {
-            tokio::select! {
-                () = cut.cancelled() => {}
-                () = served => {}
-            }
+            signal::until(&cut, served).await;
             drop((place, connected));
         });
     }
 
     /// Out of file descriptors, most likely: accepting again at once would only spin.
     async fn pause(&self) {
+        let stop = self.stop.token();
         tokio::select! {
-            () = self.stop.cancelled() => {}
+            () = stop.cancelled() => {}
             () = tokio::time::sleep(Duration::from_millis(100)) => {}
         }
     }

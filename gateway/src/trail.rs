@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,14 +16,27 @@ use tokio_util::sync::CancellationToken;
 /// The blocks of one request. One thread at a time reads through it.
 pub(crate) struct Trail {
     root: Cid,
+    memory_only: SharedBlocks,
     here: SharedBlocks,
     /// `None` if the request must be answered from what is here.
     below: Option<SharedBlocks>,
-    /// Whether reading may wait for others.
-    far: AtomicBool,
+    /// How far reading goes: a [`Reach`].
+    reach: AtomicU8,
     /// The client has left: what is read from now on is read for nobody.
     gone: CancellationToken,
     memory: Mutex<Memory>,
+}
+
+/// How far reading goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Reach {
+    /// What is in memory, so that it never waits.
+    Memory,
+    /// What is on this node.
+    Here,
+    /// What others have too.
+    Far,
 }
 
 /// What has been read on the way to the first byte of the answer.
@@ -43,12 +56,19 @@ const RECENT_BYTES_MAX: usize = 2 * storage::BLOCK_BYTES_MAX;
 
 impl Trail {
     /// Reads below `root`: what others have too, if `may_fetch`. It is given up when `gone` is cancelled.
-    pub(crate) fn new(source: &dyn BlockSource, root: Cid, may_fetch: bool, gone: CancellationToken) -> Self {
+    pub(crate) fn new(
+        source: &dyn BlockSource,
+        in_memory: SharedBlocks,
+        root: Cid,
+        may_fetch: bool,
+        gone: CancellationToken,
+    ) -> Self {
         Self {
             root,
+            memory_only: in_memory,
             here: source.here(),
             below: may_fetch.then(|| source.below(&root)),
-            far: AtomicBool::new(false),
+            reach: AtomicU8::new(Reach::Here as u8),
             gone,
             memory: Mutex::default(),
         }
@@ -63,14 +83,14 @@ impl Trail {
         self.below.is_some()
     }
 
-    /// From now on reading waits for others, or does not.
-    pub(crate) fn reach(&self, far: bool) {
-        self.far.store(far, Ordering::Relaxed);
+    /// From now on reading goes so far.
+    pub(crate) fn reach(&self, reach: Reach) {
+        self.reach.store(reach as u8, Ordering::Relaxed);
     }
 
     /// The request is answered anew from its root, now with the help of others.
     pub(crate) fn restart(&self) {
-        self.reach(true);
+        self.reach(Reach::Far);
         let mut memory = self.memory();
         memory.over = false;
         memory.path.clear();
@@ -99,8 +119,19 @@ impl Trail {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn reaches(&self, reach: Reach) -> bool {
+        self.reach.load(Ordering::Relaxed) == reach as u8
+    }
+
     fn far(&self) -> Option<&SharedBlocks> {
-        self.below.as_ref().filter(|_| self.far.load(Ordering::Relaxed))
+        self.below.as_ref().filter(|_| self.reaches(Reach::Far))
+    }
+
+    fn blocks(&self) -> &SharedBlocks {
+        match self.reaches(Reach::Memory) {
+            true => &self.memory_only,
+            false => self.far().unwrap_or(&self.here),
+        }
     }
 }
 
@@ -112,7 +143,7 @@ impl Blocks for Trail {
         let known = self.memory().recall(cid);
         let block = match known {
             Some(block) => Some(block),
-            None => self.far().unwrap_or(&self.here).block(cid)?,
+            None => self.blocks().block(cid)?,
         };
         if let Some(block) = &block {
             self.memory().note(cid, block);

@@ -47,6 +47,12 @@ pub trait BlockSource: Send + Sync {
 
     /// Only what is on this machine.
     fn here(&self) -> SharedBlocks;
+
+    /// How many blocks have been removed from this machine so far. Whoever remembers blocks lets go of them when it has
+    /// changed.
+    fn removed(&self) -> u64 {
+        0
+    }
 }
 
 impl<B: Blocks + ?Sized> Blocks for &B {

@@ -5,6 +5,7 @@ pub(crate) mod archive;
 pub(crate) mod contains;
 pub(crate) mod export;
 pub(crate) mod file;
+pub(crate) mod leaves;
 pub(crate) mod list;
 pub(crate) mod resolve;
 pub(crate) mod walk;

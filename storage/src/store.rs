@@ -227,6 +227,10 @@ impl BlockSource for Store {
     fn here(&self) -> SharedBlocks {
         Arc::new(self.clone())
     }
+
+    fn removed(&self) -> u64 {
+        self.0.metrics.blocks_freed.get()
+    }
 }
 
 struct Shared {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Our crates, each with those of ours that it may use. What is not here does not exist.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("ledger", &[]),
     ("nearest", &[]),
     ("chain", &["ledger", "nearest"]),
@@ -22,6 +22,8 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ),
     // The suites speak the ledger's formats to attack a node with them; the kit itself uses nothing of the product.
     ("testkit", &["ledger"]),
+    // It measures programs from outside.
+    ("bench", &["testkit"]),
 ];
 
 /// The consensus engine's crates; one module of `chain` embeds them.

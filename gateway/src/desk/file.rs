@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cid::Cid;
 use http::header;
 use http::{HeaderValue, Response, StatusCode};
-use storage::{Error, FileReader, Node};
+use storage::{Error, FileReader, Node, codec};
 
 use super::{Desk, Head, failed, tag};
 use crate::ask::Ask;
@@ -68,12 +68,24 @@ impl Desk {
     /// the rest.
     fn open(&self, trail: &Arc<Trail>, cid: &Cid, range: Range<u64>) -> Result<Body, Error> {
         let length = range.end - range.start;
-        let mut pieces = FileReader::new(Arc::clone(trail), cid, range)?;
-        match pieces.next().transpose()? {
-            None => Ok(Body::empty()),
-            Some(first) if first.len() as u64 == length => Ok(Body::whole(first)),
-            Some(first) => Ok(self.stream(first, Box::new(pieces), trail)),
-        }
+        // A file of one block has no table.
+        let leaves = match cid.codec() {
+            codec::RAW => None,
+            _ => self.fast.leaves(cid, &trail.nearby()),
+        };
+        let mut pieces = match &leaves {
+            Some(leaves) => FileReader::over(Arc::clone(trail), leaves, range),
+            None => FileReader::new(Arc::clone(trail), cid, range)?,
+        };
+        let body = match pieces.next().transpose()? {
+            None => Body::empty(),
+            Some(first) if first.len() as u64 == length => Body::whole(first),
+            Some(first) => self.pieces(first, pieces, trail),
+        };
+        Ok(match leaves {
+            Some(leaves) => body.of(leaves),
+            None => body,
+        })
     }
 }
 

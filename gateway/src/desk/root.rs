@@ -25,6 +25,8 @@ pub(crate) struct Start {
     pub lead: Vec<String>,
     /// For how long that holds.
     pub fresh: Fresh,
+    /// Whether the ledger alone says so.
+    pub by_ledger: bool,
 }
 
 /// What one name points to.
@@ -38,7 +40,7 @@ impl Desk {
     /// Follows a root to its content.
     pub(crate) fn start(&self, root: &Root) -> Result<Start, Problem> {
         let mut at = root.clone();
-        let (mut lead, mut fresh) = (Vec::new(), Fresh::Forever);
+        let (mut lead, mut fresh, mut by_ledger) = (Vec::new(), Fresh::Forever, true);
         for _ in 0..=LINKS_MAX {
             let step = match &at {
                 Root::Cid(cid) => {
@@ -46,12 +48,14 @@ impl Desk {
                         cid: *cid,
                         lead,
                         fresh,
+                        by_ledger,
                     });
                 }
                 Root::Name(name) => self.by_name(name)?,
                 Root::Ipns(name) => self.by_key(name)?,
                 Root::Domain(domain) => self.by_domain(domain)?,
             };
+            by_ledger &= matches!(at, Root::Name(_));
             lead = [step.below, lead].concat();
             fresh = fresh.min(step.fresh);
             at = step.root;

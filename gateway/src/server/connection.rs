@@ -1,10 +1,12 @@
-//! One connection: HTTP/1.1 with its limits.
+//! One connection of HTTP/1.1 in the hands of the HTTP library: for whatever is not usual.
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
@@ -15,19 +17,41 @@ use crate::pace::Paced;
 /// The least that the HTTP server accepts as a buffer.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
 
+/// The limits of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limited {
+    /// Bytes of a request's head.
+    pub head_bytes_max: usize,
+    /// How long a client may take for it.
+    pub head_timeout: Duration,
+    /// How long it may take nothing of an answer.
+    pub stall_timeout: Duration,
+}
+
+impl Limited {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self {
+            head_bytes_max: limits.head_bytes_max.max(BUFFER_BYTES_MIN),
+            head_timeout: limits.head_timeout,
+            stall_timeout: limits.stall_timeout,
+        }
+    }
+}
+
 /// Serves requests until the client or `stop` ends the connection; a request in flight is answered first.
-pub(super) fn serve(
-    stream: TcpStream,
+pub(super) fn by_library<S>(
+    stream: S,
     service: Served,
-    limits: &Limits,
+    limits: Limited,
     stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + use<> {
-    // Small answers must not wait for the acknowledgement of the last.
-    let _ = stream.set_nodelay(true);
+) -> impl Future<Output = ()> + Send + use<S>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
-        .max_header_size(limits.head_bytes_max.max(BUFFER_BYTES_MIN));
+        .max_header_size(limits.head_bytes_max);
     let paced = Paced::new(stream, limits.stall_timeout);
     async move {
         let mut connection = pin!(http.serve_connection(TokioIo::new(paced), service));

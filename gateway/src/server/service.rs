@@ -14,6 +14,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
+use storage::FileReader;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ use crate::body::{Body, Held};
 use crate::config::{Card, Config};
 use crate::desk::{Desk, Tried};
 use crate::domains::{Domains as _, KnownDomains};
+use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::Fetches;
 use crate::metrics::Metrics;
 use crate::page::landing;
@@ -56,6 +58,11 @@ impl Client {
             trusted: self.address.ip().is_loopback(),
         }
     }
+
+    /// How its requests of this version come.
+    fn way(&self, version: Version) -> Way {
+        Way::of(version, self.came())
+    }
 }
 
 /// Answers requests; a clone shares everything.
@@ -69,10 +76,19 @@ pub(super) struct Served {
     client: Client,
 }
 
+/// An answer from memory that may be given now.
+pub(super) struct Quick {
+    /// The answer.
+    pub found: Found,
+    /// What it holds until it is sent, if that may take time.
+    pub held: Option<Held>,
+}
+
 struct Shared {
     hosts: Hosts,
     card: Card,
     desk: Arc<Desk>,
+    fast: Fast,
     places: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -94,8 +110,10 @@ impl Service {
                 .collect(),
             tld: names.tld().to_owned(),
         };
+        let fast = Fast::new(config.memory_bytes, Arc::clone(&blocks), Arc::clone(&names));
         let desk = Desk {
-            source: blocks,
+            source: fast.over(blocks),
+            fast: fast.clone(),
             names,
             ipns,
             domains: KnownDomains::new(&config.dnslinks, domains),
@@ -107,6 +125,7 @@ impl Service {
             hosts,
             card: config.card.clone(),
             desk: Arc::new(desk),
+            fast,
             places: Arc::new(Semaphore::new(limits.requests_max)),
             metrics,
         }))
@@ -136,6 +155,17 @@ impl hyper::service::Service<Request<Incoming>> for Served {
 }
 
 impl Served {
+    /// The answer to a request from memory, if it is there as a whole. Every answer that does not go through
+    /// [`Served::answer`] goes through here.
+    pub(super) fn quick(&self, asked: &Asked<'_>) -> Option<Quick> {
+        self.shared.quick(asked)
+    }
+
+    /// How requests of HTTP/1.1 come here.
+    pub(super) fn way(&self) -> Way {
+        self.client.way(Version::HTTP_11)
+    }
+
     /// Answers a request, by whichever version of HTTP it came.
     pub(super) async fn answer(&self, request: Request<Upload>) -> Response<Body> {
         let (parts, upload) = request.into_parts();
@@ -151,7 +181,7 @@ impl Shared {
         // A body that nobody reads would have to be skipped before the next request.
         let unread = !upload.is_end_stream();
         let mut response = match &place {
-            Ok(_) => self.decide(request, upload, client).await,
+            Ok(_) => self.remembered(request, upload, client).await,
             Err(_) => refuse(&Problem::busy(), request),
         };
         if unread && request.version < Version::HTTP_2 {
@@ -168,6 +198,54 @@ impl Shared {
                 _place: place.ok(),
             })
         })
+    }
+
+    /// Answers from memory, or in the usual way; then what was answered is kept.
+    async fn remembered(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
+        let Some(asked) = Asked::of(request, client.way(request.version)) else {
+            return self.decide(request, upload, client).await;
+        };
+        if let Some(found) = self.fast.find(&asked) {
+            self.metrics.remembered();
+            return self.recall(found);
+        }
+        let response = self.decide(request, upload, client).await;
+        self.fast.keep(&asked, &response);
+        response
+    }
+
+    fn recall(&self, mut found: Found) -> Response<Body> {
+        let body = match std::mem::replace(&mut found.sent, Sent::Nothing) {
+            Sent::Nothing => Body::empty(),
+            Sent::Bytes(bytes) => Body::whole(bytes),
+            Sent::Several(parts) => Body::several(parts),
+            Sent::Blocks { first, leaves, rest } => {
+                let gone = CancellationToken::new();
+                let trail = self.desk.trail(*found.root(), true, gone.clone());
+                let pieces = FileReader::over(Arc::clone(&trail), &leaves, rest);
+                trail.forget();
+                self.desk.pieces(first, pieces, &trail).guarded(gone.drop_guard())
+            }
+        };
+        found.respond(body)
+    }
+
+    fn quick(&self, asked: &Asked<'_>) -> Option<Quick> {
+        let found = self.fast.find(asked)?;
+        let bytes = match &found.sent {
+            Sent::Blocks { .. } => return None,
+            sent => sent.length(),
+        };
+        let held = match bytes > AT_ONCE_BYTES_MAX {
+            true => Some(Held {
+                _place: Some(Arc::clone(&self.places).try_acquire_owned().ok()?),
+                receipt: self.metrics.request(),
+            }),
+            false => None,
+        };
+        self.metrics.remembered();
+        self.metrics.at_once(found.status(), bytes);
+        Some(Quick { found, held })
     }
 
     async fn decide(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
@@ -204,7 +282,10 @@ impl Shared {
                 } else {
                     otherwise
                 };
-                Box::pin(self.carry_out(*decision, request)).await
+                let mut response = Box::pin(self.carry_out(*decision, request)).await;
+                // It follows from more than content: from what the DNS says now.
+                response.extensions_mut().remove::<Basis>();
+                response
             }
             Decision::Options => reply::options(),
             Decision::Refuse(problem) => refuse(&problem, request),
@@ -262,6 +343,9 @@ impl Shared {
         }
     }
 }
+
+/// What a socket takes at once even from a client that reads nothing, so that nothing is held for it.
+const AT_ONCE_BYTES_MAX: u64 = 16 << 10;
 
 fn panicked(ask: &Ask, error: &JoinError) -> Response<Body> {
     tracing::error!(%error, "a request made the gateway panic");

@@ -31,6 +31,19 @@ impl Answer {
         String::from_utf8(self.body.clone()).expect("text")
     }
 
+    /// The headers in the order of their names, without those that differ from one moment or connection to the next.
+    pub fn lasting(&self) -> Vec<(String, String)> {
+        let is_of_now = |name: &str| matches!(name, "date" | "connection");
+        let mut head: Vec<_> = self
+            .head
+            .iter()
+            .filter(|(name, _)| !is_of_now(name))
+            .cloned()
+            .collect();
+        head.sort();
+        head
+    }
+
     fn parse(method: &str, bytes: &[u8]) -> Self {
         let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
         let head = String::from_utf8(bytes[..end].to_vec()).expect("a head of text");
@@ -100,6 +113,91 @@ pub async fn raw(address: SocketAddr, text: &str) -> Answer {
         .expect("an end in time");
     drop(read);
     Answer::parse(text.split(' ').next().unwrap_or_default(), &bytes)
+}
+
+/// A connection that stays open.
+pub struct Kept(TcpStream);
+
+impl Kept {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self(open(address, "").await)
+    }
+
+    /// Sends `text`, which may be several requests, and reads the answer to the first.
+    pub async fn ask(&mut self, text: &str) -> Answer {
+        self.0.write_all(text.as_bytes()).await.expect("a request");
+        let method = text.split(' ').next().unwrap_or_default();
+        self.answer(method).await
+    }
+
+    /// Sends a part of a request.
+    pub async fn send(&mut self, text: &str) {
+        self.0
+            .write_all(text.as_bytes())
+            .await
+            .expect("a part of a request");
+        // So that it goes alone.
+        tokio::task::yield_now().await;
+    }
+
+    /// Sends the rest of a `GET`, and reads its answer.
+    pub async fn ask_rest(&mut self, text: &str) -> Answer {
+        self.0
+            .write_all(text.as_bytes())
+            .await
+            .expect("the rest of a request");
+        self.answer("GET").await
+    }
+
+    /// Reads the next answer.
+    pub async fn answer(&mut self, method: &str) -> Answer {
+        let read = async {
+            let mut bytes = Vec::new();
+            while !is_whole(method, &bytes) {
+                let mut byte = [0; 1];
+                self.0.read_exact(&mut byte).await.expect("more of an answer");
+                bytes.push(byte[0]);
+                if is_head(&bytes) {
+                    let rest = Answer::parse(method, &bytes);
+                    let length = rest.header("content-length").parse().unwrap_or(0);
+                    let bodyless = method == "HEAD" || rest.status == 304;
+                    let mut body = vec![0; if bodyless { 0 } else { length }];
+                    self.0.read_exact(&mut body).await.expect("a body");
+                    bytes.extend(body);
+                }
+            }
+            Answer::parse(method, &bytes)
+        };
+        tokio::time::timeout(DEADLINE, read)
+            .await
+            .expect("an answer in time")
+    }
+
+    /// Whether the other side has closed it.
+    pub async fn is_over(&mut self) -> bool {
+        let mut byte = [0; 1];
+        let read = tokio::time::timeout(DEADLINE, self.0.read(&mut byte)).await;
+        matches!(read.expect("an end in time"), Ok(0) | Err(_))
+    }
+}
+
+fn is_head(bytes: &[u8]) -> bool {
+    bytes.ends_with(b"\r\n\r\n") && bytes.windows(4).filter(|w| w == b"\r\n\r\n").count() == 1
+}
+
+/// Of an answer in chunks the last is waited for; any other is read with its head.
+fn is_whole(method: &str, bytes: &[u8]) -> bool {
+    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let is_chunked = method != "HEAD" && head.contains("transfer-encoding: chunked");
+    !is_chunked || bytes[end + 4..].ends_with(b"0\r\n\r\n")
+}
+
+/// A request on a connection that stays open.
+pub fn keeping(method: &str, host: &str, target: &str, headers: &[(&str, &str)]) -> String {
+    request(method, host, target, headers).replace("Connection: close\r\n", "")
 }
 
 /// Asks again until `condition` holds.

@@ -6,6 +6,7 @@ mod car;
 mod client;
 mod content;
 mod elsewhere;
+mod fast;
 mod forms;
 mod keys;
 mod limits;

@@ -193,17 +193,24 @@ impl BlockSource for Counted {
     fn here(&self) -> SharedBlocks {
         Arc::new(self.clone())
     }
+
+    fn removed(&self) -> u64 {
+        self.store.removed()
+    }
 }
 
-/// A ledger's names.
+/// A ledger's names: each change is a block.
 #[derive(Default)]
-pub struct Book(RwLock<BTreeMap<Label, NameEntry>>);
+pub struct Book {
+    entries: RwLock<BTreeMap<Label, NameEntry>>,
+    changes: AtomicU64,
+}
 
 impl Book {
     /// Sets the records of a name or an undername.
     pub fn set(&self, label: &str, under: &str, records: ledger::Records) {
         let label = Label::parse(label).expect("a label of the test");
-        let mut entries = self.0.write().expect("no panic holds it");
+        let mut entries = self.entries.write().expect("no panic holds it");
         let entry = entries.entry(label).or_insert_with(|| NameEntry {
             owner: Address::from_bytes([9; 20]),
             registered: 3,
@@ -214,6 +221,7 @@ impl Book {
             records: BTreeMap::new(),
         });
         entry.records.insert(under.into(), records);
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     pub fn point(&self, label: &str, under: &str, cid: Cid) {
@@ -227,13 +235,18 @@ impl Names for Book {
     }
 
     fn height(&self) -> u64 {
-        7
+        6 + self.changes.load(Ordering::SeqCst)
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
         match label.to_string().as_str() {
             "broken" => Err(NamesError::new("the disk is gone")),
-            _ => Ok(self.0.read().expect("no panic holds it").get(label).cloned()),
+            _ => Ok(self
+                .entries
+                .read()
+                .expect("no panic holds it")
+                .get(label)
+                .cloned()),
         }
     }
 }

@@ -157,4 +157,8 @@ impl BlockSource for Delivery {
     fn here(&self) -> SharedBlocks {
         self.store.here()
     }
+
+    fn removed(&self) -> u64 {
+        self.store.removed()
+    }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use cid::Cid;
 
+use super::leaves::Leaves;
 use super::resolve::file_bytes;
 use super::{Ahead, UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
@@ -61,6 +62,32 @@ impl<B: Blocks> FileReader<B> {
             pending: vec![root],
             ahead: Ahead::default(),
         })
+    }
+
+    /// The same file by its leaves, without a look at its root. The blocks of `range` are remembered.
+    pub fn over(blocks: B, leaves: &Leaves, range: Range<u64>) -> FileReader<B> {
+        let size = leaves.size();
+        let range = range.start.min(size)..range.end.min(size);
+        let mut pending: Vec<Pending> = Vec::new();
+        let mut start = range.start;
+        for leaf in leaves.of(range.clone()) {
+            start -= leaf.wanted.start;
+            pending.push(Pending {
+                part: Part::Block(leaf.cid),
+                start,
+                bytes: leaf.bytes,
+                depth: 1,
+            });
+            start += leaf.bytes;
+        }
+        pending.reverse();
+        FileReader {
+            blocks,
+            size,
+            range,
+            pending,
+            ahead: Ahead::default(),
+        }
     }
 
     /// Bytes of the whole file, as its root states them.

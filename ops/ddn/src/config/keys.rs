@@ -89,6 +89,11 @@ settings! {
         /// published for the longest are let go.
         ipns_names_max: Whole<1, 1_000_000> = Whole::new(16_384);
         /// Connections at once; each costs about 20 KiB and a file descriptor. More are answered 503 and closed.
+        /// Threads that connections live on; 0 takes one per core.
+        workers: Whole<0, 1024> = Whole::new(0);
+        /// Memory, in MiB, for answers and blocks that are asked for often; 0 keeps none.
+        memory_mib: Whole<0, 1_048_576> = Whole::new(128);
+        /// Connections at once; each costs about 10 KiB and a file descriptor. More are answered 503 and closed.
         connections_max: Whole<1, 1_000_000> = Whole::new(4096);
         /// Requests at once, slow downloads included; each holds up to three blocks of 1 MiB. More are answered 503.
         requests_max: Whole<1, 1_000_000> = Whole::new(1024);

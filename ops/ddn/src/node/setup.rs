@@ -53,6 +53,8 @@ pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> g
             .iter()
             .map(|link| (link.domain.clone(), link.path.clone()))
             .collect(),
+        workers: set.workers.size(),
+        memory_bytes: set.memory_mib.get() << 20,
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
             requests_max: set.requests_max.size(),

@@ -39,6 +39,10 @@ impl BlockSource for NodeBlocks {
     fn here(&self) -> SharedBlocks {
         Arc::new(self.clone())
     }
+
+    fn removed(&self) -> u64 {
+        self.store.removed()
+    }
 }
 
 /// What is below one root, fetched where it is not here.

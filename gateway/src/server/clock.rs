@@ -1,0 +1,35 @@
+//! The time, as a worker sees it: read once for all that is ready at once, instead of several times for each request.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How old the date of an answer may be.
+const DATE_EVERY: Duration = Duration::from_millis(100);
+
+thread_local! {
+    /// `None` on threads that do not tick.
+    static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
+    static DATE: RefCell<(Option<Instant>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
+}
+
+/// To be called whenever the thread has waited.
+pub(super) fn tick() {
+    NOW.set(Some(Instant::now()));
+}
+
+/// The time of the last tick; of this moment on a thread that does not tick.
+pub(super) fn now() -> Instant {
+    NOW.get().unwrap_or_else(Instant::now)
+}
+
+/// Appends the `Date` line (RFC 9110, 5.6.7).
+pub(super) fn write_date(out: &mut Vec<u8>) {
+    DATE.with_borrow_mut(|(at, line)| {
+        let now = now();
+        if at.is_none_or(|at| now.saturating_duration_since(at) >= DATE_EVERY) {
+            *at = Some(now);
+            *line = format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now())).into_bytes();
+        }
+        out.extend_from_slice(line);
+    });
+}

@@ -1,0 +1,357 @@
+//! One connection of HTTP/1.1. Usual requests are read, answered and written here, with as little work as there can be:
+//! an answer from memory is one look-up and one call of the system, and no memory is taken for it. Anything that is not
+//! usual (`request`) is left to the HTTP library, together with the connection and the bytes that were read of it.
+//!
+//! A connection that waits holds no buffer: what comes is read into one of the thread's.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::Response;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::clock;
+use super::connection::{self, Limited};
+use super::request::{Parsed, Usual, parse, room};
+use super::rewound::Rewound;
+use super::sending::{CLOSE, SLICES_MAX, Sending, Waits, advance};
+use super::service::{Quick, Served};
+use super::signal::{Ear, Word};
+use super::watch::Watch;
+use crate::body::{Body, Held};
+use crate::fast::{Sent, Way};
+
+/// Serves requests until the client ends the connection, or `stop` is said; an answer in flight is ended first.
+pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: Word)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let line = Line {
+        stream: Some(stream),
+        way: served.way(),
+        limits,
+        held: Vec::new(),
+        unread: false,
+        phase: Phase::Waiting,
+        watch: Watch::new(),
+        stop: stop.ear(),
+        served,
+    };
+    if let End::Strange(stream, served, read) = line.await {
+        let rest = connection::by_library(Rewound::new(read, stream), served, limits, stop.token());
+        // Seldom, and much larger than a line: not in its place.
+        Box::pin(rest).await;
+    }
+}
+
+struct Line<S> {
+    /// There until the end.
+    stream: Option<S>,
+    served: Served,
+    way: Way,
+    limits: Limited,
+    /// What has come and is not answered.
+    held: Vec<u8>,
+    /// Whether `held` has been looked at.
+    unread: bool,
+    phase: Phase,
+    watch: Watch,
+    stop: Ear,
+}
+
+enum Phase {
+    Waiting,
+    Deciding {
+        answer: Pin<Box<dyn Future<Output = Response<Body>> + Send>>,
+        head_only: bool,
+    },
+    Sending(Box<Sending>),
+}
+
+/// How a line ends.
+enum End<S> {
+    Closed,
+    /// The HTTP library goes on, with what was read already.
+    Strange(S, Served, Vec<u8>),
+}
+
+/// What becomes of a connection next.
+enum Next {
+    Goes,
+    Closes,
+    Strange(Vec<u8>),
+}
+
+/// Buffers that the connections of a thread share.
+struct Shared {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+thread_local! {
+    static SHARED: RefCell<Shared> = RefCell::new(Shared {
+        input: vec![0; INPUT_BYTES].into(),
+        output: Vec::with_capacity(COPIED_BYTES_MAX),
+    });
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Line<S> {
+    type Output = End<S>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End<S>> {
+        let this = self.get_mut();
+        let next = loop {
+            let next = match &mut this.phase {
+                Phase::Waiting => this.receive(cx),
+                Phase::Deciding { .. } => this.decide(cx),
+                Phase::Sending(_) => this.send(cx),
+            };
+            match next {
+                Poll::Ready(Next::Goes) => {}
+                Poll::Ready(next) => break next,
+                Poll::Pending if this.is_overdue(cx) => break Next::Closes,
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        let read = match next {
+            Next::Strange(read) => read,
+            _ => return Poll::Ready(End::Closed),
+        };
+        Poll::Ready(match this.stream.take() {
+            Some(stream) => End::Strange(stream, this.served.clone(), read),
+            None => End::Closed,
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    /// Reads requests, and answers those that memory can answer.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        SHARED.with_borrow_mut(|Shared { input, output }| {
+            if self.unread {
+                self.unread = false;
+                let held = std::mem::take(&mut self.held);
+                return Poll::Ready(self.take(cx, &held, output));
+            }
+            if self.stop.hears(cx) && self.held.is_empty() {
+                return Poll::Ready(Next::Closes);
+            }
+            let came = match ready!(self.read(cx, input)) {
+                0 => return Poll::Ready(Next::Closes),
+                came => &input[..came],
+            };
+            if self.held.is_empty() {
+                // The time for the rest of a head begins with its first byte.
+                self.watch.restart();
+                return Poll::Ready(self.take(cx, came, output));
+            }
+            let mut held = std::mem::take(&mut self.held);
+            held.extend_from_slice(came);
+            Poll::Ready(self.take(cx, &held, output))
+        })
+    }
+
+    /// Bytes that were read; none if the client has closed or broken the connection.
+    fn read(&mut self, cx: &mut Context<'_>, input: &mut [u8]) -> Poll<usize> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(0);
+        };
+        let mut buffer = ReadBuf::new(input);
+        let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
+        Poll::Ready(read.map_or(0, |()| buffer.filled().len()))
+    }
+
+    /// Answers what is in `bytes`, and holds what is not answered yet.
+    fn take(&mut self, cx: &mut Context<'_>, mut bytes: &[u8], output: &mut Vec<u8>) -> Next {
+        while !bytes.is_empty() {
+            let mut room = room();
+            let usual = match parse(bytes, &mut room) {
+                Parsed::Usual(usual) => usual,
+                Parsed::Partial if bytes.len() < self.limits.head_bytes_max => {
+                    self.held = bytes.to_vec();
+                    return Next::Goes;
+                }
+                Parsed::Partial | Parsed::Strange => return Next::Strange(bytes.to_vec()),
+            };
+            let rest = &bytes[usual.length..];
+            let next = match usual.asked(self.way).and_then(|asked| self.served.quick(&asked)) {
+                Some(quick) => self.give(cx, quick, output),
+                None => self.ask(&usual, bytes),
+            };
+            if !matches!((&next, &self.phase), (Next::Goes, Phase::Waiting)) {
+                self.hold(rest);
+                return next;
+            }
+            bytes = rest;
+        }
+        Next::Goes
+    }
+
+    /// Asks the usual path.
+    fn ask(&mut self, usual: &Usual<'_, '_>, bytes: &[u8]) -> Next {
+        let Some(request) = usual.request() else {
+            return Next::Strange(bytes.to_vec());
+        };
+        let served = self.served.clone();
+        self.phase = Phase::Deciding {
+            answer: Box::pin(async move { served.answer(request).await }),
+            head_only: usual.is_head(),
+        };
+        Next::Goes
+    }
+
+    fn hold(&mut self, rest: &[u8]) {
+        self.held = rest.to_vec();
+        self.unread = !rest.is_empty();
+    }
+
+    /// Writes an answer from memory; what does not go out at once is sent on later.
+    fn give(&mut self, cx: &mut Context<'_>, quick: Quick, output: &mut Vec<u8>) -> Next {
+        let Quick { found, held } = quick;
+        let close = self.stop.hears(cx);
+        output.clear();
+        found.write_head(output);
+        if close {
+            output.extend_from_slice(CLOSE);
+        }
+        clock::write_date(output);
+        output.extend_from_slice(b"\r\n");
+        let parts = match found.sent {
+            Sent::Bytes(body) if output.len() + body.len() <= COPIED_BYTES_MAX => {
+                output.extend_from_slice(&body);
+                Vec::new()
+            }
+            Sent::Bytes(body) => vec![body],
+            Sent::Several(parts) => parts,
+            Sent::Nothing | Sent::Blocks { .. } => Vec::new(),
+        };
+        let total = output.len() + parts.iter().map(Bytes::len).sum::<usize>();
+        let written = match self.write(cx, output, &parts) {
+            Poll::Pending => 0,
+            Poll::Ready(Some(written)) => written,
+            Poll::Ready(None) => return Next::Closes,
+        };
+        self.watch.restart();
+        if written == total && !close {
+            return self.flush(cx, held);
+        }
+        let mut pending = VecDeque::with_capacity(1 + parts.len());
+        pending.push_back(Bytes::copy_from_slice(output));
+        pending.extend(parts);
+        advance(&mut pending, written);
+        self.phase = Phase::Sending(Box::new(Sending::rest(pending, close, held)));
+        Next::Goes
+    }
+
+    /// One call: how much was written, `None` if the connection is broken.
+    fn write(&mut self, cx: &mut Context<'_>, head: &[u8], parts: &[Bytes]) -> Poll<Option<usize>> {
+        let Some(stream) = &mut self.stream else {
+            return Poll::Ready(None);
+        };
+        let stream = Pin::new(stream);
+        let written = if parts.is_empty() {
+            ready!(stream.poll_write(cx, head))
+        } else {
+            let mut slices = [IoSlice::new(head); SLICES_MAX];
+            let count = parts.len().min(SLICES_MAX - 1);
+            for (slice, part) in slices[1..].iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+            }
+            ready!(stream.poll_write_vectored(cx, &slices[..=count]))
+        };
+        Poll::Ready(written.ok().filter(|written| *written > 0))
+    }
+
+    /// Of a plain connection, nothing is left to do.
+    fn flush(&mut self, cx: &mut Context<'_>, held: Option<Held>) -> Next {
+        let Some(stream) = &mut self.stream else {
+            return Next::Closes;
+        };
+        match Pin::new(stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => Next::Goes,
+            Poll::Ready(Err(_)) => Next::Closes,
+            Poll::Pending => {
+                self.phase = Phase::Sending(Box::new(Sending::rest(VecDeque::new(), false, held)));
+                Next::Goes
+            }
+        }
+    }
+
+    fn decide(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let Phase::Deciding { answer, head_only } = &mut self.phase else {
+            return Poll::Ready(Next::Goes);
+        };
+        let head_only = *head_only;
+        match answer.as_mut().poll(cx) {
+            Poll::Pending => self.listen(cx),
+            Poll::Ready(response) => {
+                let last = self.stop.hears(cx);
+                self.phase = Phase::Sending(Box::new(Sending::response(response, head_only, last)));
+                self.watch.restart();
+                Poll::Ready(Next::Goes)
+            }
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        let (Phase::Sending(sending), Some(stream)) = (&mut self.phase, &mut self.stream) else {
+            return Poll::Ready(Next::Closes);
+        };
+        let mut moved = false;
+        let sent = sending.poll(stream, cx, &mut moved);
+        if moved {
+            self.watch.restart();
+        }
+        match sent {
+            Poll::Ready(Ok(())) if !sending.close => {
+                self.phase = Phase::Waiting;
+                self.watch.restart();
+                Poll::Ready(Next::Goes)
+            }
+            Poll::Ready(Ok(())) => {
+                // The client sees the end as an end.
+                ready!(Pin::new(stream).poll_shutdown(cx)).ok();
+                Poll::Ready(Next::Closes)
+            }
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "an answer was cut short");
+                Poll::Ready(Next::Closes)
+            }
+            Poll::Pending if sending.waits() == Waits::Body => self.listen(cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Sees whether a client that waits for its answer has left. What it sends meanwhile is held.
+    fn listen(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        SHARED.with_borrow_mut(|Shared { input, .. }| {
+            while self.held.len() < self.limits.head_bytes_max {
+                match ready!(self.read(cx, input)) {
+                    0 => return Poll::Ready(Next::Closes),
+                    came => self.held.extend_from_slice(&input[..came]),
+                }
+                self.unread = true;
+            }
+            Poll::Pending
+        })
+    }
+
+    /// Whether the client has done nothing for too long; only what it is waited for counts.
+    fn is_overdue(&mut self, cx: &mut Context<'_>) -> bool {
+        let limit = match &self.phase {
+            Phase::Waiting => self.limits.head_timeout,
+            Phase::Sending(sending) if sending.waits() == Waits::Client => self.limits.stall_timeout,
+            Phase::Sending(_) | Phase::Deciding { .. } => return false,
+        };
+        self.watch.is_over(cx, limit)
+    }
+}
+
+/// A request with all that browsers send, several times over.
+const INPUT_BYTES: usize = 16 << 10;
+/// Up to here copying head and body together costs less than handing them over apart.
+const COPIED_BYTES_MAX: usize = 16 << 10;

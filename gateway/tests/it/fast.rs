@@ -1,0 +1,209 @@
+//! Answers from memory: the same as those of the usual path, and never older.
+
+use crate::client::{Answer, Kept, keeping, raw, request};
+use crate::site::{BIG, Site, big};
+
+/// A site that keeps nothing in memory.
+async fn forgetful() -> Site {
+    Site::with(|config| config.memory_bytes = 0).await
+}
+
+async fn remembered(site: &Site) -> f64 {
+    site.metric("gateway_remembered_answers_total")
+}
+
+fn same(one: &Answer, other: &Answer, about: &str) {
+    assert_eq!(one.status, other.status, "{about}");
+    assert_eq!(one.lasting(), other.lasting(), "{about}");
+    assert!(
+        one.body == other.body && one.complete && other.complete,
+        "{about}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_paths_say_the_same() {
+    let (site, plain) = (Site::new().await, forgetful().await);
+    assert_eq!(site.root, plain.root);
+    let path = |path: &str| format!("/ipfs/{}{path}", site.root);
+    let etag = format!("\"{}\"", site.cid(&["ascii.txt"]));
+    let big_etag = format!("\"{}\"", site.cid(&["big.bin"]));
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+    let rest = format!("bytes={}-", BIG - 10);
+    for (target, headers, from_memory) in [
+        (path("/ascii.txt"), &[][..], true),
+        (
+            path("/ascii.txt"),
+            &[("Accept", browser), ("Accept-Encoding", "gzip, br")],
+            true,
+        ),
+        (path("/ascii.txt"), &[("Range", "bytes=6-16")], true),
+        (
+            path("/ascii.txt"),
+            &[("Range", "bytes=-3"), ("If-Range", &etag)],
+            true,
+        ),
+        (
+            path("/ascii.txt"),
+            &[("Range", "bytes=-3"), ("If-Range", "\"other\"")],
+            false,
+        ),
+        (path("/ascii.txt"), &[("Range", "bytes=31-")], false),
+        (path("/ascii.txt"), &[("Range", "nonsense")], false),
+        (path("/ascii.txt"), &[("If-None-Match", &etag)], true),
+        (path("/ascii.txt"), &[("If-None-Match", "\"other\"")], false),
+        (path("/ascii.txt"), &[("If-Match", "\"other\"")], false),
+        (
+            path("/ascii.txt"),
+            &[("Cache-Control", "no-cache"), ("Pragma", "no-cache")],
+            true,
+        ),
+        (path("/ascii.txt"), &[("Cache-Control", "only-if-cached")], false),
+        (path("/ascii.txt"), &[("X-Strange", "1")], false),
+        (path("/ascii.txt?filename=x.json&download=true"), &[], true),
+        (path("/ascii.txt?format=raw"), &[], true),
+        (
+            path("/ascii.txt"),
+            &[("Accept", "application/vnd.ipld.raw")],
+            true,
+        ),
+        (path("/a%252C%20b+c=d.txt"), &[], true),
+        (path("/empty.txt"), &[], true),
+        (path("/latin.html"), &[], true),
+        (path("/picture"), &[], true),
+        (path("/"), &[("Accept", browser)], true),
+        (path("/files/"), &[("Accept", browser)], true),
+        (path("/link"), &[], true),
+        (path("/big.bin"), &[], true),
+        (path("/big.bin"), &[("Range", "bytes=0-")], true),
+        (path("/big.bin"), &[("Range", "bytes=1048570-1048585")], true),
+        (path("/big.bin"), &[("Range", "bytes=100-3000000")], true),
+        (path("/big.bin"), &[("Range", &rest)], true),
+        (path("/big.bin"), &[("If-None-Match", &big_etag)], true),
+        (path("/ascii.txt?format=car"), &[], false),
+        (path("/files"), &[], false),
+        (path("/nothing"), &[("Accept", browser)], false),
+        ("/".to_owned(), &[], false),
+        ("/ipns/alice.ddn/ascii.txt".to_owned(), &[], true),
+        ("/ipns/alice.ddn/".to_owned(), &[], true),
+        ("/ipns/nobody.ddn/".to_owned(), &[], false),
+    ] {
+        let about = format!("{target} {headers:?}");
+        let usual = raw(
+            plain.address(),
+            &request("GET", "127.0.0.1:8080", &target, headers),
+        )
+        .await;
+        let asked = keeping("GET", "127.0.0.1:8080", &target, headers);
+        let (mut kept, mut line) = (
+            Kept::open(site.address()).await,
+            Kept::open(plain.address()).await,
+        );
+        same(&line.ask(&asked).await, &usual, &about);
+        // What is whole is seen first, then what is asked of it.
+        kept.ask(&keeping("GET", "127.0.0.1:8080", &target, &[])).await;
+        same(&kept.ask(&asked).await, &usual, &about);
+        let before = remembered(&site).await;
+        same(&kept.ask(&asked).await, &usual, &about);
+        same(
+            &raw(
+                site.address(),
+                &request("GET", "127.0.0.1:8080", &target, headers),
+            )
+            .await,
+            &usual,
+            &about,
+        );
+        let times = remembered(&site).await - before;
+        assert_eq!(times, if from_memory { 2.0 } else { 0.0 }, "{about}");
+        let head = keeping("HEAD", "127.0.0.1:8080", &target, headers);
+        let by_library = raw(
+            plain.address(),
+            &request("HEAD", "127.0.0.1:8080", &target, headers),
+        )
+        .await;
+        same(&kept.ask(&head).await, &by_library, &about);
+    }
+    assert_eq!(remembered(&plain).await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_changes_is_seen_with_the_next_request() {
+    let site = Site::new().await;
+    let mut kept = Kept::open(site.address()).await;
+    let asked = keeping("GET", "alice.ddn", "/", &[]);
+    for _ in 0..3 {
+        assert!(kept.ask(&asked).await.text().contains("Alice"));
+    }
+    assert_eq!(remembered(&site).await, 2.0);
+    let second = site.publish(&[("index.html", b"second")]);
+    site.book.point("alice", "", second);
+    assert_eq!(kept.ask(&asked).await.text(), "second");
+    assert_eq!(kept.ask(&asked).await.text(), "second");
+    // Another name changes: this one is read again, and is the same.
+    site.book.point("bob", "", second);
+    for _ in 0..2 {
+        assert_eq!(kept.ask(&asked).await.text(), "second");
+    }
+    assert_eq!(remembered(&site).await, 4.0);
+    site.book.point("alice", "", site.root);
+    assert!(kept.ask(&asked).await.text().contains("Alice"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_removed_is_not_served_from_memory() {
+    let site = Site::new().await;
+    let lost = site.publish(&[("x.txt", b"to be lost")]);
+    let target = format!("/ipfs/{lost}/x.txt");
+    let mut kept = Kept::open(site.address()).await;
+    for _ in 0..2 {
+        assert_eq!(
+            kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await.status,
+            200
+        );
+    }
+    site.store.unpin(&lost).expect("a pin");
+    site.store.gc(&mut |_| {}).expect("a collection");
+    assert_eq!(
+        kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await.status,
+        404
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_in_a_row_are_answered_in_their_order() {
+    let site = Site::new().await;
+    let ask = |path: &str| keeping("GET", "127.0.0.1", &format!("/ipfs/{}{path}", site.root), &[]);
+    let strange = request("GET", "127.0.0.1", &format!("/ipfs/{}/link", site.root), &[]);
+    let mut kept = Kept::open(site.address()).await;
+    kept.ask(&ask("/ascii.txt")).await;
+    let row = [ask("/ascii.txt"), ask("/style.css"), ask("/ascii.txt"), strange].concat();
+    assert!(kept.ask(&row).await.text().starts_with("hello"));
+    assert!(kept.answer("GET").await.text().starts_with("h1"));
+    assert!(kept.answer("GET").await.text().starts_with("hello"));
+    assert_eq!(kept.answer("GET").await.text(), "ascii.txt");
+    assert!(kept.is_over().await, "the last one wished it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_may_come_in_pieces() {
+    let site = Site::new().await;
+    let mut kept = Kept::open(site.address()).await;
+    let asked = keeping("GET", "127.0.0.1", &format!("/ipfs/{}/ascii.txt", site.root), &[]);
+    kept.ask(&asked).await;
+    for at in [1, 10, asked.len() - 3, asked.len() - 1] {
+        kept.send(&asked[..at]).await;
+        assert!(kept.ask_rest(&asked[at..]).await.text().starts_with("hello"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_from_memory_goes_to_its_end() {
+    let site = Site::new().await;
+    let target = format!("/ipfs/{}/big.bin", site.root);
+    let mut kept = Kept::open(site.address()).await;
+    for _ in 0..3 {
+        let answer = kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await;
+        assert!(answer.complete && answer.body == big());
+    }
+}

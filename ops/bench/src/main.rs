@@ -1,0 +1,107 @@
+//! Measures the gateway beside other servers, in the same minutes on the same machine.
+//!
+//! Absolute figures depend on the machine and on the hour. So each round measures all servers one after the other, in a
+//! new order each time, and what is claimed is the median of the rounds' ratios, with its bootstrap interval. One of the
+//! servers is the floor: a loop that does nothing but write bytes from memory to sockets.
+//!
+//! `bench run` does it all and writes the page; the other commands are its own server and its own clients, which it
+//! starts as processes, so that each has a core to itself.
+
+mod case;
+mod cases;
+mod content;
+mod floor;
+mod idle;
+mod load;
+mod machine;
+mod page;
+mod quic;
+mod round;
+mod server;
+mod statistics;
+mod stream;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measure, and write the page.
+    Run(Run),
+    /// The floor: serves the files of a folder from memory.
+    Floor {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Asks by HTTP/3 as fast as it is answered, and prints the outcome.
+    Quic(quic::Wanted),
+    /// Reads one file again and again over one connection, and prints the outcome.
+    Stream(stream::Wanted),
+    /// Opens connections, asks once on each, and holds them until its input ends.
+    Idle(idle::Wanted),
+}
+
+/// What to measure, and for how long.
+#[derive(Args, Clone)]
+struct Run {
+    /// Rows, or beginnings of their names: `B1,B4`, `B,H`.
+    #[arg(long, default_value = "B,H", value_delimiter = ',')]
+    rows: Vec<String>,
+    /// Rounds of each case.
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// MiB of the large file.
+    #[arg(long, default_value_t = 1024)]
+    large_mib: u64,
+    /// Seconds that a round waits for a quiet machine before it is measured all the same, and counted as disturbed.
+    #[arg(long, default_value_t = 20.0)]
+    patience: f64,
+    /// The folder for results: one file a case, which a later run replaces.
+    #[arg(long)]
+    results: PathBuf,
+    /// The page that is written from all results.
+    #[arg(long)]
+    page: PathBuf,
+    /// The profile that the programs were compiled with, for the page.
+    #[arg(long)]
+    profile: String,
+}
+
+impl Run {
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds)
+    }
+
+    fn wants(&self, row: &str) -> bool {
+        self.rows.iter().any(|wanted| row.starts_with(wanted.trim()))
+    }
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Run(run) => round::run(&run),
+        Command::Floor { folder } => floor::serve(&folder),
+        Command::Quic(wanted) => quic::load(&wanted),
+        Command::Stream(wanted) => stream::load(&wanted),
+        Command::Idle(wanted) => idle::hold(&wanted),
+    }
+}
+
+/// `HOST:PORT` for the command line.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no IP:PORT"))
+}

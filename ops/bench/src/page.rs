@@ -1,0 +1,209 @@
+//! The page of results, written from all that were kept, so that rows can be measured apart.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::case::{Measured, Outcome, Peer, Unit};
+use crate::cases::CASES;
+use crate::statistics::{Estimate, estimate, median};
+
+/// Keeps an outcome for the page.
+pub fn keep(results: &Path, outcome: &Outcome) -> Result<()> {
+    let name = format!("{} {}.json", outcome.row, outcome.name).replace(['/', ' '], "-");
+    fs::write(results.join(name), serde_json::to_vec_pretty(outcome)?)?;
+    Ok(())
+}
+
+/// Writes the page.
+pub fn write(results: &Path, page: &Path) -> Result<()> {
+    let mut outcomes = Vec::new();
+    for entry in fs::read_dir(results)? {
+        let path = entry?.path();
+        let outcome: Outcome = serde_json::from_slice(&fs::read(&path)?)
+            .with_context(|| format!("{} is no result of this version: remove it", path.display()))?;
+        outcomes.push(outcome);
+    }
+    outcomes.sort_by_key(|outcome| CASES.iter().position(|case| case.name == outcome.name));
+    fs::write(page, text(&outcomes)).with_context(|| format!("writing {}", page.display()))
+}
+
+fn text(outcomes: &[Outcome]) -> String {
+    let mut text = String::from(INTRODUCTION);
+    let mut circumstances: Vec<String> = outcomes.iter().map(circumstance).collect();
+    circumstances.sort();
+    circumstances.dedup();
+    for line in circumstances {
+        let _ = writeln!(text, "* {line}");
+    }
+    let mut row = "";
+    for outcome in outcomes {
+        if outcome.row != row {
+            row = &outcome.row;
+            let _ = writeln!(text, "\n## {row}");
+        }
+        case(&mut text, outcome);
+    }
+    text
+}
+
+fn circumstance(outcome: &Outcome) -> String {
+    let machine = &outcome.machine;
+    format!(
+        "{}: {} cores, {} GiB, Linux {}; compiled with the profile `{}`",
+        machine.processor, machine.cores, machine.memory_gib, machine.kernel, outcome.profile
+    )
+}
+
+fn case(text: &mut String, outcome: &Outcome) {
+    let Outcome {
+        name,
+        what,
+        rounds,
+        dropped,
+        disturbed,
+        seconds,
+        ..
+    } = outcome;
+    let _ = writeln!(
+        text,
+        "\n### {name}\n\n{what}. {} rounds of {seconds} s",
+        rounds.len()
+    );
+    let _ = writeln!(
+        text,
+        "({dropped} more dropped for their floor, {disturbed} on a machine that was busy).\n"
+    );
+    let _ = writeln!(
+        text,
+        "| | {} | CPU | p50 / p99 | PSS | ddn is | goal |",
+        head(outcome.unit)
+    );
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|");
+    for peer in peers(outcome) {
+        let _ = writeln!(text, "{}", line(outcome, peer));
+    }
+}
+
+fn line(outcome: &Outcome, peer: Peer) -> String {
+    let of = |value: &dyn Fn(&Measured) -> f64| {
+        let values: Vec<f64> = outcome
+            .rounds
+            .iter()
+            .filter_map(|round| find(round, peer))
+            .map(value)
+            .collect();
+        median(&values)
+    };
+    let latency = |value: f64| {
+        if value > 0.0 {
+            format!("{value:.0}")
+        } else {
+            "–".into()
+        }
+    };
+    let (p50, p99) = (
+        of(&|measured| measured.p50_us.unwrap_or(0.0)),
+        of(&|measured| measured.p99_us.unwrap_or(0.0)),
+    );
+    let cpu = match (outcome.unit, of(&|measured| measured.cpu_us)) {
+        (Unit::KibPerConnection, _) => "–".into(),
+        (Unit::Requests, cpu) => format!("{cpu:.2} µs"),
+        (Unit::Bytes, cpu) => format!("{cpu:.0} µs/MiB"),
+    };
+    let peak = outcome
+        .rounds
+        .iter()
+        .filter_map(|round| find(round, peer))
+        .map(|measured| measured.pss_kib)
+        .max();
+    let (ratio, goal) = match peer {
+        Peer::Node => (String::new(), String::new()),
+        peer => (ratio(outcome, peer), goal(outcome, peer)),
+    };
+    format!(
+        "| {} | {} | {cpu} | {} / {} µs | {} MiB | {ratio} | {goal} |",
+        peer.name(),
+        rate(outcome.unit, of(&|measured| measured.rate)),
+        latency(p50),
+        latency(p99),
+        peak.unwrap_or(0) >> 10,
+    )
+}
+
+fn ratio(outcome: &Outcome, peer: Peer) -> String {
+    estimate_against(outcome, peer).map_or_else(String::new, |found| {
+        format!("{:.2} × [{:.2}, {:.2}]", found.median, found.low, found.high)
+    })
+}
+
+fn goal(outcome: &Outcome, peer: Peer) -> String {
+    let wanted = outcome.goals.iter().find(|(of, _)| *of == peer);
+    let (Some((_, wanted)), Some(found)) = (wanted, estimate_against(outcome, peer)) else {
+        return String::new();
+    };
+    let said = match (found.low >= *wanted, found.median >= *wanted) {
+        (true, _) => "reached",
+        (false, true) => "reached by the median",
+        (false, false) => "missed",
+    };
+    format!("≥ {wanted} ×: {said}")
+}
+
+/// The node beside `peer`, by the ratios of the rounds.
+fn estimate_against(outcome: &Outcome, peer: Peer) -> Option<Estimate> {
+    let ratios: Vec<f64> = outcome
+        .rounds
+        .iter()
+        .filter_map(|round| Some((find(round, Peer::Node)?.rate, find(round, peer)?.rate)))
+        .filter(|(_, theirs)| *theirs > 0.0)
+        .map(|(ours, theirs)| ours / theirs)
+        .collect();
+    estimate(&ratios)
+}
+
+fn find(round: &[(Peer, Measured)], peer: Peer) -> Option<&Measured> {
+    round
+        .iter()
+        .find(|(of, _)| *of == peer)
+        .map(|(_, measured)| measured)
+}
+
+fn peers(outcome: &Outcome) -> Vec<Peer> {
+    let mut peers: Vec<Peer> = outcome.rounds.iter().flatten().map(|(peer, _)| *peer).collect();
+    peers.sort();
+    peers.dedup();
+    peers
+}
+
+fn head(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Requests => "requests/s",
+        Unit::Bytes => "GB/s",
+        Unit::KibPerConnection => "KiB a connection",
+    }
+}
+
+/// A rate, as a person reads it.
+pub fn rate(unit: Unit, rate: f64) -> String {
+    match unit {
+        Unit::Requests if rate >= 10_000.0 => format!("{:.1} k", rate / 1e3),
+        Unit::Requests => format!("{rate:.0}"),
+        Unit::Bytes => format!("{:.2}", rate / 1e9),
+        Unit::KibPerConnection => format!("{rate:.2}"),
+    }
+}
+
+const INTRODUCTION: &str = "# Benchmarks of the gateway
+
+Written by `make bench` (`ops/bench`). Every server serves the same files from memory with one worker on one core, the
+client has the other core. A round measures all of them one after the other, in an order that rotates; a ratio is taken
+within a round, and what is given is the median of the rounds' ratios with its bootstrap interval of 95 %. Absolute figures
+move twofold with the machine and the hour: only the ratios mean something. *Floor* is a loop that writes bytes from memory
+to sockets and knows nothing else. Each server has the settings in which it is fastest (`ops/bench/src/server/config.rs`);
+nobody writes an access log. The answers of ddn carry all the headers of an IPFS gateway, about 900 bytes; those of the others
+about 250. Of idle connections, less is better.
+
+";

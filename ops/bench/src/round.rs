@@ -1,0 +1,228 @@
+//! The rounds of a case, and what is kept of them.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tempfile::TempDir;
+
+use crate::case::{Case, Load, Measured, Outcome, Peer};
+use crate::cases::CASES;
+use crate::content::{self, LARGE};
+use crate::machine::{Machine, is_quiet};
+use crate::server::{Servers, Target};
+use crate::statistics::median;
+use crate::{Run, load, page};
+
+/// A warm-up fills caches; it is not counted.
+const WARM_UP: Duration = Duration::from_secs(1);
+/// A round whose floor is further from the median is no measure of anything.
+const FLOOR_DEVIATION_MAX: f64 = 0.15;
+
+/// Measures all wanted rows, and writes the page.
+pub fn run(run: &Run) -> Result<()> {
+    let cases: Vec<&Case> = CASES.iter().filter(|case| run.wants(case.row)).collect();
+    ensure!(!cases.is_empty(), "there is no row like {:?}", run.rows);
+    raise_file_limit()?;
+    fs::create_dir_all(&run.results)?;
+    // In memory, so that no disk has a part in it.
+    let files = TempDir::new_in("/dev/shm")?;
+    let work = TempDir::new()?;
+    eprintln!("writing files, starting servers");
+    content::write(files.path(), run.large_mib)?;
+    let memory_mib = run.large_mib + run.large_mib / 4 + 256;
+    let servers = Servers::start(files.path(), work.path(), memory_mib)?;
+    for case in cases {
+        let bench = Bench {
+            run,
+            servers: &servers,
+            work: work.path(),
+            files: files.path(),
+        };
+        match bench.case(case)? {
+            Some(outcome) => page::keep(&run.results, &outcome)?,
+            None => eprintln!("{} {}: the node does not offer it", case.row, case.name),
+        }
+        page::write(&run.results, &run.page)?;
+    }
+    eprintln!("written: {}", run.page.display());
+    Ok(())
+}
+
+struct Bench<'a> {
+    run: &'a Run,
+    servers: &'a Servers,
+    work: &'a Path,
+    files: &'a Path,
+}
+
+impl Bench<'_> {
+    /// All rounds of a case; `None` if the node has no such thing.
+    fn case(&self, case: &Case) -> Result<Option<Outcome>> {
+        let tls = is_encrypted(&case.load);
+        let peers = [&[Peer::Node], case.peers].concat();
+        let targets: Vec<(Peer, Option<Target>)> = peers
+            .iter()
+            .map(|peer| (*peer, self.servers.target(*peer, tls)))
+            .collect();
+        let targets: Vec<(Peer, Target)> = targets
+            .into_iter()
+            .filter_map(|(peer, target)| Some((peer, target?)))
+            .collect();
+        if targets.first().is_none_or(|(peer, _)| *peer != Peer::Node) {
+            return Ok(None);
+        }
+        for (peer, target) in &targets {
+            self.warm(case, target, tls)
+                .with_context(|| format!("{} {}: {}", case.row, case.name, peer.name()))?;
+        }
+        let mut outcome = outcome(case, self.run);
+        for at in 0..self.run.rounds {
+            if !is_quiet(Duration::from_secs_f64(self.run.patience))? {
+                outcome.disturbed += 1;
+            }
+            let mut round = Vec::new();
+            for turn in 0..targets.len() {
+                let (peer, target) = &targets[(at + turn) % targets.len()];
+                round.push((*peer, self.measure(case, target, self.run.time())?));
+            }
+            tell(case, at, &round);
+            outcome.rounds.push(round);
+        }
+        drop_disturbed(&mut outcome);
+        Ok(Some(outcome))
+    }
+
+    fn measure(&self, case: &Case, target: &Target, time: Duration) -> Result<Measured> {
+        load::measure(&case.load, target, time, self.work, self.run.large_mib << 20)
+    }
+
+    /// Fills the server's memory, and sees that it gives the right bytes.
+    fn warm(&self, case: &Case, target: &Target, tls: bool) -> Result<()> {
+        if !tls {
+            let file = file_of(&case.load);
+            let come = get(target, file)?;
+            let expected = fs::metadata(self.files.join(file))?.len();
+            ensure!(come.0 == expected, "{file} came with {} bytes", come.0);
+            if file != LARGE {
+                ensure!(
+                    come.1 == fs::read(self.files.join(file))?,
+                    "{file} came with other bytes"
+                );
+            }
+        }
+        if let Load::Ranges { .. } = case.load {
+            self.measure(case, target, WARM_UP)?;
+        }
+        self.measure(case, target, WARM_UP).map(drop)
+    }
+}
+
+/// Leaves out the rounds whose floor was off.
+fn drop_disturbed(outcome: &mut Outcome) {
+    let floor = |round: &[(Peer, Measured)]| {
+        let found = round.iter().find(|(peer, _)| *peer == Peer::Floor);
+        found.map(|(_, measured)| measured.rate)
+    };
+    if outcome.unit == crate::case::Unit::KibPerConnection {
+        return;
+    }
+    let floors: Vec<f64> = outcome.rounds.iter().filter_map(|round| floor(round)).collect();
+    let middle = median(&floors);
+    let before = outcome.rounds.len();
+    outcome
+        .rounds
+        .retain(|round| floor(round).is_none_or(|floor| (floor / middle - 1.0).abs() <= FLOOR_DEVIATION_MAX));
+    outcome.dropped = before - outcome.rounds.len();
+}
+
+fn outcome(case: &Case, run: &Run) -> Outcome {
+    Outcome {
+        row: case.row.into(),
+        name: case.name.into(),
+        what: case.load.words(),
+        unit: case.load.unit(),
+        rounds: Vec::new(),
+        dropped: 0,
+        disturbed: 0,
+        goals: case.goals.to_vec(),
+        seconds: run.seconds,
+        profile: run.profile.clone(),
+        machine: Machine::here(),
+    }
+}
+
+fn tell(case: &Case, at: usize, round: &[(Peer, Measured)]) {
+    let mut sorted = round.to_vec();
+    sorted.sort_by_key(|(peer, _)| *peer);
+    let each = sorted.iter().map(|(peer, measured)| {
+        let rate = page::rate(case.load.unit(), measured.rate);
+        format!("{} {rate} ({:.2} us)", peer.name(), measured.cpu_us)
+    });
+    eprintln!(
+        "{} {} {}: {}",
+        case.row,
+        case.name,
+        at + 1,
+        each.collect::<Vec<_>>().join(", ")
+    );
+}
+
+fn is_encrypted(load: &Load) -> bool {
+    match load {
+        Load::Wrk { tls, .. } | Load::Idle { tls, .. } => *tls,
+        Load::H2 { .. } | Load::H3 { .. } => true,
+        Load::Ranges { .. } | Load::Stream => false,
+    }
+}
+
+fn file_of(load: &Load) -> &'static str {
+    match load {
+        Load::Wrk { file, .. } | Load::H2 { file, .. } | Load::H3 { file, .. } => file,
+        Load::Ranges { .. } | Load::Stream => LARGE,
+        Load::Idle { .. } => "1k.bin",
+    }
+}
+
+/// The length of a body, and its first bytes.
+fn get(target: &Target, file: &str) -> Result<(u64, Vec<u8>)> {
+    let mut stream = TcpStream::connect(target.address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+        target.path(file),
+        target.address
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut first = Vec::new();
+    Read::by_ref(&mut stream)
+        .take(KEPT_BYTES)
+        .read_to_end(&mut first)?;
+    let end = first
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .context("no head")?
+        + 4;
+    let mut length = (first.len() - end) as u64;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok((length, first.split_off(end))),
+            read => length += read as u64,
+        }
+    }
+}
+
+/// As many connections as are measured need as many files.
+fn raise_file_limit() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).context("raising the limit of open files")
+}
+
+/// More than the largest file whose bytes are compared.
+const KEPT_BYTES: u64 = 4 << 20;

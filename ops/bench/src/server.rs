@@ -1,0 +1,263 @@
+//! The servers that are measured, each with one worker, all of them with the same files.
+
+mod config;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testkit::{Launch, Node, wait_until};
+
+use crate::case::Peer;
+
+/// The core of the servers; the clients have the next.
+const SERVER_CORE: &str = "0";
+/// A server that takes longer to listen is broken.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// All servers, running.
+pub struct Servers {
+    floor: Process,
+    nginx: Process,
+    varnish: Process,
+    caddy: Process,
+    node: Node,
+    node_prefix: String,
+    node_tls: Option<SocketAddr>,
+    ports: Ports,
+}
+
+/// Where a server has the files.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub pid: u32,
+    pub address: SocketAddr,
+    /// What comes before the name of a file in a path.
+    pub prefix: String,
+}
+
+impl Target {
+    pub fn path(&self, file: &str) -> String {
+        format!("{}{file}", self.prefix)
+    }
+}
+
+/// A server of others, killed when dropped.
+struct Process {
+    name: &'static str,
+    child: Child,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its children end with their parent's sockets and pipes.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Ports that nobody had a moment ago.
+struct Ports {
+    floor: SocketAddr,
+    nginx_sendfile: SocketAddr,
+    nginx: SocketAddr,
+    nginx_tls: SocketAddr,
+    varnish: SocketAddr,
+    caddy: SocketAddr,
+    caddy_tls: SocketAddr,
+}
+
+impl Servers {
+    /// Starts all of them with the files of `files`; `work` is a folder for what they write.
+    pub fn start(files: &Path, work: &Path, memory_mib: u64) -> Result<Self> {
+        config::certificate(work)?;
+        let mut ports = Ports::free()?;
+        let (floor, address) = floor(files)?;
+        ports.floor = address;
+        let nginx = nginx(files, work, &ports)?;
+        let varnish = varnish(work, &ports, memory_mib)?;
+        let caddy = caddy(files, work, &ports)?;
+        for (process, address) in [
+            (&nginx, ports.nginx),
+            (&varnish, ports.varnish),
+            (&caddy, ports.caddy),
+        ] {
+            wait_until(&format!("{} listens", process.name), START_WITHIN, || {
+                Ok(TcpStream::connect(address).is_ok())
+            })?;
+        }
+        let node = node(work, memory_mib)?;
+        let published = node.ddn().json(&["publish", &files.to_string_lossy()])?;
+        let cid = published["cid"].as_str().context("a publish names no CID")?;
+        Ok(Self {
+            floor,
+            nginx,
+            varnish,
+            caddy,
+            node_prefix: format!("/ipfs/{cid}/"),
+            node_tls: node.listener("gateway_tls").ok(),
+            node,
+            ports,
+        })
+    }
+
+    /// Where a server is asked; `None` if it does not offer that.
+    pub fn target(&self, peer: Peer, tls: bool) -> Option<Target> {
+        let ports = &self.ports;
+        let (pid, address) = match (peer, tls) {
+            (Peer::Floor, false) => (self.floor.child.id(), ports.floor),
+            (Peer::NginxSendfile, false) => (self.nginx.child.id(), ports.nginx_sendfile),
+            (Peer::Nginx, false) => (self.nginx.child.id(), ports.nginx),
+            (Peer::Nginx, true) => (self.nginx.child.id(), ports.nginx_tls),
+            (Peer::Varnish, false) => (self.varnish.child.id(), ports.varnish),
+            (Peer::Caddy, false) => (self.caddy.child.id(), ports.caddy),
+            (Peer::Caddy, true) => (self.caddy.child.id(), ports.caddy_tls),
+            (Peer::Node, false) => (self.node.pid()?, self.node.listener("gateway").ok()?),
+            (Peer::Node, true) => (self.node.pid()?, self.node_tls?),
+            _ => return None,
+        };
+        let prefix = match peer {
+            Peer::Node => self.node_prefix.clone(),
+            _ => "/".into(),
+        };
+        Some(Target { pid, address, prefix })
+    }
+}
+
+impl Ports {
+    fn free() -> Result<Self> {
+        let held: Vec<TcpListener> = (0..7)
+            .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
+            .collect::<Result<_, _>>()?;
+        let at = |index: usize| held[index].local_addr();
+        Ok(Self {
+            floor: at(0)?,
+            nginx_sendfile: at(1)?,
+            nginx: at(2)?,
+            nginx_tls: at(3)?,
+            varnish: at(4)?,
+            caddy: at(5)?,
+            caddy_tls: at(6)?,
+        })
+    }
+}
+
+/// `program` on the core of the servers.
+fn pinned(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", SERVER_CORE]).arg(program.as_ref());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+fn spawn(name: &'static str, mut command: Command, log: &Path) -> Result<Process> {
+    command.stderr(fs::File::create(log)?);
+    let child = command
+        .spawn()
+        .with_context(|| format!("starting {name}; `ops/packages bench` installs it"))?;
+    Ok(Process { name, child })
+}
+
+fn floor(files: &Path) -> Result<(Process, SocketAddr)> {
+    let mut command = pinned(std::env::current_exe()?);
+    command.arg("floor").arg(files).stdout(Stdio::piped());
+    let mut child = command.spawn().context("starting the floor")?;
+    let output = child.stdout.take().context("the floor has no output")?;
+    let floor = Process { name: "floor", child };
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line)?;
+    let address = line
+        .trim()
+        .parse()
+        .context("the floor did not say where it listens")?;
+    Ok((floor, address))
+}
+
+fn nginx(files: &Path, work: &Path, ports: &Ports) -> Result<Process> {
+    let home = folder(work, "nginx")?;
+    let config = home.join("nginx.conf");
+    let text = config::nginx(
+        files,
+        work,
+        &home,
+        [ports.nginx_sendfile, ports.nginx, ports.nginx_tls],
+    );
+    fs::write(&config, text)?;
+    let mut command = pinned(system_program("nginx")?);
+    command.arg("-p").arg(&home).arg("-c").arg(&config);
+    command.arg("-e").arg(home.join("error.log"));
+    spawn("nginx", command, &home.join("stderr"))
+}
+
+fn varnish(work: &Path, ports: &Ports, memory_mib: u64) -> Result<Process> {
+    let home = folder(work, "varnish")?;
+    let mut command = pinned(system_program("varnishd")?);
+    command.args(["-F", "-j", "none", "-a", &ports.varnish.to_string()]);
+    command.args([
+        "-b",
+        &ports.nginx.to_string(),
+        "-s",
+        &format!("malloc,{memory_mib}M"),
+    ]);
+    command.args(["-p", "default_ttl=360000", "-p", "thread_pools=1"]);
+    command.args(["-p", "timeout_idle=3600"]).arg("-n").arg(&home);
+    spawn("varnish", command, &home.with_extension("stderr"))
+}
+
+fn caddy(files: &Path, work: &Path, ports: &Ports) -> Result<Process> {
+    let home = folder(work, "caddy")?;
+    let config = home.join("Caddyfile");
+    fs::write(
+        &config,
+        config::caddy(files, work, [ports.caddy, ports.caddy_tls]),
+    )?;
+    let mut command = pinned(system_program("caddy")?);
+    command
+        .args(["run", "--adapter", "caddyfile", "--config"])
+        .arg(&config);
+    // One core, as the others have one worker.
+    command
+        .env("GOMAXPROCS", "1")
+        .env("HOME", &home)
+        .env("XDG_DATA_HOME", &home);
+    spawn("caddy", command, &home.join("stderr"))
+}
+
+/// A node of a chain of its own.
+fn node(work: &Path, memory_mib: u64) -> Result<Node> {
+    let set = |what: String| ["--set".to_owned(), what];
+    let mut args = vec!["--dev".to_owned()];
+    args.extend(set("gateway.workers=1".into()));
+    args.extend(set(format!("gateway.memory_mib={memory_mib}")));
+    args.extend(set("gateway.head_timeout_s=3600".into()));
+    args.extend(config::node_tls(work).into_iter().flat_map(set));
+    Node::launch(Launch {
+        args,
+        wrapper: vec!["taskset".into(), "-c".into(), SERVER_CORE.into()],
+        ..Launch::default()
+    })
+}
+
+fn folder(work: &Path, name: &str) -> Result<PathBuf> {
+    let folder = work.join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Debian keeps servers where a user's `PATH` does not look.
+fn system_program(name: &str) -> Result<PathBuf> {
+    let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+    let found = folders
+        .iter()
+        .map(|folder| Path::new(folder).join(name))
+        .find(|path| path.is_file());
+    ensure!(
+        found.is_some(),
+        "{name} is not here; `ops/packages bench` installs it"
+    );
+    found.with_context(|| name.to_owned())
+}
