@@ -4,6 +4,7 @@
 //!   the reasons. Pure: it reads names through the [`dap::Names`] trait and nothing else.
 //! * [`ipns`]: names that are keys, and their signed records.
 //! * [`dns`]: an authoritative DNS server over the same names, on UDP and TCP.
+//! * [`dnslink`]: where domains of the public DNS lead, by asking name servers.
 //! * [`mesh`]: the node among other nodes, over libp2p: who is there, who has what, gossip, requests. It moves opaque
 //!   bytes and asks its [`mesh::Handler`] what they are worth.
 //!
@@ -12,6 +13,7 @@
 
 pub mod dap;
 pub mod dns;
+pub mod dnslink;
 pub mod ipns;
 pub mod mesh;
 

@@ -7,9 +7,11 @@
 
 mod explain;
 mod text;
+mod zones;
 
 pub use explain::{Explanation, explain};
 pub use text::NameError;
+pub use zones::Zones;
 
 use ledger::{Address, Label, NameEntry, NamePath, Records};
 use text::Spelling;

@@ -4,6 +4,7 @@ mod answers;
 mod book;
 mod dap;
 mod dig;
+mod dnslink;
 mod fuzz;
 mod listening;
 mod mesh;
