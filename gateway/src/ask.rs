@@ -86,6 +86,15 @@ pub(crate) enum Decision {
         /// What to do if it has none.
         otherwise: Box<Decision>,
     },
+    /// The file that tells browsers to open names of ours through this gateway.
+    Pac {
+        /// Host and port of the gateway, as the client wrote them.
+        authority: String,
+        /// Whether the client speaks TLS with it.
+        secure: bool,
+    },
+    /// `CONNECT` to a host of ours: from now on the connection is one with that host, which is this gateway.
+    Tunnel,
     /// The answer to `OPTIONS`.
     Options,
     /// Nothing to serve.
@@ -103,6 +112,9 @@ pub(crate) fn decide(
 ) -> Decision {
     if method == Method::OPTIONS {
         return Decision::Options;
+    }
+    if method == Method::CONNECT && version < Version::HTTP_2 {
+        return tunnel(hosts, uri);
     }
     if method != Method::GET && method != Method::HEAD {
         return Decision::Refuse(Problem::method(method));
@@ -133,6 +145,12 @@ impl Request<'_> {
         let site = self.hosts.site(host).map_err(|bad| bad_host(&bad, host))?;
         if self.uri.path() == "/.well-known/ddn/node" {
             return Ok(Decision::Card);
+        }
+        if self.uri.path() == "/.well-known/ddn/proxy.pac" {
+            return Ok(Decision::Pac {
+                authority: host.to_owned(),
+                secure: self.secure,
+            });
         }
         match site {
             Site::Paths => self.by_path(host, None),
@@ -265,6 +283,16 @@ impl Request<'_> {
                 .map(str::to_owned),
             headers: self.headers.clone(),
         })
+    }
+}
+
+/// A tunnel leads nowhere but to this gateway, so whoever wants one to somebody else is told so, and nobody takes the
+/// gateway for an open proxy.
+fn tunnel(hosts: &Hosts, uri: &Uri) -> Decision {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    match hosts.is_own(authority) {
+        true => Decision::Tunnel,
+        false => Decision::Refuse(Problem::no_tunnel(authority)),
     }
 }
 

@@ -15,6 +15,9 @@ pub struct Config {
     /// sites (`alice.ddn.localhost`, `CID.ipfs.localhost`). Default `localhost`, which browsers resolve by themselves
     /// with everything below it.
     pub hosts: Vec<String>,
+    /// Domains of the public DNS under which the chain's names are sites too: with `ddn.example`, `alice.ddn.example` is
+    /// `alice.ddn`. Default none.
+    pub alias_zones: Vec<String>,
     /// Domains and the content paths that they point to, before the DNS is asked: `gateway.dnslinks`. Default none.
     pub dnslinks: BTreeMap<String, String>,
     /// Threads that connections live on; 0 stands for one per core. Default 0.
@@ -33,6 +36,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             hosts: vec!["localhost".into()],
+            alias_zones: Vec::new(),
             dnslinks: BTreeMap::new(),
             workers: 0,
             memory_bytes: 128 << 20,

@@ -12,6 +12,7 @@ mod listing;
 mod object;
 mod record;
 mod root;
+mod site;
 mod tar;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::reply;
 use crate::trail::{self, Trail};
 use head::{Head, tag};
 use root::Start;
+pub(crate) use site::Rules;
 
 /// What answers are made from.
 pub(crate) struct Desk {
@@ -56,7 +58,12 @@ pub(crate) struct Desk {
     pub cars: Arc<Semaphore>,
     /// Places for reads that wait for others.
     pub fetches: Fetches,
+    /// What sites say about themselves.
+    pub rules: Rules,
 }
+
+/// What is at a path: an answer, or that there is nothing.
+type Found = Result<Response<Body>, Problem>;
 
 /// What came of a request that was tried with what is here.
 pub(crate) enum Tried {
@@ -132,7 +139,24 @@ impl Desk {
     }
 
     fn serve(&self, ask: &Ask, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
-        let node = storage::resolve(trail, trail.root(), &ask.path()).map_err(|error| failed(ask, &error))?;
+        let answer = match (self.found(ask, trail)?, site::has_rules(ask)) {
+            (found, false) => found?,
+            (found, true) => {
+                let answer = found.or_else(|absent| self.missing(ask, trail, absent))?;
+                self.dress(ask, trail, answer)?
+            }
+        };
+        trail.forget();
+        Ok(answer)
+    }
+
+    /// What is at the path itself.
+    fn found(&self, ask: &Ask, trail: &Arc<Trail>) -> Result<Found, Problem> {
+        let node = match storage::resolve(trail, trail.root(), &ask.path()) {
+            Ok(node) => node,
+            Err(error @ storage::Error::NoLink { .. }) => return Ok(Err(failed(ask, &error))),
+            Err(error) => return Err(failed(ask, &error)),
+        };
         if !node.rest.is_empty() && !matches!(ask.format, Format::Car(_)) {
             let rest = node.rest.join("/");
             return Err(Problem::not_a_link(format!(
@@ -140,9 +164,7 @@ impl Desk {
                 node.cid
             )));
         }
-        let answer = self.form(ask, &node, trail)?;
-        trail.forget();
-        Ok(answer)
+        self.form(ask, &node, trail).map(Ok)
     }
 
     /// The object at the end of the path, in the form that was asked.
@@ -176,6 +198,9 @@ impl Desk {
 
     fn folder(&self, ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
         if !ask.address.slash {
+            if let Some(answer) = self.page_beside(ask, node, trail)? {
+                return Ok(answer);
+            }
             let query = ask
                 .query
                 .as_ref()

@@ -13,12 +13,18 @@
 //! What was answered lately is answered from memory (`fast`), before any of this, and on the thread that has the
 //! connection.
 //!
+//! Where a site has a host of its own, it may say more than its files do (`site`): what is served where there is nothing,
+//! and which headers go with it. Nowhere else: there it would speak for its neighbours.
+//!
 //! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
 //! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
 //! number (`fetches`): a page that is here comes at once, however many others are fetched. The first byte goes out as
 //! soon as the first block is here. What nobody has is a 404, what nobody gave in time a 504 that says who did what;
 //! `only-if-cached`, an entity tag that the path alone tells, the look at a file's first bytes for its media type: none
 //! of them fetches.
+
+// `cargo fuzz` sets `fuzzing`.
+#![allow(unexpected_cfgs)]
 
 mod ask;
 mod backend;
@@ -30,13 +36,17 @@ mod escape;
 mod fast;
 mod fetches;
 mod fresh;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod media;
 mod metrics;
+mod pac;
 mod pace;
 mod page;
 mod problem;
 mod reply;
 mod server;
+mod site;
 mod trail;
 
 pub use backend::Backend;

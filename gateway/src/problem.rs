@@ -106,6 +106,24 @@ impl Problem {
             .advise("The site is there, this page is not: try its start page.")
     }
 
+    /// 404, 410 or 451: a rule of the site says so, and the page that it names is not there.
+    pub(crate) fn by_rule(status: StatusCode, path: &str) -> Self {
+        let title = match status {
+            StatusCode::GONE => "This page is gone",
+            StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => "This page may not be shown",
+            _ => "There is no such page",
+        };
+        Self::new(status, title, format!("{path}: so say the rules of the site"))
+    }
+
+    /// 500: a file in which the site says how it is served makes no sense.
+    pub(crate) fn bad_rules(file: &str, error: &dyn std::error::Error) -> Self {
+        let title = "The rules of this site make no sense";
+        let detail = format!("could not parse {file}: {error}");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, title, detail)
+            .advise("Whoever publishes the site can mend the file. By its CID, below /ipfs/, the content is there without it.")
+    }
+
     /// 404: a path that the gateway itself does not have.
     pub(crate) fn no_such_page() -> Self {
         let detail = "content is below /ipfs/CID and /ipns/NAME";
@@ -151,6 +169,13 @@ impl Problem {
             )
         }
         .advise("Try again: the nodes that have it may be back, and what has come already is kept.")
+    }
+
+    /// 403: this is no proxy for everybody.
+    pub(crate) fn no_tunnel(authority: &str) -> Self {
+        let detail =
+            format!("{authority:?} is none of the names of this gateway, and it connects to nothing else");
+        Self::new(StatusCode::FORBIDDEN, "This is no proxy for that", detail)
     }
 
     /// 405.

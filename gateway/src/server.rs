@@ -9,6 +9,7 @@ mod rewound;
 mod sending;
 mod service;
 mod signal;
+mod tunnel;
 mod watch;
 mod workers;
 

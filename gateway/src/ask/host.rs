@@ -1,6 +1,9 @@
 //! Which site a host name stands for.
 
+use std::net::IpAddr;
+
 use cid::Cid;
+use named::dap::Zones;
 
 use super::address::Root;
 use super::content_path::{self, is_below, is_domain};
@@ -13,6 +16,8 @@ pub(crate) struct Hosts {
     pub gateways: Vec<String>,
     /// The chain's top-level name, without a dot: `ddn`.
     pub tld: String,
+    /// Where the ledger's names are: below the top-level name, and below domains that stand for it.
+    pub zones: Zones,
 }
 
 /// What a `Host` stands for.
@@ -69,17 +74,40 @@ impl Hosts {
             .gateways
             .iter()
             .find_map(|own| Some((host.strip_suffix(own)?.strip_suffix('.')?, own)));
-        if let Some((prefix, own)) = own {
-            return self.below(prefix, authority, format!("{own}{port}"));
+        let gateway = own.map(|(prefix, own)| (prefix, format!("{own}{port}")));
+        if let Some((prefix, gateway)) = &gateway
+            && let Some(site) = self.below(prefix, authority, gateway)?
+        {
+            return Ok(site);
+        }
+        if let Some(name) = self.zones.name(&host) {
+            return Ok(site(
+                Root::Name(name.clone()),
+                name,
+                authority,
+                gateway.map(|(_, gateway)| gateway),
+            ));
         }
         Ok(match host {
-            name if is_below(&name, &self.tld) => site(Root::Name(name.clone()), name, authority, None),
+            _ if gateway.is_some() => Site::Paths,
             domain if is_domain(&domain) => Site::Stranger {
                 domain,
                 host: authority.to_owned(),
             },
             _ => Site::Paths,
         })
+    }
+
+    /// Whether this gateway is what `authority` stands for: its own names, the sites that it knows by their host alone, and
+    /// addresses of this machine. A domain may be a site of ours by its DNSLink, but the DNS leads there without us.
+    pub(crate) fn is_own(&self, authority: &str) -> bool {
+        match self.site(authority) {
+            Ok(Site::Gateway(_) | Site::Root { .. }) => true,
+            Ok(Site::Paths) => split_port(authority)
+                .and_then(|(host, _)| host.trim_matches(['[', ']']).parse::<IpAddr>().ok())
+                .is_some_and(|address| address.is_loopback()),
+            Ok(Site::Stranger { .. }) | Err(_) => false,
+        }
     }
 
     /// Host and port under which sites can be reached by host name from where `authority` was asked: itself if it is
@@ -93,27 +121,22 @@ impl Hosts {
         }
     }
 
-    fn below(&self, prefix: &str, authority: &str, gateway: String) -> Result<Site, BadHost> {
+    /// The site that a name below `gateway` stands for, if it has the form of one.
+    fn below(&self, prefix: &str, authority: &str, gateway: &str) -> Result<Option<Site>, BadHost> {
+        let site = |root, text| site(root, text, authority, Some(gateway.to_owned()));
         if let Some(text) = prefix.strip_suffix(".ipfs") {
             if text.len() > LABEL_BYTES_MAX {
                 return Err(BadHost::TooLong);
             }
             let cid = Cid::try_from(text).map_err(|_| BadHost::NotACid(text.to_owned()))?;
-            return Ok(site(Root::Cid(cid), text.to_owned(), authority, Some(gateway)));
+            return Ok(Some(site(Root::Cid(cid), text.to_owned())));
         }
         if let Some(text) = prefix.strip_suffix(".ipns") {
             let (root, text) = self.named(text);
-            return Ok(site(root, text, authority, Some(gateway)));
+            return Ok(Some(site(root, text)));
         }
-        Ok(match is_below(prefix, &self.tld) {
-            true => site(
-                Root::Name(prefix.to_owned()),
-                prefix.to_owned(),
-                authority,
-                Some(gateway),
-            ),
-            false => Site::Paths,
-        })
+        let name = is_below(prefix, &self.tld).then(|| prefix.to_owned());
+        Ok(name.map(|name| site(Root::Name(name.clone()), name)))
     }
 
     /// What stands before `.ipns.`: a key or a name, which may be written as one label.
@@ -168,6 +191,7 @@ mod tests {
         Hosts {
             gateways: vec!["localhost".into(), "gw.example".into()],
             tld: "ddn".into(),
+            zones: Zones::new("ddn", &["ddn.example".into(), "gw.example".into()]),
         }
     }
 
@@ -239,6 +263,25 @@ mod tests {
     }
 
     #[test]
+    fn which_hosts_are_this_gateway() {
+        for (authority, own) in [
+            ("localhost:8080", true),
+            ("gw.example:443", true),
+            ("alice.ddn:80", true),
+            ("alice.ddn.example:80", true),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("192.0.2.1:80", false),
+            ("elsewhere.example:443", false),
+            ("ddn:80", false),
+            ("user@localhost:80", false),
+            ("", false),
+        ] {
+            assert_eq!(hosts().is_own(authority), own, "{authority}");
+        }
+    }
+
+    #[test]
     fn names() {
         for (host, name, gateway) in [
             ("alice.ddn", "alice.ddn", None),
@@ -249,6 +292,10 @@ mod tests {
             ("alice-ddn.ipns.localhost:1", "alice.ddn", Some("localhost:1")),
             ("my--site-ddn.ipns.localhost", "my-site.ddn", Some("localhost")),
             ("alice.ddn.ipns.localhost", "alice.ddn", Some("localhost")),
+            ("Alice.ddn.example:8443", "alice.ddn", None),
+            ("docs.alice.ddn.example", "docs.alice.ddn", None),
+            ("alice.gw.example:1", "alice.ddn", Some("gw.example:1")),
+            ("alice.ddn.gw.example", "alice.ddn", Some("gw.example")),
         ] {
             let expected = Some((name.to_owned(), gateway.map(str::to_owned)));
             assert_eq!(named(hosts().site(host)), expected, "{host}");

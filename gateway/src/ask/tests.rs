@@ -2,6 +2,7 @@
 
 use http::header::HOST;
 use http::{HeaderValue, StatusCode};
+use named::dap::Zones;
 use proptest::prelude::*;
 
 use super::*;
@@ -13,6 +14,7 @@ fn ask(method: &Method, host: &str, target: &str, headers: &[(http::HeaderName, 
     let hosts = Hosts {
         gateways: vec!["localhost".into()],
         tld: "ddn".into(),
+        zones: Zones::new("ddn", &[]),
     };
     let mut map = HeaderMap::new();
     if !host.is_empty() {
@@ -342,6 +344,7 @@ fn only_a_proxy_speaks_for_others() {
     let hosts = Hosts {
         gateways: vec!["localhost".into()],
         tld: "ddn".into(),
+        zones: Zones::new("ddn", &[]),
     };
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));
@@ -358,11 +361,30 @@ fn only_a_proxy_speaks_for_others() {
     assert!(matches!(decision, Decision::Content(_)));
 }
 
+#[test]
+fn the_proxy_of_a_browser() {
+    match get("127.0.0.1:8080", "/.well-known/ddn/proxy.pac") {
+        Decision::Pac { authority, secure } => {
+            assert_eq!((authority.as_str(), secure), ("127.0.0.1:8080", false))
+        }
+        other => panic!("{other:?}"),
+    }
+    for own in ["alice.ddn:80", "127.0.0.1:8080", "localhost:8080"] {
+        assert!(
+            matches!(ask(&Method::CONNECT, own, own, &[]), Decision::Tunnel),
+            "{own}"
+        );
+    }
+    let (status, detail) = refusal(ask(&Method::CONNECT, "x", "example.org:443", &[]));
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(detail.contains("example.org:443"), "{detail}");
+}
+
 proptest! {
     #[test]
     fn any_target_is_decided(path in "/[!-\"$->@-~]{0,60}(\\?[!-\"$-~]{0,40})?", host in "[a-z.:0-9]{0,30}") {
         if let Ok(uri) = path.parse::<Uri>() {
-            let hosts = Hosts { gateways: vec!["localhost".into()], tld: "ddn".into() };
+            let hosts = Hosts { gateways: vec!["localhost".into()], tld: "ddn".into(), zones: Zones::new("ddn", &[]) };
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_str(&host).unwrap());
             decide(&hosts, Came::default(), &Method::GET, &uri, Version::HTTP_11, &headers);

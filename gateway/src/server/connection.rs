@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::service::Served;
+use super::tunnel::Tunnel;
 use crate::config::Limits;
 use crate::pace::Paced;
 
@@ -54,17 +56,29 @@ where
         .max_header_size(limits.head_bytes_max);
     let paced = Paced::new(stream, limits.stall_timeout);
     async move {
-        let mut connection = pin!(http.serve_connection(TokioIo::new(paced), service));
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection broke");
+        let (tunnel, outer) = (Tunnel::default(), TokioIo::new(paced));
+        run(&http, outer, service.clone().offering(tunnel.clone()), &stop).await;
+        // A tunnel inside of a tunnel would be one more layer around the connection each time.
+        if let Some(inner) = tunnel.opened().await {
+            run(&http, inner, service, &stop).await;
         }
+    }
+}
+
+async fn run<S>(http: &http1::Builder, stream: S, service: Served, stop: &CancellationToken)
+where
+    S: Read + Write + Send + Unpin + 'static,
+{
+    let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
 }
 

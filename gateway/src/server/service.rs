@@ -13,12 +13,14 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
+use named::dap::Zones;
 use serde::Serialize;
 use storage::FileReader;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use super::tunnel::Tunnel;
 use crate::ask::came::Came;
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
@@ -26,11 +28,12 @@ use crate::ask::{self, Ask, Decision};
 use crate::backend::Backend;
 use crate::body::{Body, Held};
 use crate::config::{Card, Config};
-use crate::desk::{Desk, Tried};
+use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::Fetches;
 use crate::metrics::Metrics;
+use crate::pac;
 use crate::page::landing;
 use crate::problem::Problem;
 use crate::reply;
@@ -74,6 +77,8 @@ pub(super) struct Service(Arc<Shared>);
 pub(super) struct Served {
     shared: Arc<Shared>,
     client: Client,
+    /// Where a tunnel may be asked for.
+    tunnel: Option<Tunnel>,
 }
 
 /// An answer from memory that may be given now.
@@ -109,6 +114,7 @@ impl Service {
                 .map(|host| host.to_ascii_lowercase())
                 .collect(),
             tld: names.tld().to_owned(),
+            zones: Zones::new(names.tld(), &config.alias_zones),
         };
         let fast = Fast::new(config.memory_bytes, Arc::clone(&blocks), Arc::clone(&names));
         let desk = Desk {
@@ -120,6 +126,7 @@ impl Service {
             listing_entries_max: limits.listing_entries_max,
             cars: Arc::new(Semaphore::new(limits.cars_max)),
             fetches: Fetches::new(limits.fetches_max, Arc::clone(&metrics)),
+            rules: Rules::default(),
         };
         Self(Arc::new(Shared {
             hosts,
@@ -138,6 +145,7 @@ impl Service {
         Served {
             shared: Arc::clone(&self.0),
             client,
+            tunnel: None,
         }
     }
 }
@@ -147,10 +155,23 @@ impl hyper::service::Service<Request<Incoming>> for Served {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         let served = self.clone();
+        let tunnel = self
+            .tunnel
+            .clone()
+            .filter(|_| request.method() == Method::CONNECT);
+        if let Some(tunnel) = &tunnel {
+            tunnel.ask(&mut request);
+        }
         let request = request.map(|body| body.map_err(BoxError::from).boxed_unsync());
-        Box::pin(async move { Ok(served.answer(request).await) })
+        Box::pin(async move {
+            let response = served.answer(request).await;
+            if let Some(tunnel) = tunnel.filter(|_| !response.status().is_success()) {
+                tunnel.refuse();
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -166,9 +187,20 @@ impl Served {
         self.client.way(Version::HTTP_11)
     }
 
+    /// The same, for a connection that may become a tunnel.
+    pub(super) fn offering(self, tunnel: Tunnel) -> Self {
+        Self {
+            tunnel: Some(tunnel),
+            ..self
+        }
+    }
+
     /// Answers a request, by whichever version of HTTP it came.
     pub(super) async fn answer(&self, request: Request<Upload>) -> Response<Body> {
         let (parts, upload) = request.into_parts();
+        if parts.method == Method::CONNECT && self.tunnel.is_none() {
+            return refuse(&Problem::method(&parts.method), &parts);
+        }
         self.shared.answer(&parts, upload, self.client).await
     }
 }
@@ -277,26 +309,36 @@ impl Shared {
                 site,
                 otherwise,
             } => {
-                let decision = if self.is_site(domain).await {
-                    site
-                } else {
-                    otherwise
+                let decision = match self.is_site(domain).await {
+                    Ok(true) => *site,
+                    Ok(false) => *otherwise,
+                    Err(problem) => Decision::Refuse(problem),
                 };
-                let mut response = Box::pin(self.carry_out(*decision, request)).await;
+                let mut response = Box::pin(self.carry_out(decision, request)).await;
                 // It follows from more than content: from what the DNS says now.
                 response.extensions_mut().remove::<Basis>();
                 response
             }
+            Decision::Pac { authority, secure } => {
+                let script = pac::script(&self.hosts.tld, &authority, secure);
+                reply::text(StatusCode::OK, pac::MEDIA, script.into(), head)
+            }
+            Decision::Tunnel => Response::new(Body::empty()),
             Decision::Options => reply::options(),
             Decision::Refuse(problem) => refuse(&problem, request),
         }
     }
 
-    /// Whether a domain has a DNSLink. If the DNS cannot be asked, it has none for now.
-    async fn is_site(&self, domain: String) -> bool {
+    /// Whether a domain is a site. If nobody knows, neither is served: other content on the host of a site would have the
+    /// rights of that site in its readers' browsers.
+    async fn is_site(&self, domain: String) -> Result<bool, Problem> {
         let domains = self.desk.domains.clone();
-        let link = spawn_blocking(move || domains.dnslink(&domain)).await;
-        matches!(link, Ok(Ok(Some(_))))
+        let asked = domain.clone();
+        match spawn_blocking(move || domains.dnslink(&asked)).await {
+            Ok(Ok(link)) => Ok(link.is_some()),
+            Ok(Err(error)) => Err(Problem::no_record(&domain, &error.to_string())),
+            Err(_) => Err(Problem::internal()),
+        }
     }
 
     /// Reads for the client as long as it is there.

@@ -12,5 +12,7 @@ mod keys;
 mod limits;
 mod names;
 mod network;
+mod proxy;
+mod rules;
 mod site;
 mod slow;

@@ -13,6 +13,7 @@ mod paid;
 mod paid_crash;
 mod proof;
 mod second;
+mod sites;
 mod story;
 mod web;
 

@@ -85,6 +85,15 @@ settings! {
         hosts: Vec<String> = vec!["localhost".to_owned()];
         /// Domains that are sites here without a DNSLink record, each with its content path: `example.org=/ipns/alice.ddn`.
         dnslinks: Vec<DomainPath> = Vec::new();
+        /// Whether domains of the public DNS are sites here, by their DNSLink or by a CNAME to a name of the ledger.
+        dnslink: bool = true;
+        /// Name servers that are asked about domains, `IP:PORT`; empty takes those of this machine.
+        dnslink_servers: Vec<SocketAddr> = Vec::new();
+        /// Requests that wait for name servers at once, each with a thread; more are answered 502. Domains that are known
+        /// do not wait.
+        dnslink_lookups_max: Whole<1, 256> = Whole::new(64);
+        /// Domains that are remembered for the time that their records say; each takes some 500 bytes.
+        dnslink_known_max: Whole<16, 10_000_000> = Whole::new(16_384);
         /// Keys of which the IPNS record is kept; each takes at most 10 KiB of the disk. Of more, those that were not
         /// published for the longest are let go.
         ipns_names_max: Whole<1, 1_000_000> = Whole::new(16_384);

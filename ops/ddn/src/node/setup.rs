@@ -42,12 +42,25 @@ pub fn dns(settings: &Settings) -> named::dns::Config {
     }
 }
 
+/// Asking the public DNS, unless it is not to be asked.
+pub fn dnslink(settings: &Settings) -> Option<named::dnslink::Config> {
+    let set = &settings.gateway;
+    set.dnslink.then(|| named::dnslink::Config {
+        servers: set.dnslink_servers.clone(),
+        alias_zones: settings.dns.alias_zones.clone(),
+        lookups_max: set.dnslink_lookups_max.size(),
+        known_max: set.dnslink_known_max.size(),
+        ..named::dnslink::Config::default()
+    })
+}
+
 /// The gateway.
 pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> gateway::Config {
     let set = &settings.gateway;
     gateway::Config {
         listen: set.listen,
         hosts: set.hosts.clone(),
+        alias_zones: settings.dns.alias_zones.clone(),
         dnslinks: set
             .dnslinks
             .iter()

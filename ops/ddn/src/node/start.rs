@@ -10,6 +10,7 @@ use chain::Chain;
 use gateway::{Backend, Gateway};
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
+use named::dnslink::DnsLinks;
 use named::ipns::Records;
 use named::mesh::{Mesh, Refused};
 use prometheus_client::registry::Registry;
@@ -23,7 +24,9 @@ use tokio_util::task::TaskTracker;
 use super::claims::{Claims, Parts};
 use super::error::Error;
 use super::folder::{self, Folder};
-use super::joins::{ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, WalletPayer};
+use super::joins::{
+    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, PublicDns, WalletPayer,
+};
 use super::origin::{self, Place};
 use super::sender::Sender;
 use super::wallets::Wallets;
@@ -147,6 +150,16 @@ fn remembers_peers(folder: &Folder) -> Result<bool, Error> {
     Ok(text.lines().any(is_peer))
 }
 
+/// The public DNS for the gateway. A node of a machine without name servers serves everything else.
+fn public_dns(settings: &Settings, tld: &str) -> Option<Arc<dyn gateway::Domains>> {
+    let opened = DnsLinks::new(&setup::dnslink(settings)?, tld);
+    let refused = |error: &_| {
+        tracing::warn!(%error, "domains of the public DNS are no sites here: set gateway.dnslink_servers, or gateway.dnslink to false");
+    };
+    let links = opened.inspect_err(refused).ok()?;
+    Some(Arc::new(PublicDns(links)))
+}
+
 /// The address of the wallet that deliveries are paid to.
 fn payee(wallets: &Wallets, name: &str) -> Result<Address, Error> {
     let key = wallets.key(name)?.ok_or_else(|| Error::NoWallet {
@@ -207,7 +220,7 @@ async fn join(
             blocks: Arc::new(blocks.clone()),
             names: names.clone(),
             ipns: Arc::clone(&ground.ipns),
-            domains: None,
+            domains: public_dns(&settings, &genesis.tld),
         },
         &mut registry,
     )

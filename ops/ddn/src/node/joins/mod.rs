@@ -2,10 +2,11 @@
 //!
 //! The chain asks its peers over the mesh ([`peers`]), delivery finds providers through mesh and adverts ([`finder`]),
 //! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); names and blocks are
-//! read from chain, store and delivery ([`names`], [`blocks`]).
+//! read from chain, store and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]).
 
 mod acquaintances;
 mod blocks;
+mod domains;
 mod escrow;
 mod finder;
 mod funds;
@@ -15,6 +16,7 @@ mod peers;
 
 pub use acquaintances::{EdgeRow, POLICY};
 pub use blocks::NodeBlocks;
+pub use domains::PublicDns;
 pub use finder::EdgeFinder;
 pub use funds::ChainFunds;
 pub use names::ChainNames;
