@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check conformance crash bench build packages fmt
+.PHONY: demo test check conformance crash bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -46,6 +46,11 @@ bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and writ
 	cargo build --locked -p ddn -p bench --profile $(PROFILE)
 	DDN_BIN=$(BUILT)/ddn $(BUILT)/bench run --rows '$(ROWS)' --rounds $(ROUNDS) --seconds $(SECONDS) \
 	  --large-mib $(LARGE_MIB) --profile $(PROFILE) --results $(CARGO_TARGET_DIR)/bench --page BENCHMARKS.md
+
+kubo: ## an unmodified Kubo finds and fetches what a node has published (needs Go; not part of CI)
+	@ops/packages build
+	cargo build --locked -p ddn
+	tests/peers/kubo/run $(DDN)
 
 fmt:
 	cargo fmt

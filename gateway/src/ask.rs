@@ -13,6 +13,7 @@ pub(crate) mod range;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+use crate::door::Door;
 use crate::escape;
 use crate::fresh::Fresh;
 use crate::problem::Problem;
@@ -101,7 +102,22 @@ pub(crate) enum Decision {
     Refuse(Problem),
 }
 
-/// Decides what to do with a request.
+/// The door at which a request knocks: something that is asked of the node itself. Some are on every host, so that no site can
+/// stand in their place.
+pub(crate) fn door(
+    hosts: &Hosts,
+    came: Came,
+    uri: &Uri,
+    version: Version,
+    headers: &HeaderMap,
+) -> Option<Door> {
+    let door = Door::at(uri.path())?;
+    let is_ours = |host: String| matches!(hosts.site(&host), Ok(Site::Paths | Site::Gateway(_)));
+    let is_here = door.is_everywhere() || came.authority(uri, version, headers).is_ok_and(is_ours);
+    is_here.then_some(door)
+}
+
+/// Decides what to do with a request that knocks at no [`door`].
 pub(crate) fn decide(
     hosts: &Hosts,
     came: Came,

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use named::dap::Names;
+use named::dns::Responder;
 use named::ipns;
 use storage::BlockSource;
 
 use crate::domains::Domains;
+use crate::door::Node;
 
 /// What a gateway serves from.
 #[derive(Clone)]
@@ -19,4 +21,8 @@ pub struct Backend {
     pub ipns: Arc<ipns::Records>,
     /// The domains of the public DNS; None if it is not to be asked.
     pub domains: Option<Arc<dyn Domains>>,
+    /// What the doors ask of the node itself.
+    pub node: Arc<dyn Node>,
+    /// The answers of the DNS server.
+    pub dns: Arc<Responder>,
 }

@@ -34,7 +34,17 @@ pub(crate) struct Body {
     /// The blocks that it is made of, if it is a file of several or a part of one.
     leaves: Option<Arc<Leaves>>,
     held: Option<Held>,
+    onlooker: Option<Box<dyn Onlooker>>,
     _reading: Option<DropGuard>,
+}
+
+/// Sees a body go out; it is dropped when that is over, whether the body came to its end or not.
+pub(crate) trait Onlooker: Send {
+    /// So many bytes were handed over.
+    fn sent(&mut self, bytes: usize);
+
+    /// That was the end of the body.
+    fn ended(&mut self) {}
 }
 
 /// What a request holds until its body has ended.
@@ -62,6 +72,7 @@ impl Body {
             state,
             leaves: None,
             held: None,
+            onlooker: None,
             _reading: None,
         }
     }
@@ -121,6 +132,14 @@ impl Body {
         }
     }
 
+    /// The same body, seen by `onlooker`.
+    pub(crate) fn seen_by(self, onlooker: Box<dyn Onlooker>) -> Self {
+        Self {
+            onlooker: Some(onlooker),
+            ..self
+        }
+    }
+
     /// The same body, which tells with `reading` when nobody takes it any more.
     pub(crate) fn guarded(self, reading: DropGuard) -> Self {
         Self {
@@ -129,11 +148,20 @@ impl Body {
         }
     }
 
-    fn give(&self, part: Bytes) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn give(&mut self, part: Bytes) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if let Some(held) = &self.held {
             held.receipt.sent(part.len());
         }
+        if let Some(onlooker) = &mut self.onlooker {
+            onlooker.sent(part.len());
+        }
         Poll::Ready(Some(Ok(Frame::data(part))))
+    }
+
+    fn end(&mut self) {
+        if let Some(onlooker) = &mut self.onlooker {
+            onlooker.ended();
+        }
     }
 
     fn read(mut stream: Box<Stream>) -> State {
@@ -208,7 +236,10 @@ impl HttpBody for Body {
         let this = self.get_mut();
         loop {
             match std::mem::replace(&mut this.state, State::Done) {
-                State::Done => return Poll::Ready(None),
+                State::Done => {
+                    this.end();
+                    return Poll::Ready(None);
+                }
                 State::Whole(bytes) => return this.give(bytes),
                 State::Several(mut parts) => {
                     let Some(part) = parts.next() else {
@@ -232,7 +263,10 @@ impl HttpBody for Body {
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok(Ok((Some(Ok(part)), stream)))) => this.state = State::Ready(part, stream),
-                    Poll::Ready(Ok(Ok((None, _)))) => return Poll::Ready(None),
+                    Poll::Ready(Ok(Ok((None, _)))) => {
+                        this.end();
+                        return Poll::Ready(None);
+                    }
                     Poll::Ready(Ok(Ok((Some(Err(error)), _)))) => return Poll::Ready(Some(Err(cut(&error)))),
                     Poll::Ready(Ok(Err(error)) | Err(error)) => {
                         return Poll::Ready(Some(Err(io::Error::other(error))));

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::door::Allowance;
+
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     /// Bytes of blocks and answers that are kept in memory. Default 128 MiB: several thousand pages of sites, and little
     /// beside what a node takes anyway. 0 keeps none.
     pub memory_bytes: u64,
+    /// The face for other nodes.
+    pub provider: ProviderFace,
     /// What the gateway may be made to hold.
     pub limits: Limits,
     /// What the node says of itself at `/.well-known/ddn/node`.
@@ -40,8 +44,33 @@ impl Default for Config {
             dnslinks: BTreeMap::new(),
             workers: 0,
             memory_bytes: 128 << 20,
+            provider: ProviderFace::default(),
             limits: Limits::default(),
             card: Card::default(),
+        }
+    }
+}
+
+/// The face for other nodes, which gives single blocks and fetches nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderFace {
+    /// A listener of its own; none by default. Port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// Names under which it is found on the gateway's listeners.
+    pub hosts: Vec<String>,
+    /// What each network prefix may have, free as it is. Default 1 MiB a second, and 64 MiB at once.
+    pub allowance: Allowance,
+}
+
+impl Default for ProviderFace {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            hosts: Vec::new(),
+            allowance: Allowance {
+                bytes_per_s: 1 << 20,
+                burst_bytes: 64 << 20,
+            },
         }
     }
 }

@@ -16,6 +16,9 @@
 //! Where a site has a host of its own, it may say more than its files do (`site`): what is served where there is nothing,
 //! and which headers go with it. Nowhere else: there it would speak for its neighbours.
 //!
+//! Besides content it has doors (`door`): delegated routing and single blocks for IPFS clients, DNS over HTTPS, the nearest
+//! edge, proofs and receipts.
+//!
 //! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
 //! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
 //! number (`fetches`): a page that is here comes at once, however many others are fetched. The first byte goes out as
@@ -32,6 +35,7 @@ mod body;
 mod config;
 mod desk;
 mod domains;
+mod door;
 mod escape;
 mod fast;
 mod fetches;
@@ -50,6 +54,7 @@ mod site;
 mod trail;
 
 pub use backend::Backend;
-pub use config::{Card, Config, Limits};
+pub use config::{Card, Config, Limits, ProviderFace};
 pub use domains::{Dnslink, DomainError, Domains};
+pub use door::{Allowance, Neighbour, Node, Ranked, Served, Unreadable};
 pub use server::{Error, Gateway};

@@ -4,6 +4,7 @@ pub(crate) mod landing;
 pub(crate) mod listing;
 pub(crate) mod object;
 pub(crate) mod problem;
+pub(crate) mod proof;
 
 use crate::escape::html;
 

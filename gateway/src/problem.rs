@@ -130,6 +130,19 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
     }
 
+    /// 404: below the paths of the node itself there is nothing of this name.
+    pub(crate) fn no_such_door() -> Self {
+        let detail = "below /.well-known/ddn/ are node, nearest, proof/NAME and receipt/ID";
+        Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
+    }
+
+    /// 404: no receipt has this id, or not any more.
+    pub(crate) fn no_receipt(id: &str) -> Self {
+        let detail = format!("there is no receipt {id:?} here");
+        Self::new(StatusCode::NOT_FOUND, "There is no such receipt", detail)
+            .advise("A receipt is there once the answer has ended, and for some minutes.")
+    }
+
     /// 404: a block is not on this node, and nobody else has it. 412 for `only-if-cached`, when nobody else was asked.
     pub(crate) fn not_here(cid: &Cid, only_if_cached: bool) -> Self {
         let (status, others) = match only_if_cached {
@@ -195,6 +208,24 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_FAILED, "This is another version", detail)
     }
 
+    /// 413: a body, or a question, that is longer than any that makes sense.
+    pub(crate) fn too_large(max: usize) -> Self {
+        let detail = format!("this takes at most {max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "This is too long", detail)
+    }
+
+    /// 408: the body of a request did not come in time.
+    pub(crate) fn too_slow() -> Self {
+        let detail = "the body of the request did not come in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "This took too long", detail)
+    }
+
+    /// 415: a body of another media type than the one that is taken.
+    pub(crate) fn unsupported_media(media: &str) -> Self {
+        let detail = format!("this takes {media}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Not in this form", detail)
+    }
+
     /// 416: no byte of the file is in the range.
     pub(crate) fn range(length: u64) -> Self {
         let detail = format!("no byte of the asked range is in the file, which has {length} bytes");
@@ -206,6 +237,20 @@ impl Problem {
         Self::new(
             StatusCode::NOT_IMPLEMENTED,
             "This path ends inside an object",
+            detail,
+        )
+    }
+
+    /// 501: an optional part of a protocol, which this node does not have.
+    pub(crate) fn not_offered(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "This is not offered", detail)
+    }
+
+    /// 422: the request is of the right form, and one of its values is not.
+    pub(crate) fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "This request makes no sense",
             detail,
         )
     }
@@ -235,6 +280,15 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "The node is busy",
             "this content is on other nodes, and too many requests wait for those; try again soon",
+        )
+    }
+
+    /// 503: more look-ups in the network than may be at once.
+    pub(crate) fn busy_searching() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The node is busy",
+            "too many look-ups at once; try again soon",
         )
     }
 

@@ -43,7 +43,7 @@ const COMMON: [(HeaderName, HeaderValue); 5] = [
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "Content-Range, Content-Length, ETag, X-Ipfs-Path, X-Ipfs-Roots, X-Chunked-Output, X-Stream-Output",
+            "Content-Range, Content-Length, ETag, Link, X-Ipfs-Path, X-Ipfs-Roots, X-Chunked-Output, X-Stream-Output",
         ),
     ),
     (

@@ -7,7 +7,7 @@ mod listen;
 mod request;
 mod rewound;
 mod sending;
-mod service;
+pub(crate) mod service;
 mod signal;
 mod tunnel;
 mod watch;
@@ -35,9 +35,11 @@ use workers::Workers;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address cannot be listened on.
-    #[error("gateway.listen: cannot listen on {address} for HTTP: {}", advice(.source))]
+    #[error("{setting}: cannot listen on {address} for HTTP: {}", advice(setting, .source))]
     Listen {
-        /// The address of the setting `gateway.listen`.
+        /// The setting.
+        setting: &'static str,
+        /// Its address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -48,16 +50,20 @@ pub enum Error {
 }
 
 /// The outer text for a bind failure: those that operators meet get the remedy too.
-fn advice(error: &io::Error) -> String {
+fn advice(setting: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "the port is in use by another program; stop it, or set gateway.listen to another port (0 takes a free one)".into()
+            format!(
+                "the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)"
+            )
         }
         io::ErrorKind::PermissionDenied => {
-            "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set gateway.listen to a higher port".into()
+            format!(
+                "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set {setting} to a higher port"
+            )
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; set gateway.listen to one of its own".into()
+            format!("this machine does not have that address; set {setting} to one of its own")
         }
         _ => error.to_string(),
     }
@@ -67,6 +73,7 @@ fn advice(error: &io::Error) -> String {
 #[derive(Debug)]
 pub struct Gateway {
     address: SocketAddr,
+    provider: Option<SocketAddr>,
     stop: Word,
     cut: Word,
     tasks: TaskTracker,
@@ -81,16 +88,16 @@ impl Gateway {
     /// # Errors
     /// The address cannot be listened on; the text names it and the setting.
     pub async fn bind(config: Config, backend: Backend, registry: &mut Registry) -> Result<Gateway, Error> {
-        let failed = |source| Error::Listen {
-            address: config.listen,
-            source,
-        };
         let workers = Workers::start(config.workers).map_err(Error::Workers)?;
-        let listeners = listen::listeners(config.listen, workers.handles().len()).map_err(failed)?;
-        let address = listeners[0].local_addr().map_err(failed)?;
+        let count = workers.handles().len();
+        let public = Listeners::bind("gateway.listen", config.listen, count)?;
+        let listen = config.provider.listen;
+        let provider = listen.map(|listen| Listeners::bind("provider.listen", listen, count));
+        let provider = provider.transpose()?;
         let metrics = Arc::new(Metrics::new(registry));
         let gateway = Gateway {
-            address,
+            address: public.address,
+            provider: provider.as_ref().map(|provider| provider.address),
             stop: Word::default(),
             cut: Word::default(),
             tasks: TaskTracker::new(),
@@ -98,6 +105,7 @@ impl Gateway {
             _workers: workers,
         };
         let acceptor = Acceptor {
+            is_node: false,
             places: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: Limited::of(&config.limits),
             service: Service::new(&config, backend, Arc::clone(&metrics)),
@@ -106,19 +114,49 @@ impl Gateway {
             cut: gateway.cut.clone(),
             tasks: gateway.tasks.clone(),
         };
-        for (listener, worker) in listeners.into_iter().zip(gateway._workers.handles()) {
-            let here = worker.enter();
-            let listener = TcpListener::from_std(listener).map_err(failed)?;
-            drop(here);
-            gateway.tasks.spawn_on(acceptor.clone().run(listener), worker);
+        if let Some(provider) = provider {
+            let acceptor = Acceptor {
+                is_node: true,
+                // Readers and other nodes take no places from each other.
+                places: Arc::new(Semaphore::new(config.limits.connections_max)),
+                ..acceptor.clone()
+            };
+            tracing::info!(address = %provider.address, "the provider face listens");
+            gateway.accept(provider, &acceptor)?;
         }
-        tracing::info!(%address, "the gateway listens");
+        tracing::info!(address = %public.address, "the gateway listens");
+        gateway.accept(public, &acceptor)?;
         Ok(gateway)
+    }
+
+    /// Takes connections on each worker.
+    fn accept(&self, listeners: Listeners, acceptor: &Acceptor) -> Result<(), Error> {
+        let Listeners {
+            setting,
+            address,
+            sockets,
+        } = listeners;
+        for (socket, worker) in sockets.into_iter().zip(self._workers.handles()) {
+            let here = worker.enter();
+            let listener = TcpListener::from_std(socket).map_err(|source| Error::Listen {
+                setting,
+                address,
+                source,
+            })?;
+            drop(here);
+            self.tasks.spawn_on(acceptor.clone().run(listener), worker);
+        }
+        Ok(())
     }
 
     /// Where it listens, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the provider face listens, if it has a listener of its own.
+    pub fn provider_addr(&self) -> Option<SocketAddr> {
+        self.provider
     }
 
     /// Accepts no more, lets requests in flight end for at most [`Limits::drain_timeout`], then cuts what is left.
@@ -144,9 +182,36 @@ impl Drop for Gateway {
     }
 }
 
+/// The listeners of one address.
+struct Listeners {
+    setting: &'static str,
+    /// With the port that was taken.
+    address: SocketAddr,
+    sockets: Vec<std::net::TcpListener>,
+}
+
+impl Listeners {
+    /// `count` of them, at the address of a setting.
+    fn bind(setting: &'static str, address: SocketAddr, count: usize) -> Result<Self, Error> {
+        let failed = |source| Error::Listen {
+            setting,
+            address,
+            source,
+        };
+        let sockets = listen::listeners(address, count).map_err(failed)?;
+        Ok(Self {
+            setting,
+            address: sockets[0].local_addr().map_err(failed)?,
+            sockets,
+        })
+    }
+}
+
 /// The loop that takes connections; each worker has one.
 #[derive(Clone)]
 struct Acceptor {
+    /// Whether the listener is that of the provider face.
+    is_node: bool,
     places: Arc<Semaphore>,
     limits: Limited,
     service: Service,
@@ -184,6 +249,7 @@ impl Acceptor {
         let client = Client {
             address,
             secure: false,
+            is_node: self.is_node,
         };
         // Small answers must not wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);

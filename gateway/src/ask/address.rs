@@ -75,6 +75,14 @@ impl Address {
         }
     }
 
+    /// The ledger name that the content has, which can be proved.
+    pub(crate) fn ledger_name(&self) -> Option<&str> {
+        match &self.root {
+            Root::Name(name) => Some(name),
+            Root::Cid(_) | Root::Ipns(_) | Root::Domain(_) => None,
+        }
+    }
+
     /// The URL path of the root on the host that was asked: `/ipfs/CID`, or empty where the host is the root.
     pub(crate) fn base(&self) -> String {
         match self.face {

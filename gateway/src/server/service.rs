@@ -30,6 +30,7 @@ use crate::body::{Body, Held};
 use crate::config::{Card, Config};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
+use crate::door::{Doors, Provider};
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::Fetches;
 use crate::metrics::Metrics;
@@ -51,6 +52,8 @@ pub(crate) struct Client {
     pub address: SocketAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    /// Whether it came to the listener that is for other nodes.
+    pub is_node: bool,
 }
 
 impl Client {
@@ -90,10 +93,12 @@ pub(super) struct Quick {
 }
 
 struct Shared {
-    hosts: Hosts,
+    hosts: Arc<Hosts>,
     card: Card,
     desk: Arc<Desk>,
     fast: Fast,
+    doors: Doors,
+    provider: Provider,
     places: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
@@ -105,6 +110,8 @@ impl Service {
             names,
             ipns,
             domains,
+            node,
+            dns,
         } = backend;
         let limits = &config.limits;
         let hosts = Hosts {
@@ -128,10 +135,14 @@ impl Service {
             fetches: Fetches::new(limits.fetches_max, Arc::clone(&metrics)),
             rules: Rules::default(),
         };
+        let (desk, hosts) = (Arc::new(desk), Arc::new(hosts));
+        let face = &config.provider;
         Self(Arc::new(Shared {
+            doors: Doors::new(node, dns, Arc::clone(&desk), Arc::clone(&hosts)),
+            provider: Provider::new(Arc::clone(&desk), face.allowance, &face.hosts),
             hosts,
             card: config.card.clone(),
-            desk: Arc::new(desk),
+            desk,
             fast,
             places: Arc::new(Semaphore::new(limits.requests_max)),
             metrics,
@@ -179,6 +190,10 @@ impl Served {
     /// The answer to a request from memory, if it is there as a whole. Every answer that does not go through
     /// [`Served::answer`] goes through here.
     pub(super) fn quick(&self, asked: &Asked<'_>) -> Option<Quick> {
+        // What other nodes take is counted.
+        if self.client.is_node {
+            return None;
+        }
         self.shared.quick(asked)
     }
 
@@ -234,7 +249,8 @@ impl Shared {
 
     /// Answers from memory, or in the usual way; then what was answered is kept.
     async fn remembered(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
-        let Some(asked) = Asked::of(request, client.way(request.version)) else {
+        let asked = Asked::of(request, client.way(request.version));
+        let Some(asked) = asked.filter(|_| !client.is_node) else {
             return self.decide(request, upload, client).await;
         };
         if let Some(found) = self.fast.find(&asked) {
@@ -281,23 +297,26 @@ impl Shared {
     }
 
     async fn decide(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
+        if self.is_for_provider(request, client) {
+            return self.provider.answer(request, client).await;
+        }
+        let (came, uri, headers) = (client.came(), &request.uri, &request.headers);
+        if let Some(door) = ask::door(&self.hosts, came, uri, request.version, headers) {
+            return self.doors.answer(door, request, upload, client).await;
+        }
         drop(upload);
-        let (uri, headers) = (&request.uri, &request.headers);
-        let decision = ask::decide(
-            &self.hosts,
-            client.came(),
-            &request.method,
-            uri,
-            request.version,
-            headers,
-        );
+        let decision = ask::decide(&self.hosts, came, &request.method, uri, request.version, headers);
         self.carry_out(decision, request).await
     }
 
     async fn carry_out(&self, decision: Decision, request: &Parts) -> Response<Body> {
         let head = request.method == Method::HEAD;
         match decision {
-            Decision::Content(ask) => self.content(ask).await,
+            Decision::Content(ask) => {
+                let name = ask.address.ledger_name().map(str::to_owned);
+                let response = self.content(ask).await;
+                self.doors.accompany(&request.headers, name.as_deref(), response)
+            }
             Decision::Landing { host } => {
                 let html = landing::render(&self.hosts.public(&host), &self.hosts.tld, &self.card.software);
                 reply::page(StatusCode::OK, html, head)
@@ -339,6 +358,17 @@ impl Shared {
             Ok(Err(error)) => Err(Problem::no_record(&domain, &error.to_string())),
             Err(_) => Err(Problem::internal()),
         }
+    }
+
+    /// Whether another node asks: at its own listener, or under a name of the face that is for it.
+    fn is_for_provider(&self, request: &Parts, client: Client) -> bool {
+        let named = request.headers.get(header::HOST);
+        let named = || named.and_then(|host| host.to_str().ok());
+        let host = request.uri.authority().map(http::uri::Authority::as_str);
+        client.is_node
+            || host
+                .or_else(named)
+                .is_some_and(|host| self.provider.is_host(host))
     }
 
     /// Reads for the client as long as it is there.

@@ -27,6 +27,11 @@ impl Answer {
         found.map_or("", |(_, value)| value)
     }
 
+    /// Every header, in order.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.head
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8(self.body.clone()).expect("text")
     }
@@ -105,14 +110,34 @@ pub async fn open(address: SocketAddr, text: &str) -> TcpStream {
 
 /// Sends `text` and reads to the end of the connection.
 pub async fn raw(address: SocketAddr, text: &str) -> Answer {
-    let mut stream = open(address, text).await;
+    let stream = open(address, text).await;
+    finish(stream, text.split(' ').next().unwrap_or_default()).await
+}
+
+async fn finish(mut stream: TcpStream, method: &str) -> Answer {
     let mut bytes = Vec::new();
     // A connection that is cut is an answer too.
     let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut bytes))
         .await
         .expect("an end in time");
     drop(read);
-    Answer::parse(text.split(' ').next().unwrap_or_default(), &bytes)
+    Answer::parse(method, &bytes)
+}
+
+/// A request with a body, and the answer.
+pub async fn upload(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let length = body.len().to_string();
+    let headers = [headers, &[("Content-Length", length.as_str())]].concat();
+    let mut stream = open(address, &request(method, "localhost", target, &headers)).await;
+    // The server may have answered before it has read all.
+    let _ = stream.write_all(body).await;
+    finish(stream, method).await
 }
 
 /// A connection that stays open.

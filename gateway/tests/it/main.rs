@@ -5,6 +5,7 @@
 mod car;
 mod client;
 mod content;
+mod doors;
 mod elsewhere;
 mod fast;
 mod forms;
@@ -12,6 +13,8 @@ mod keys;
 mod limits;
 mod names;
 mod network;
+mod node;
+mod provider;
 mod proxy;
 mod rules;
 mod site;

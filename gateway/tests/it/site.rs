@@ -12,12 +12,14 @@ use cid::Cid;
 use gateway::{Backend, Config, Gateway};
 use ledger::{Address, Label, Link, NameEntry};
 use named::dap::{Names, NamesError};
+use named::dns::Responder;
 use named::ipns::Records;
 use prometheus_client::registry::Registry;
 use storage::{BlockSource, Blocks, Error, Profile, SharedBlocks, Store};
 use tempfile::TempDir;
 
 use crate::client::{Answer, raw, request};
+use crate::node::Behind;
 
 /// Bytes of `big.bin`: several blocks under either profile.
 pub const BIG: usize = 5 << 20;
@@ -25,6 +27,7 @@ pub const BIG: usize = 5 << 20;
 /// A gateway on a free port in front of a store in a temporary folder.
 pub struct Site {
     pub gateway: Gateway,
+    pub node: Arc<Behind>,
     pub registry: Registry,
     pub store: Store,
     /// Blocks read so far.
@@ -62,14 +65,17 @@ impl Site {
         });
         let ipns = Records::open(&folder.path().join("ipns"), 100).expect("a folder of records");
         let ipns = Arc::new(ipns);
+        let node = Arc::new(Behind::new(blocks.here()));
         let backend = Backend {
             ipns: ipns.clone(),
-            ..backend(blocks, book.clone())
+            ..backend_of(blocks, book.clone(), node.clone())
         };
         let gateway = Gateway::bind(config, backend, &mut registry)
             .await
             .expect("a free port");
+        node.listens_at(gateway.local_addr(), gateway.provider_addr());
         Self {
+            node,
             gateway,
             registry,
             store,
@@ -299,10 +305,22 @@ impl Lone {
 
 /// What a gateway serves from: these blocks and names, and nothing else.
 pub fn backend(blocks: Arc<dyn BlockSource>, names: Arc<Book>) -> Backend {
+    let node = Arc::new(Behind::new(blocks.here()));
+    backend_of(blocks, names, node)
+}
+
+fn backend_of(blocks: Arc<dyn BlockSource>, names: Arc<Book>, node: Arc<Behind>) -> Backend {
     let nowhere = TempDir::new().expect("a temporary folder");
+    let dns = Responder::new(
+        &named::dns::Config::default(),
+        names.clone(),
+        &mut Registry::default(),
+    );
     Backend {
         blocks,
         names,
+        node,
+        dns: Arc::new(dns.expect("zones")),
         ipns: Arc::new(Records::open(nowhere.path(), 1).expect("a folder of records")),
         domains: None,
     }

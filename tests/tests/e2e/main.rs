@@ -8,6 +8,7 @@ mod commands;
 mod crash;
 mod delegates;
 mod docs;
+mod doors;
 mod names;
 mod paid;
 mod paid_crash;

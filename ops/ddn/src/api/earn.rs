@@ -12,6 +12,7 @@ use super::failure::Failed;
 use super::types::{EarnStatus, EarnView, Earned, ErrorBody, ReceiptList, ReceiptQuery, ReceiptView};
 use super::{Answer, Shared, paths, pay, view};
 use crate::node::Node;
+use crate::node::receipts::{self, Shown};
 
 /// Receipts in one answer, if nobody says how many.
 const RECEIPTS: usize = 100;
@@ -161,25 +162,14 @@ fn prove(node: &Node, id: &str) -> Result<Vec<u8>, Failed> {
     let id: Hash = id
         .parse()
         .map_err(|_| Failed::bad_request(format!("`{id}` is no receipt: give its id, 64 hex digits")))?;
-    let missing = || Failed::not_found(format!("there is no receipt {id}: see `ddn earn receipts`"));
-    let row = node.delivery.receipt(&id)?.ok_or_else(missing)?;
-    let payee = row.receipt.quote.body.payee;
-    let unclaimed = || {
-        let text = format!("receipt {id} is in no claim on the ledger yet: `ddn earn claim` makes one");
-        Failed::new("refused", text)
-    };
-    let root = row.claim.ok_or_else(unclaimed)?;
-    let leaves = node.delivery.batch(&root)?.ok_or_else(unclaimed)?.leaves;
-    let index = leaves.iter().position(|leaf| *leaf == id).ok_or_else(unclaimed)?;
-    let bundle = node.chain.prove(&ledger::key::claim(&payee, &root))?;
-    if bundle.value.is_none() {
-        return Err(unclaimed());
+    match receipts::show(&node.chain, &node.delivery, &id)? {
+        Some(Shown::Proof(proof)) => Ok(proof.encode()),
+        Some(Shown::Receipt(_)) => {
+            let text = format!("receipt {id} is in no claim on the ledger yet: `ddn earn claim` makes one");
+            Err(Failed::new("refused", text))
+        }
+        None => Err(Failed::not_found(format!(
+            "there is no receipt {id}: see `ddn earn receipts`"
+        ))),
     }
-    let proof = ledger::DeliveryProof {
-        bundle,
-        receipt: row.receipt,
-        index: index as u64,
-        path: ledger::receipt_path(&leaves, index),
-    };
-    Ok(proof.encode())
 }

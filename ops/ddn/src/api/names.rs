@@ -114,7 +114,7 @@ fn edges_for(node: &Node, name: &str) -> Result<Vec<Edge>, Failed> {
         None => false,
     };
     let others = node.finder.table();
-    let others = others.iter().map(other_edge);
+    let others = others.iter().map(EdgeRow::as_edge);
     Ok(held.then(|| this_edge(node)).into_iter().chain(others).collect())
 }
 
@@ -127,20 +127,6 @@ fn this_edge(node: &Node) -> Edge {
         capacity,
         inflight: node.delivery.load(),
         alive: true,
-    }
-}
-
-fn other_edge(row: &EdgeRow) -> Edge {
-    let rests = row
-        .record
-        .as_ref()
-        .is_some_and(|record| record.rests.is_some() || record.left_out.is_some());
-    Edge {
-        id: *row.node.as_bytes(),
-        rtt_us: row.rtt_us.unwrap_or(u32::MAX),
-        capacity: row.capacity,
-        inflight: row.load,
-        alive: !rests,
     }
 }
 

@@ -1,12 +1,14 @@
 //! `ddn chain`: the ledger itself, its proofs, and the genesis of a new one.
 
 use std::{
+    collections::BTreeMap,
     io::{self, IsTerminal as _, Read as _, Write},
     path::{Path, PathBuf},
 };
 
 use cid::Cid;
-use ledger::{Bundle, DeliveryProof, Genesis, MAX_BUNDLE_BYTES};
+use gateway::Served;
+use ledger::{Bundle, DeliveryProof, Genesis, MAX_BUNDLE_BYTES, NameEntry, Receipt, Signed};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +16,7 @@ use super::{
     Context,
     client::{Call, Node},
     failure::{Failure, Outcome},
-    genesis, init, proven,
+    genesis, init, proven, receipted,
     screen::{self, Table},
     state_key,
 };
@@ -31,7 +33,8 @@ Examples:
   ddn chain block latest
   ddn chain proof alice.ddn -o alice.proof
   ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node
-  ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`")]
+  ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`
+  curl -s http://127.0.0.1:8080/.well-known/ddn/proof/alice.ddn | ddn chain verify --genesis genesis.json")]
 pub enum Command {
     /// Height, delegates, coins, health
     Status,
@@ -54,9 +57,10 @@ pub enum Command {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Check a proof, of an entry or of a delivery, without a node: what it says, and at which height
+    /// Check a proof, of an entry or of a delivery, or a gateway's receipt, without a node: what it says, at which height
     Verify {
         /// The proof; `-` is standard input
+        #[arg(default_value = "-")]
         file: PathBuf,
         /// The genesis that is trusted [default: that of the data folder]
         #[arg(long, value_name = "FILE")]
@@ -201,7 +205,12 @@ struct Proven {
     key: String,
     exists: bool,
     value: Option<Value>,
+    /// What a name and its undernames point to.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    content: BTreeMap<String, String>,
     chain_id: String,
+    /// CID of the block after which it was so.
+    block: String,
     height: u64,
     time_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -261,25 +270,56 @@ fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
         let delivery = proven::delivery(&proof, &genesis).map_err(|failure| failure.about(file.display()))?;
         return context.screen.show(&delivery, proven::tell);
     }
+    if let Ok(served) = Signed::<Served>::decode(&bytes, Served::BYTES_MAX) {
+        let answer = receipted::answer(&served, &genesis).map_err(|failure| failure.about(file.display()))?;
+        return context.screen.show(&answer, receipted::tell_answer);
+    }
+    if let Ok(receipt) = Receipt::decode(&bytes) {
+        let delivery =
+            receipted::unclaimed(&receipt, &genesis).map_err(|failure| failure.about(file.display()))?;
+        return context.screen.show(&delivery, receipted::tell_unclaimed);
+    }
     let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
     let proven = check(&bundle, &genesis).map_err(|failure| failure.about(file.display()))?;
-    context.screen.show(&proven, |out, proven| {
-        let value = proven
-            .value
-            .as_ref()
-            .map_or("there is no such entry".to_owned(), Value::to_string);
-        screen::facts(
-            out,
-            &[
-                ("key", proven.key.clone()),
-                ("value", value),
-                ("chain", proven.chain_id.clone()),
-                ("height", proven.height.to_string()),
-                ("time", screen::utc(proven.time_ms)),
-                ("verdict", "proven, from this genesis on".to_owned()),
-            ],
-        )
-    })
+    context.screen.show(&proven, tell_proven)
+}
+
+fn tell_proven(out: &mut dyn Write, proven: &Proven) -> io::Result<()> {
+    let value = proven.value.as_ref();
+    let value = value.map_or("there is no such entry".to_owned(), Value::to_string);
+    let points = proven.content.iter();
+    let points = points.map(|(name, cid)| ("content", format!("{cid} ({name})")));
+    let facts: Vec<(&str, String)> = [("key", proven.key.clone()), ("value", value)]
+        .into_iter()
+        .chain(points)
+        .chain([
+            ("chain", proven.chain_id.clone()),
+            ("block", proven.block.clone()),
+            ("height", proven.height.to_string()),
+            ("time", screen::utc(proven.time_ms)),
+            ("verdict", "proven, from this genesis on".to_owned()),
+        ])
+        .collect();
+    screen::facts(out, &facts)
+}
+
+/// What the name of a proven entry and its undernames point to, by whole names.
+fn content(key: &[u8], value: Option<&[u8]>, genesis: &Genesis) -> BTreeMap<String, String> {
+    let entry = value.filter(|_| key.starts_with(ledger::key::NAMES));
+    let Some(entry) = entry.and_then(|value| ledger::decode::<NameEntry>(value).ok()) else {
+        return BTreeMap::new();
+    };
+    let Ok(label) = std::str::from_utf8(&key[ledger::key::NAMES.len()..]) else {
+        return BTreeMap::new();
+    };
+    let whole = |under: String| match under.as_str() {
+        "" => format!("{label}.{}", genesis.tld),
+        under => format!("{under}.{label}.{}", genesis.tld),
+    };
+    let records = entry.records.into_iter();
+    records
+        .filter_map(|(under, records)| Some((whole(under), records.content?.to_string())))
+        .collect()
 }
 
 fn check(bundle: &Bundle, genesis: &Genesis) -> Outcome<Proven> {
@@ -291,7 +331,9 @@ fn check(bundle: &Bundle, genesis: &Genesis) -> Outcome<Proven> {
             .value
             .as_ref()
             .map(|value| state_key::value(&verified.key, value, genesis)),
+        content: content(&verified.key, verified.value.as_deref(), genesis),
         chain_id: genesis.chain_id.clone(),
+        block: bundle.header.cid().to_string(),
         height: verified.height,
         time_ms: verified.time_ms,
         output: None,
@@ -304,9 +346,16 @@ fn bad_proof(what: &str, error: &ledger::Error) -> Failure {
 
 /// A proof file, or stdin for `-`; what is larger than any proof is refused without being read to its end.
 fn read_proof(file: &Path) -> Outcome<Vec<u8>> {
+    let is_piped = file.as_os_str() == "-";
+    if is_piped && io::stdin().is_terminal() {
+        return Err(Failure::new(
+            "no_proof",
+            "no proof was given: name a file, or pipe one in",
+        ));
+    }
     let mut bytes = Vec::new();
     let most = MAX_BUNDLE_BYTES as u64 + 1;
-    let read = match file.as_os_str() == "-" {
+    let read = match is_piped {
         true => io::stdin().take(most).read_to_end(&mut bytes),
         false => std::fs::File::open(file).and_then(|open| open.take(most).read_to_end(&mut bytes)),
     };

@@ -31,6 +31,7 @@ mod peers;
 mod progress;
 mod proven;
 mod publish;
+mod receipted;
 mod repo;
 mod resolve;
 mod screen;

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use named::mesh::Web;
+
 use super::value::{Coins, DomainPath, Loopback, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
@@ -97,6 +99,9 @@ settings! {
         /// Keys of which the IPNS record is kept; each takes at most 10 KiB of the disk. Of more, those that were not
         /// published for the longest are let go.
         ipns_names_max: Whole<1, 1_000_000> = Whole::new(16_384);
+        /// Where readers elsewhere reach this gateway, as `https://edge.example`, if that is not where it listens. Other nodes
+        /// are told, and send readers here.
+        external: Option<Web> = None;
         /// Connections at once; each costs about 20 KiB and a file descriptor. More are answered 503 and closed.
         /// Threads that connections live on; 0 takes one per core.
         workers: Whole<0, 1024> = Whole::new(0);
@@ -119,6 +124,22 @@ settings! {
         head_timeout_s: Whole<1, 3600> = Whole::new(30);
         /// Seconds without a byte taken after which a download is cut.
         stall_timeout_s: Whole<1, 3600> = Whole::new(60);
+    }
+    /// The provider face: single blocks for IPFS clients and other nodes, of what is here and nothing else.
+    provider: ProviderSettings {
+        /// Where it listens, `IP:PORT`; port 0 takes a free one, "" has none. Without TLS, IPFS clients take blocks only from
+        /// addresses of their own machine or network.
+        listen: Option<SocketAddr> = None;
+        /// Host names under which it is found on the gateway's listeners, with TLS on the encrypted one. They should be used
+        /// for nothing else.
+        hosts: Vec<String> = Vec::new();
+        /// Where others reach it, as `https://provider.example` or `http://10.0.0.7:8081`, if that is neither its hosts nor
+        /// where it listens.
+        external: Vec<Web> = Vec::new();
+        /// MiB a second that one network prefix (/24, /56) may take, free as they are; then it is answered 429.
+        mib_per_s: Whole<1, 100_000> = Whole::new(1);
+        /// MiB that a prefix may take at once after a rest.
+        burst_mib: Whole<1, 1_000_000> = Whole::new(64);
     }
     /// The DNS server.
     dns: DnsSettings {

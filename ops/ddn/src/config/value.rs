@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ledger::Amount;
+use named::mesh::{NoWeb, Web};
 use toml::Value;
 
 /// A type of setting.
@@ -199,6 +200,34 @@ impl Setting for IpAddr {
     fn read(value: &Value) -> Result<Self, String> {
         let address = value.as_str().and_then(|text| text.parse().ok());
         address.ok_or_else(|| "give IP addresses, for example [\"127.0.0.1\"]".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// What may be absent: an empty text, since TOML has no other word for it.
+impl<T: Setting> Setting for Option<T> {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("") => Ok(None),
+            _ => T::read(value)
+                .map(Some)
+                .map_err(|reason| format!("{reason}; \"\" for none")),
+        }
+    }
+
+    fn show(&self) -> Value {
+        self.as_ref()
+            .map_or_else(|| Value::String(String::new()), T::show)
+    }
+}
+
+impl Setting for Web {
+    fn read(value: &Value) -> Result<Self, String> {
+        let web = value.as_str().ok_or(NoWeb).and_then(str::parse);
+        web.map_err(|error| error.to_string())
     }
 
     fn show(&self) -> Value {

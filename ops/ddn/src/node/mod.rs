@@ -13,6 +13,7 @@ pub mod origin;
 pub mod preflight;
 mod presence;
 pub mod publish;
+pub mod receipts;
 pub mod secrets;
 pub mod sender;
 mod setup;
@@ -43,7 +44,7 @@ use crate::config::Config;
 use claims::Claims;
 pub use error::Error;
 use folder::Folder;
-use joins::{ChainNames, EdgeFinder, NodeBlocks, WalletPayer};
+use joins::{ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
 pub use origin::{Origin, Role};
 use sender::Sender;
 use start::{Listeners, Started};
@@ -69,6 +70,8 @@ pub struct Node {
     pub blocks: NodeBlocks,
     /// The names of the chain.
     pub names: Arc<ChainNames>,
+    /// Where others reach its HTTP servers.
+    pub webs: Arc<OnceLock<Webs>>,
     /// Who delivers.
     pub finder: Arc<EdgeFinder>,
     /// Who pays for deliveries.

@@ -8,6 +8,7 @@ use ledger::{Message, Signed, State};
 use named::mesh::{Advert, Endpoint};
 
 use super::Node;
+use super::joins::Webs;
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
@@ -102,6 +103,7 @@ fn tell_endpoint(node: &Node) {
 fn tell_advert(node: &Node) {
     let quote = node.delivery.quote();
     let (time_ms, until_ms) = span(ADVERT_FOR);
+    let Webs { gateway, provider } = node.webs.get().cloned().unwrap_or_default();
     let advert = Advert {
         node: node.node_key().public(),
         addresses: addresses(node),
@@ -110,6 +112,8 @@ fn tell_advert(node: &Node) {
         capacity: node.capacity(),
         load: node.delivery.load(),
         height: node.chain.tip().height,
+        gateway,
+        provider: provider.into_iter().next(),
         time_ms,
         until_ms,
     };
@@ -141,19 +145,27 @@ fn addresses(node: &Node) -> Vec<SocketAddr> {
 /// the machine, on those that the mesh has.
 fn delivery_addresses(settings: &Settings, local: SocketAddr, mesh: &[String]) -> Vec<SocketAddr> {
     let external = &settings.delivery.external;
-    let mut addresses: Vec<SocketAddr> = match (external.is_empty(), local.ip().is_unspecified()) {
-        (false, _) => external.clone(),
-        (true, false) => vec![local],
-        (true, true) => mesh
-            .iter()
-            .filter_map(|address| ip_of(address))
-            .filter(|ip| ip.is_ipv4() || local.is_ipv6())
-            .map(|ip| SocketAddr::new(ip, local.port()))
-            .collect(),
+    let mut addresses = match external.is_empty() {
+        false => external.clone(),
+        true => reached_at(local, mesh),
     };
     let mut seen = std::collections::HashSet::new();
     addresses.retain(|address| seen.insert(*address));
     addresses.truncate(ADDRESSES_MAX);
+    addresses
+}
+
+/// Where others reach a listener: where it listens, and if that is all addresses of the machine, at those that the mesh has.
+pub fn reached_at(local: SocketAddr, mesh: &[String]) -> Vec<SocketAddr> {
+    if !local.ip().is_unspecified() {
+        return vec![local];
+    }
+    let ips = mesh.iter().filter_map(|address| ip_of(address));
+    let mut addresses: Vec<SocketAddr> = ips
+        .filter(|ip| ip.is_ipv4() || local.is_ipv6())
+        .map(|ip| SocketAddr::new(ip, local.port()))
+        .collect();
+    addresses.dedup();
     addresses
 }
 

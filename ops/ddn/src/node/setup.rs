@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use gateway::Gateway;
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
 use named::dns::NameServer;
-use named::mesh;
+use named::mesh::{self, Web};
 use storage::ddp;
 
 use super::folder::Folder;
+use super::joins::Webs;
+use super::presence;
 use crate::config::Settings;
 
 /// The chain.
@@ -68,6 +71,7 @@ pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> g
             .collect(),
         workers: set.workers.size(),
         memory_bytes: set.memory_mib.get() << 20,
+        provider: provider(settings),
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
             requests_max: set.requests_max.size(),
@@ -85,6 +89,47 @@ pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> g
             ..gateway::Card::default()
         },
     }
+}
+
+/// The face for other nodes.
+fn provider(settings: &Settings) -> gateway::ProviderFace {
+    let set = &settings.provider;
+    gateway::ProviderFace {
+        listen: set.listen,
+        hosts: set.hosts.clone(),
+        allowance: gateway::Allowance {
+            bytes_per_s: set.mib_per_s.get() << 20,
+            burst_bytes: set.burst_mib.get() << 20,
+        },
+    }
+}
+
+/// Where others reach the HTTP servers: as configured, else under their names, else where they listen.
+pub fn webs(settings: &Settings, gateway: &Gateway, mesh: &[String]) -> Webs {
+    let listening = |local| {
+        let addresses = presence::reached_at(local, mesh).into_iter();
+        addresses.filter_map(|address| Web::plain(address.ip(), address.port()))
+    };
+    let set = &settings.provider;
+    let external = &settings.gateway.external;
+    let named = set.hosts.iter().filter_map(|host| Web::secure(host));
+    let provider = match set.external.is_empty() {
+        true => named
+            .chain(gateway.provider_addr().into_iter().flat_map(listening))
+            .collect(),
+        false => set.external.clone(),
+    };
+    Webs {
+        gateway: external
+            .clone()
+            .or_else(|| listening(gateway.local_addr()).next()),
+        provider,
+    }
+}
+
+/// Requests that the gateway takes at once.
+pub fn requests(settings: &Settings) -> u32 {
+    u32::try_from(settings.gateway.requests_max.get()).unwrap_or(u32::MAX)
 }
 
 /// The mesh.

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 use storage::Store;
 use storage::ddp::Delivery;
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,7 +26,8 @@ use super::claims::{Claims, Parts};
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
-    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, PublicDns, WalletPayer,
+    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, NodeDoors, PublicDns,
+    WalletPayer,
 };
 use super::origin::{self, Place};
 use super::sender::Sender;
@@ -213,6 +215,19 @@ async fn join(
     );
     let names = Arc::new(names);
     let dns = DnsServer::bind(setup::dns(&settings), Arc::new(dns_names), &mut registry).await?;
+    let webs = Arc::new(OnceLock::new());
+    let doors = NodeDoors {
+        chain: chain.clone(),
+        mesh: mesh.clone(),
+        store: ground.store.clone(),
+        blocks: blocks.clone(),
+        finder: finder.clone(),
+        delivery: delivery.clone(),
+        key: key.clone(),
+        capacity: setup::requests(&settings),
+        webs: webs.clone(),
+        runtime: Handle::current(),
+    };
     let gateway_config = setup::gateway(&settings, &key.public(), genesis);
     let gateway = Gateway::bind(
         gateway_config,
@@ -221,10 +236,14 @@ async fn join(
             names: names.clone(),
             ipns: Arc::clone(&ground.ipns),
             domains: public_dns(&settings, &genesis.tld),
+            node: Arc::new(doors),
+            dns: dns.responder(),
         },
         &mut registry,
     )
     .await?;
+    // Set once; nobody else does.
+    let _ = webs.set(setup::webs(&settings, &gateway, &mesh.addresses()));
     let admin_address = admin
         .local_addr()
         .map_err(taken("admin.listen", settings.admin.listen.get()))?;
@@ -239,6 +258,7 @@ async fn join(
         delivery,
         blocks,
         names,
+        webs,
         finder,
         payer,
         wallets: ground.wallets,
@@ -384,6 +404,7 @@ async fn probe(settings: &Settings, role: Role) -> Result<(), Error> {
         ("dns.listen", settings.dns.listen),
         ("gateway.listen", settings.gateway.listen),
     ];
+    listeners.extend(settings.provider.listen.map(|listen| ("provider.listen", listen)));
     if role == Role::Delegate {
         listeners.push(("engine.listen", settings.engine.listen));
     }

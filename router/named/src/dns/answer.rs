@@ -18,7 +18,7 @@ use crate::dap::{Names, NamesError};
 /// A chain of more CNAMEs than this inside our zones is cut here; the asker may follow the last one itself.
 const CNAME_HOPS_MAX: usize = 8;
 
-/// The largest DNS message over TCP, in bytes.
+/// The largest DNS message over TCP and HTTPS, in bytes.
 const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
 
 /// Answers packets; shared by all sockets.
@@ -40,6 +40,15 @@ impl Responder {
             names,
             metrics: Metrics::register(registry),
         })
+    }
+
+    /// The reply to a question that came over HTTPS, and for how many seconds it may be kept (RFC 8484, section 5.1). As
+    /// [`Responder::respond`] otherwise.
+    #[must_use]
+    pub fn respond_https(&self, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
+        let reply = self.respond(packet, Transport::Https)?;
+        let keep = message::keep_seconds(&reply);
+        Some((reply, keep))
     }
 
     /// The counters of this server.
@@ -83,7 +92,7 @@ impl Responder {
     fn write(&self, reply: Reply, transport: Transport) -> Option<Vec<u8>> {
         let limit = match transport {
             Transport::Udp => reply.udp_limit(),
-            Transport::Tcp => TCP_MESSAGE_BYTES_MAX,
+            Transport::Tcp | Transport::Https => TCP_MESSAGE_BYTES_MAX,
         };
         let written = reply.write(limit)?;
         if written.truncated {

@@ -5,7 +5,7 @@
 //! something; a reply never gets a reply (RFC 1035, section 4.1.1; two servers would else talk for ever).
 
 use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
-use hickory_proto::rr::Record;
+use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
 /// The largest UDP payload that passes nearly every path unfragmented (DNS Flag Day 2020, RFC 9715). Bytes.
@@ -212,6 +212,29 @@ impl Reply {
         // The encoder stops at 64 KiB by setting TC on what it has; a part is no answer.
         (bytes.get(2)? & TC_BIT == 0 || metadata.truncation).then_some(bytes)
     }
+}
+
+/// For how long a reply may be kept: as long as each of its answers; without any, as long as the SOA says that there are
+/// none (RFC 2308, section 5). A failure is not kept.
+#[must_use]
+pub fn keep_seconds(reply: &[u8]) -> u32 {
+    let Ok(message) = Message::from_vec(reply) else {
+        return 0;
+    };
+    let is_an_answer = matches!(
+        message.metadata.response_code,
+        ResponseCode::NoError | ResponseCode::NXDomain
+    );
+    let answers = message.answers.iter().map(|record| record.ttl);
+    let absence = message
+        .authorities
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::SOA(soa) => Some(record.ttl.min(soa.minimum)),
+            _ => None,
+        });
+    let least = answers.min().or_else(|| absence.min());
+    least.filter(|_| is_an_answer).unwrap_or(0)
 }
 
 /// TC in the third byte of a message.

@@ -87,6 +87,7 @@ impl Default for Config {
 /// A running server. Dropping it stops it at once; [`DnsServer::shutdown`] lets replies in hand go out.
 pub struct DnsServer {
     address: SocketAddr,
+    responder: Arc<Responder>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -106,20 +107,31 @@ impl DnsServer {
         udp::spawn(&tasks, &stop, udp, &responder);
         tasks.spawn(tcp::serve(
             tcp,
-            responder,
+            Arc::clone(&responder),
             tcp::Limits::from(&config),
             tasks.clone(),
             stop.clone(),
         ));
         tasks.close();
         tracing::info!(%address, "DNS server is listening");
-        Ok(Self { address, stop, tasks })
+        Ok(Self {
+            address,
+            responder,
+            stop,
+            tasks,
+        })
     }
 
     /// The address in use, the same for UDP and TCP.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What answers the packets, for those who get them in another way: the gateway over HTTPS.
+    #[must_use]
+    pub fn responder(&self) -> Arc<Responder> {
+        Arc::clone(&self.responder)
     }
 
     /// Stops listening and waits until the replies in hand have gone.

@@ -8,7 +8,10 @@ use std::net::SocketAddr;
 use ledger::{Address, Amount, Message, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
-/// The largest encoding of either message, signature and all: 8 addresses of 50 characters and the rest fit twice.
+use super::web::Web;
+
+/// The largest encoding of either message, signature and all: 8 addresses of 50 characters, two of web servers with 100,
+/// and the rest.
 pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// The most addresses in one message.
 pub const ADDRESSES_MAX: usize = 8;
@@ -53,6 +56,12 @@ pub struct Advert {
     pub load: u32,
     /// The height of its ledger.
     pub height: u64,
+    /// Where readers reach its gateway, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Web>,
+    /// Where IPFS clients get single blocks from it over HTTP, if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Web>,
     /// When it was signed, in milliseconds since 1970. The newest replaces all before.
     pub time_ms: u64,
     /// Until when it holds, at most [`ADVERT_LIFE_MS_MAX`] later.

@@ -26,6 +26,7 @@ mod requests;
 mod shared;
 mod standing;
 mod store;
+mod web;
 
 pub use config::{Config, Limits};
 pub use error::Error;
@@ -33,6 +34,7 @@ pub use message::{
     ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint,
     MESSAGE_BYTES_MAX,
 };
+pub use web::{NoWeb, WEB_BYTES_MAX, Web, is_local};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -359,6 +361,38 @@ impl Topic {
         IdentTopic::new(format!("ddn/{chain}/{}", self.name()))
     }
 }
+
+/// The peer id of a node, as IPFS writes it: `12D3Koo…`.
+#[must_use]
+pub fn peer_id(node: &PublicKey) -> String {
+    identity::peer_id(node).to_base58()
+}
+
+/// The node behind a peer id, in base 58 or as a CID of the codec libp2p-key; none if it is a peer, but no node of ours.
+///
+/// # Errors
+/// [`NoPeerId`]: nobody could have it.
+pub fn node_of(peer_id: &str) -> Result<Option<PublicKey>, NoPeerId> {
+    const LIBP2P_KEY: u64 = 0x72;
+    // The longest are keys of 4096 bits; a number in base 58 costs time that grows with the square of its length.
+    const BYTES_MAX: usize = 128;
+    if peer_id.len() > BYTES_MAX {
+        return Err(NoPeerId);
+    }
+    let of_cid = || {
+        let cid = Cid::try_from(peer_id)
+            .ok()
+            .filter(|cid| cid.codec() == LIBP2P_KEY)?;
+        libp2p::PeerId::from_bytes(&cid.hash().to_bytes()).ok()
+    };
+    let peer = peer_id.parse().ok().or_else(of_cid).ok_or(NoPeerId)?;
+    Ok(identity::node_of(&peer))
+}
+
+/// A text is no peer id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is not a peer id: give it in base 58, or as a CID of the codec libp2p-key")]
+pub struct NoPeerId;
 
 /// The key of a root in the hash table: its multihash, so that version and codec of the CID do not matter.
 fn key(root: &Cid) -> RecordKey {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ledger::{Address, Amount, PublicKey};
+use named::mesh::Web;
 use nearest::{Edge, Policy, Verdict, Why};
 use storage::ddp::{Outcome, Provider};
 
@@ -77,6 +78,10 @@ pub struct EdgeRow {
     pub load: u32,
     /// Its height of the ledger.
     pub height: u64,
+    /// Where readers reach its gateway.
+    pub gateway: Option<Web>,
+    /// Where IPFS clients get blocks from it.
+    pub provider: Option<Web>,
     /// Round-trip time in microseconds: of its sessions, else by the mesh's ping.
     pub rtt_us: Option<u32>,
     /// What came of asking it; nothing if it was not asked since the start.
@@ -96,6 +101,20 @@ pub struct Record {
     pub rests: Option<Duration>,
     /// How much longer it is not asked at all, since it lied.
     pub left_out: Option<Duration>,
+}
+
+impl EdgeRow {
+    /// As the rule of choice sees it.
+    pub fn as_edge(&self) -> Edge {
+        let rests = |record: &Record| record.rests.is_some() || record.left_out.is_some();
+        Edge {
+            id: *self.node.as_bytes(),
+            rtt_us: self.rtt_us.unwrap_or(u32::MAX),
+            capacity: self.capacity,
+            inflight: self.load,
+            alive: !self.record.as_ref().is_some_and(rests),
+        }
+    }
 }
 
 impl Acquaintances {

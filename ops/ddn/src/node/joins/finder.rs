@@ -52,6 +52,8 @@ impl EdgeFinder {
             capacity: advert.capacity,
             load: advert.load,
             height: advert.height,
+            gateway: advert.gateway,
+            provider: advert.provider,
         };
         let mut rows: Vec<EdgeRow> = adverts.into_values().map(row).collect();
         rows.sort_by_key(|row| (row.rtt_us.unwrap_or(u32::MAX), row.node));

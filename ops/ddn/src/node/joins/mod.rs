@@ -2,11 +2,13 @@
 //!
 //! The chain asks its peers over the mesh ([`peers`]), delivery finds providers through mesh and adverts ([`finder`]),
 //! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); names and blocks are
-//! read from chain, store and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]).
+//! read from chain, store and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]). The doors of the
+//! gateway ask all of them ([`doors`]).
 
 mod acquaintances;
 mod blocks;
 mod domains;
+mod doors;
 mod escrow;
 mod finder;
 mod funds;
@@ -17,6 +19,7 @@ mod peers;
 pub use acquaintances::{EdgeRow, POLICY};
 pub use blocks::NodeBlocks;
 pub use domains::PublicDns;
+pub use doors::{NodeDoors, Webs};
 pub use finder::EdgeFinder;
 pub use funds::ChainFunds;
 pub use names::ChainNames;

@@ -10,6 +10,7 @@ const NOW: u64 = 1_800_000_000_000;
 /// Sent and kept by other nodes: these bytes must stay.
 const ENDPOINT: &str = include_str!("../../../tests/it/mesh/fixtures/endpoint.hex");
 const ADVERT: &str = include_str!("../../../tests/it/mesh/fixtures/advert.hex");
+const ADVERT_OF_WEB: &str = include_str!("../../../tests/it/mesh/fixtures/advert-web.hex");
 
 fn secret() -> SecretKey {
     SecretKey::from_seed([7; 32])
@@ -36,8 +37,18 @@ fn advert() -> Advert {
         capacity: 64,
         load: 3,
         height: 12,
+        gateway: None,
+        provider: None,
         time_ms: NOW,
         until_ms: NOW + 30_000,
+    }
+}
+
+fn advert_of_web() -> Advert {
+    Advert {
+        gateway: Some("https://edge.example".parse().expect("a server")),
+        provider: Some("http://192.0.2.1:8081".parse().expect("a server")),
+        ..advert()
     }
 }
 
@@ -55,6 +66,32 @@ fn the_bytes_are_those_of_the_fixtures() {
     assert_eq!(hex::encode(signed(advert())), ADVERT.trim());
     assert_eq!(read(&bytes(ENDPOINT), CHAIN, NOW), Ok(endpoint()));
     assert_eq!(read(&bytes(ADVERT), CHAIN, NOW), Ok(advert()));
+    assert_eq!(hex::encode(signed(advert_of_web())), ADVERT_OF_WEB.trim());
+    assert_eq!(read(&bytes(ADVERT_OF_WEB), CHAIN, NOW), Ok(advert_of_web()));
+}
+
+#[test]
+fn the_longest_advert_fits() {
+    let web: Web = format!("https://{}.example", "a".repeat(38) + "." + &"b".repeat(45))
+        .parse()
+        .expect("a server");
+    assert!(web.to_string().len() > 95);
+    let address = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535"
+        .parse()
+        .expect("an address");
+    let longest = Advert {
+        addresses: vec![address; ADDRESSES_MAX],
+        price: Amount::from_units(u64::MAX),
+        capacity: u32::MAX,
+        load: u32::MAX,
+        height: u64::MAX,
+        gateway: Some(web.clone()),
+        provider: Some(web),
+        time_ms: u64::MAX - 1,
+        until_ms: u64::MAX,
+        ..advert()
+    };
+    assert!(signed(longest).len() <= MESSAGE_BYTES_MAX);
 }
 
 #[test]

@@ -16,6 +16,8 @@ fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
         capacity: 64,
         load,
         height: 1,
+        gateway: None,
+        provider: None,
         time_ms,
         until_ms: time_ms + 60 * SECOND,
     }
