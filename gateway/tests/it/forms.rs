@@ -79,7 +79,7 @@ async fn a_tree_as_a_tar() {
 async fn nothing_in_a_tar_leads_out_of_it() {
     let site = Site::new().await;
     let file = site.cid(&["ascii.txt"]);
-    for name in ["..", ".", "", "a/b", "a\0"] {
+    for name in ["..", ".", "", "../b", "a\0"] {
         let folder = folder(&site, &[(name, file)]);
         let answer = site
             .ask("GET", "127.0.0.1", &format!("/ipfs/{folder}?format=tar"), &[])
@@ -98,6 +98,23 @@ async fn nothing_in_a_tar_leads_out_of_it() {
             .await;
         assert_eq!(answer.status, status, "{target}");
     }
+    let link = node(&site, &[], b"\x08\x04\x12\x01x");
+    let through = folder(&site, &[("link", link), ("link/file", file)]);
+    let answer = site
+        .ask("GET", "127.0.0.1", &format!("/ipfs/{through}?format=tar"), &[])
+        .await;
+    assert_eq!(answer.status, 422);
+    // A name that steps up and stays inside is followed.
+    let up = folder(&site, &[("sub", folder(&site, &[("../file", file)]))]);
+    let found = unpack(
+        &site
+            .ask("GET", "127.0.0.1", &format!("/ipfs/{up}?format=tar"), &[])
+            .await,
+    );
+    assert_eq!(
+        found.last().map(|(name, _)| name.clone()),
+        Some(format!("{up}/file"))
+    );
 }
 
 fn folder(site: &Site, entries: &[(&str, Cid)]) -> Cid {

@@ -1,7 +1,9 @@
 //! A tree as a tar stream, for those who have no store.
 //!
-//! Nothing in the stream can be unpacked outside of its root: names are single segments, and no symlink leads out
-//! (IPIP-288).
+//! Nothing in the stream can be unpacked outside of its root (IPIP-288): a name that steps up is followed as far as it
+//! stays inside, no symlink leads out, and nothing lies below a symlink.
+
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use cid::Cid;
@@ -23,6 +25,8 @@ pub struct Archive<B> {
     blocks: B,
     /// What comes next is last.
     pending: Vec<Pending<B>>,
+    /// Paths of the symlinks so far.
+    symlinks: HashSet<String>,
 }
 
 enum Pending<B> {
@@ -48,12 +52,16 @@ impl<B: Blocks + Clone> Archive<B> {
         Archive {
             blocks,
             pending: vec![Pending::Bytes(&END), root],
+            symlinks: HashSet::new(),
         }
     }
 
     /// The head of an object; what it holds is next.
     fn object(&mut self, cid: &Cid, path: &str, depth: usize) -> Result<Bytes, Error> {
         let refused = |reason: &str| Err(Error::malformed(cid, format!("{path} in a tar: {reason}")));
+        if is_below(path, &self.symlinks) {
+            return refused("it lies below a symlink");
+        }
         let block = require(&self.blocks, cid)?;
         let (kind, path, target, bytes) = match kind(cid, &block)? {
             Kind::Directory if depth >= DEPTH_MAX => return refused("folders are nested too deep"),
@@ -90,15 +98,13 @@ impl<B: Blocks + Clone> Archive<B> {
                 let Some(entry) = listing.next().transpose()? else {
                     return Ok(Step::Over);
                 };
-                if matches!(entry.name.as_str(), "" | "." | "..") || entry.name.contains(['/', '\0']) {
-                    let reason = format!("{path} in a tar: an entry is named {:?}", entry.name);
-                    return Err(Error::malformed(&entry.cid, reason));
+                match joined(path, &entry.name) {
+                    Some(path) => Ok(Step::Below(entry.cid, path, *depth + 1)),
+                    None => {
+                        let reason = format!("{path} in a tar: an entry is named {:?}", entry.name);
+                        Err(Error::malformed(&entry.cid, reason))
+                    }
                 }
-                Ok(Step::Below(
-                    entry.cid,
-                    format!("{path}/{}", entry.name),
-                    *depth + 1,
-                ))
             }
         }
     }
@@ -143,6 +149,69 @@ impl<B: Blocks + Clone> Iterator for Archive<B> {
                     return Some(Err(error));
                 }
             }
+        }
+    }
+}
+
+/// The path of the entry `name` of the folder at `path`. None if it is no path inside of the root.
+fn joined(path: &str, name: &str) -> Option<String> {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    for segment in name.split('/') {
+        match segment {
+            ".." if segments.len() == 1 => return None,
+            ".." => drop(segments.pop()),
+            "" | "." => return None,
+            segment => segments.push(segment),
+        }
+    }
+    let is_entry = !name.contains('\0') && name.rsplit('/').next() != Some("..") && segments.len() > 1;
+    is_entry.then(|| segments.join("/"))
+}
+
+/// Whether `path` is one of `symlinks`, or below one.
+fn is_below(path: &str, symlinks: &HashSet<String>) -> bool {
+    let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
+    !symlinks.is_empty() && ends.into_iter().any(|end| symlinks.contains(&path[..end]))
+}
+
+/// Symlinks of one stream, whose paths are remembered.
+const SYMLINKS_MAX: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside() {
+        for (path, name, expected) in [
+            ("root", "a", Some("root/a")),
+            ("root/a", "..b..", Some("root/a/..b..")),
+            ("root/a", "b..c", Some("root/a/b..c")),
+            ("root/a/b", "../c", Some("root/a/c")),
+            ("root/a/b", "../../c/d", Some("root/c/d")),
+            ("root/a", "../../c", None),
+            ("root", "../c", None),
+            ("root/a", "..", None),
+            ("root/a", "b/..", None),
+            ("root/a", ".", None),
+            ("root/a", "", None),
+            ("root/a", "/b", None),
+            ("root/a", "b\0", None),
+        ] {
+            assert_eq!(joined(path, name).as_deref(), expected, "{path} {name:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_below_a_symlink() {
+        let symlinks = HashSet::from(["root/a".to_owned()]);
+        for (path, below) in [
+            ("root/a", true),
+            ("root/a/b", true),
+            ("root/ab", false),
+            ("root", false),
+        ] {
+            assert_eq!(is_below(path, &symlinks), below, "{path}");
         }
     }
 }
