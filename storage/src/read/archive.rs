@@ -77,10 +77,16 @@ impl<B: Blocks + Clone> Archive<B> {
                 self.pending.push(Pending::File(Box::new(reader)));
                 (EntryType::Regular, path.to_owned(), String::new(), size)
             }
-            Kind::Symlink { target } if leads_out(depth, &target) => {
+            Kind::Symlink { target } if leads_out(path.matches('/').count(), &target) => {
                 return refused("a symlink leads out of it");
             }
-            Kind::Symlink { target } => (EntryType::Symlink, path.to_owned(), target, 0),
+            Kind::Symlink { .. } if self.symlinks.len() == SYMLINKS_MAX => {
+                return refused("too many symlinks");
+            }
+            Kind::Symlink { target } => {
+                self.symlinks.insert(path.to_owned());
+                (EntryType::Symlink, path.to_owned(), target, 0)
+            }
             Kind::DagCbor | Kind::DagJson | Kind::Other { .. } => {
                 return refused("it is neither a file, a folder nor a symlink");
             }
