@@ -70,7 +70,7 @@ impl Text {
             Ipld::Bytes(bytes) => self.bytes(bytes),
             Ipld::Link(cid) => self.link(cid),
             Ipld::List(list) => self.all(depth, ["[", "]"], list.iter(), |text, value| {
-                text.value(value, depth + 1)
+                text.value(value, depth + 1);
             }),
             Ipld::Map(map) => self.all(depth, ["{", "}"], map.iter(), |text, (key, value)| {
                 text.string(key);

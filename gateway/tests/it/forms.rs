@@ -2,7 +2,6 @@
 
 use std::io::Read as _;
 
-use bytes::Bytes;
 use cid::Cid;
 use storage::car::Reader;
 
@@ -137,13 +136,13 @@ fn node(site: &Site, links: &[(&str, Cid)], data: &[u8]) -> Cid {
         })
         .collect();
     block.extend(chunk(0x0a, data));
-    keep(site, 0x70, block.into())
+    keep(site, 0x70, &block)
 }
 
-fn keep(site: &Site, codec: u64, block: Bytes) -> Cid {
-    let hash = ledger::cid_of(&block);
+fn keep(site: &Site, codec: u64, block: &[u8]) -> Cid {
+    let hash = ledger::cid_of(block);
     let cid = Cid::new_v1(codec, *hash.hash());
-    site.store.put(&cid, &block).expect("a block");
+    site.store.put(&cid, block).expect("a block");
     cid
 }
 
@@ -157,7 +156,7 @@ async fn a_car_with_a_block_for_every_link() {
     };
     let count = |answer: &Answer| {
         let reader = Reader::new(answer.body.as_slice()).expect("a CAR");
-        reader.map(|block| block.expect("a block")).count()
+        reader.fold(0, |count, block| count + usize::from(block.is_ok()))
     };
     for (query, accept, dups, blocks) in [
         ("format=car", "*/*", "dups=n", 3),
@@ -206,7 +205,7 @@ async fn objects_are_pages_for_browsers() {
     let site = Site::new().await;
     let file = site.cid(&["ascii.txt"]);
     let json = format!(r#"{{"a":{{"b":{{"/":"{file}"}}}},"t":"<b>"}}"#);
-    let json = keep(&site, 0x0129, json.into());
+    let json = keep(&site, 0x0129, json.as_bytes());
     let page = site.ask("GET", "127.0.0.1", &format!("/ipfs/{json}"), HTML).await;
     assert_eq!(
         (page.status, page.header("content-type")),
