@@ -155,7 +155,7 @@ impl Load {
             Self::Stream => "one connection, read by 1 MiB".into(),
             Self::Idle { connections, tls } => {
                 let tls = if *tls { " of TLS" } else { "" };
-                format!("{connections} connections{tls}, each after one request")
+                format!("{connections} connections{tls}, each after one request, beside as many others")
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -162,30 +162,45 @@ fn h2load(connections: usize, streams: usize, seconds: f64, url: &str) -> Result
     })
 }
 
-/// What `target` takes for each connection that waits.
+/// What `target` takes for each connection that waits. As many are opened before: they take up what was set aside or given
+/// back earlier, so that only what the others take is seen.
 fn idle(target: &Target, connections: usize, tls: bool) -> Result<Measured> {
+    let first = Holder::open(target, connections, tls)?;
     let before = pss_kib(target.pid);
-    let mut command = pinned(&std::env::current_exe()?);
-    let address = target.address.to_string();
-    command.args(["idle", &address, &target.path("1k.bin"), &connections.to_string()]);
-    command.args(tls.then_some("--tls"));
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn()?;
-    let mut line = String::new();
-    let output = child.stdout.take().context("no output")?;
-    BufReader::new(output).read_line(&mut line)?;
+    let second = Holder::open(target, connections, tls)?;
     let after = pss_kib(target.pid);
-    drop(child.stdin.take());
-    let ended = child.wait()?;
-    ensure!(
-        line.trim() == "open" && ended.success(),
-        "the connections could not be opened"
-    );
+    first.close()?;
+    second.close()?;
     Ok(Measured {
         rate: after.saturating_sub(before) as f64 / connections as f64,
         pss_kib: after,
         ..Measured::default()
     })
+}
+
+/// A client that holds connections until it is told to close them.
+struct Holder(Child);
+
+impl Holder {
+    fn open(target: &Target, connections: usize, tls: bool) -> Result<Self> {
+        let mut command = pinned(&std::env::current_exe()?);
+        let address = target.address.to_string();
+        command.args(["idle", &address, &target.path("1k.bin"), &connections.to_string()]);
+        command.args(tls.then_some("--tls"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut line = String::new();
+        let output = child.stdout.take().context("no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        ensure!(line.trim() == "open", "the connections could not be opened");
+        Ok(Self(child))
+    }
+
+    fn close(mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        self.0.wait()?;
+        Ok(())
+    }
 }
 
 fn pinned(program: &Path) -> Command {

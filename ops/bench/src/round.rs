@@ -1,7 +1,6 @@
 //! The rounds of a case, and what is kept of them.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::content::{self, LARGE};
 use crate::machine::{Machine, is_quiet};
 use crate::server::{Servers, Target};
 use crate::statistics::median;
-use crate::{Run, load, page};
+use crate::{Run, load, page, stream};
 
 /// A warm-up fills caches; it is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -188,33 +187,17 @@ fn file_of(load: &Load) -> &'static str {
     }
 }
 
-/// The length of a body, and its first bytes.
+/// The length of a body, and the body if it is not large.
 fn get(target: &Target, file: &str) -> Result<(u64, Vec<u8>)> {
     let mut stream = TcpStream::connect(target.address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-        target.path(file),
-        target.address
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut first = Vec::new();
-    Read::by_ref(&mut stream)
-        .take(KEPT_BYTES)
-        .read_to_end(&mut first)?;
-    let end = first
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .context("no head")?
-        + 4;
-    let mut length = (first.len() - end) as u64;
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok((length, first.split_off(end))),
-            read => length += read as u64,
+    let mut body = Vec::new();
+    let length = stream::get(&mut stream, target.address, &target.path(file), &mut |part| {
+        if body.len() < KEPT_BYTES {
+            body.extend_from_slice(part);
         }
-    }
+    })?;
+    Ok((length, body))
 }
 
 /// As many connections as are measured need as many files.
@@ -225,4 +208,4 @@ fn raise_file_limit() -> Result<()> {
 }
 
 /// More than the largest file whose bytes are compared.
-const KEPT_BYTES: u64 = 4 << 20;
+const KEPT_BYTES: usize = 4 << 20;

@@ -234,6 +234,7 @@ fn node(work: &Path, memory_mib: u64) -> Result<Node> {
     args.extend(set("gateway.workers=1".into()));
     args.extend(set(format!("gateway.memory_mib={memory_mib}")));
     args.extend(set("gateway.head_timeout_s=3600".into()));
+    args.extend(set("gateway.connections_max=10000".into()));
     args.extend(config::node_tls(work).into_iter().flat_map(set));
     Node::launch(Launch {
         args,

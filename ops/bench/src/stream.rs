@@ -37,11 +37,10 @@ pub struct Load {
 pub fn load(wanted: &Wanted) -> Result<()> {
     let mut stream = TcpStream::connect(wanted.server)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    let mut buffer = vec![0; 1 << 20];
     let begun = Instant::now();
     let mut load = Load::default();
     while load.requests == 0 || begun.elapsed().as_secs_f64() < wanted.seconds {
-        load.bytes += get(&mut stream, wanted, &mut buffer)?;
+        load.bytes += get(&mut stream, wanted.server, &wanted.path, &mut |_| {})?;
         load.requests += 1;
     }
     load.seconds = begun.elapsed().as_secs_f64();
@@ -49,9 +48,15 @@ pub fn load(wanted: &Wanted) -> Result<()> {
     Ok(())
 }
 
-fn get(stream: &mut TcpStream, wanted: &Wanted, buffer: &mut [u8]) -> Result<u64> {
-    let Wanted { server, path, .. } = wanted;
+/// Asks for `path` and gives the body to `take`, piece by piece. Returns its length.
+pub fn get(
+    stream: &mut TcpStream,
+    server: SocketAddr,
+    path: &str,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<u64> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n\r\n").as_bytes())?;
+    let mut buffer = vec![0; 1 << 20];
     let (mut filled, end) = (0, b"\r\n\r\n");
     let head = loop {
         let read = stream.read(&mut buffer[filled..])?;
@@ -68,13 +73,15 @@ fn get(stream: &mut TcpStream, wanted: &Wanted, buffer: &mut [u8]) -> Result<u64
     ensure!(text.starts_with("http/1.1 200"), "{text}");
     let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length: u64 = length.context("no content-length")?.trim().parse()?;
+    take(&buffer[head..filled]);
     let mut come = (filled - head) as u64;
     while come < length {
-        let read = stream.read(buffer)?;
+        let read = stream.read(&mut buffer)?;
         ensure!(
             read > 0,
             "the server closed the connection after {come} of {length} bytes"
         );
+        take(&buffer[..read]);
         come += read as u64;
     }
     Ok(length)
