@@ -33,7 +33,7 @@ pub use read::contains::contains;
 pub use read::export::export;
 pub use read::file::FileReader;
 pub use read::leaves::{Leaf, Leaves};
-pub use read::list::{Entry, Listing, list};
+pub use read::list::{Entry, Listing, list, list_after};
 pub use read::resolve::{Kind, Node, resolve};
 pub use read::walk::Walk;
 pub use store::pins::Pin;

@@ -129,6 +129,17 @@ impl Shard {
     }
 }
 
+impl Slot {
+    /// Whether there may be an entry in it whose hash is above that of `name`: the order of the slots is that of the hashes.
+    pub fn reaches_beyond(&self, name: &str) -> bool {
+        let hash = murmur3::hash(name.as_bytes());
+        match self {
+            Slot::Entry { name, .. } => murmur3::hash(name) > hash,
+            Slot::Shard(_, place) => place.bits >= hash >> (u64::BITS - place.used),
+        }
+    }
+}
+
 fn parse_slot(hex: &[u8]) -> Option<u64> {
     hex.iter().try_fold(0, |slot, &digit| match digit {
         b'0'..=b'9' => Some(slot << 4 | u64::from(digit - b'0')),

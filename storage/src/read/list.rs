@@ -5,6 +5,7 @@ use cid::Cid;
 use super::{UnixFsNode, unixfs_node};
 use crate::block::{Blocks, require};
 use crate::dag::hamt::{Place, Shard, Slot};
+use crate::dag::pb::PbLink;
 use crate::dag::unixfs::Type;
 use crate::{Error, codec};
 
@@ -24,6 +25,16 @@ pub fn list<B: Blocks>(blocks: B, dir: &Cid) -> Listing<B> {
     Listing {
         blocks,
         pending: vec![Pending::Block(*dir, None)],
+        after: None,
+    }
+}
+
+/// Lists the folder `dir` from the entry behind `name` on, in the same order; `name` need not be there. Of a sharded folder
+/// what comes before it is not read.
+pub fn list_after<B: Blocks>(blocks: B, dir: &Cid, name: &str) -> Listing<B> {
+    Listing {
+        after: Some(name.to_owned()),
+        ..list(blocks, dir)
     }
 }
 
@@ -33,6 +44,8 @@ pub struct Listing<B> {
     blocks: B,
     /// What comes next is last.
     pending: Vec<Pending>,
+    /// What comes before this entry, and the entry itself, is left out.
+    after: Option<String>,
 }
 
 enum Pending {
@@ -81,12 +94,16 @@ impl<B: Blocks> Listing<B> {
         match (data.kind, place) {
             (Type::HamtShard, _) => {
                 let shard = Shard::new(cid, node, &data, place.unwrap_or_default())?;
-                let slots = shard.slots().rev().map(|slot| pending(cid, slot?));
-                self.pending.extend(slots.collect::<Result<Vec<_>, _>>()?);
+                let slots = shard.slots().rev().collect::<Result<Vec<_>, _>>()?;
+                let slots = slots.into_iter().filter(|slot| self.is_due(slot));
+                let slots: Vec<_> = slots.map(|slot| pending(cid, slot)).collect();
+                self.pending.extend(slots);
                 self.blocks.soon(&mut self.shards());
             }
             (Type::Directory, None) => {
-                let entries = node.links.into_iter().rev();
+                let after = self.after.as_deref().map(str::as_bytes);
+                let due = |link: &PbLink| after.is_none_or(|after| *link.name > *after);
+                let entries = node.links.into_iter().rev().filter(due);
                 let entries = entries.map(|link| entry(cid, &link.name, link.cid, link.tree_bytes));
                 self.pending.extend(entries.map(Pending::Entry));
             }
@@ -94,17 +111,24 @@ impl<B: Blocks> Listing<B> {
         }
         Ok(())
     }
+
+    /// Whether a slot has anything behind the entry after which the listing begins.
+    fn is_due(&self, slot: &Slot) -> bool {
+        self.after
+            .as_deref()
+            .is_none_or(|after| slot.reaches_beyond(after))
+    }
 }
 
-fn pending(dir: &Cid, slot: Slot) -> Result<Pending, Error> {
-    Ok(match slot {
+fn pending(dir: &Cid, slot: Slot) -> Pending {
+    match slot {
         Slot::Shard(below, place) => Pending::Block(below, Some(place)),
         Slot::Entry {
             name,
             cid,
             tree_bytes,
         } => Pending::Entry(entry(dir, &name, cid, tree_bytes)),
-    })
+    }
 }
 
 fn entry(dir: &Cid, name: &[u8], cid: Cid, tree_bytes: u64) -> Result<Entry, Error> {

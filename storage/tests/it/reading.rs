@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use cid::Cid;
 use storage::{
-    Blocks, Entry, Error, FileReader, Kind, Profile, Store, Walk, codec, contains, export, list, resolve,
+    Blocks, Entry, Error, FileReader, Kind, Profile, Store, Walk, codec, contains, export, list, list_after,
+    resolve,
 };
 use tempfile::TempDir;
 
@@ -109,6 +110,32 @@ fn a_large_folder_is_read_one_shard_a_level() {
     let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
     assert_eq!((entries.len(), names.len()), (6000, 6000));
     assert!(names.contains("name-4711"));
+}
+
+#[test]
+fn a_listing_goes_on_after_a_name() {
+    let (memory, root) = large_folder();
+    let all: Vec<Entry> = list(&memory, &root).map(Result::unwrap).collect();
+    for at in [0, 2999, 5998, 5999] {
+        memory.take_asked();
+        let rest: Vec<Entry> = list_after(&memory, &root, &all[at].name)
+            .map(Result::unwrap)
+            .collect();
+        assert!(rest == all[at + 1..], "after entry {at}");
+        assert!(
+            at < 5998 || memory.take_asked().len() <= 3,
+            "what comes before is not read"
+        );
+    }
+    let scratch = Scratch::new();
+    let root = scratch.import(&[("a", b"a"), ("b", b"b"), ("d", b"d")]);
+    let after = |name| -> Vec<String> {
+        let entries = list_after(&scratch.store, &root, name);
+        entries.map(|entry| entry.unwrap().name).collect()
+    };
+    assert_eq!(after("a"), ["b", "d"]);
+    assert_eq!(after("c"), ["d"], "of a name that is not there");
+    assert!(after("d").is_empty());
 }
 
 #[test]
