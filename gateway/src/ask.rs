@@ -7,6 +7,7 @@ pub(crate) mod content_path;
 pub(crate) mod format;
 pub(crate) mod host;
 pub(crate) mod isolate;
+pub(crate) mod open;
 pub(crate) mod query;
 pub(crate) mod range;
 
@@ -68,6 +69,8 @@ pub(crate) enum Decision {
     Landing {
         /// Host and port as the client wrote them, for the examples on the page.
         host: String,
+        /// Whether the client came by `https`.
+        secure: bool,
     },
     /// The node's card.
     Card,
@@ -168,6 +171,9 @@ impl Request<'_> {
                 secure: self.secure,
             });
         }
+        if self.uri.path() == open::PATH && matches!(site, Site::Paths | Site::Gateway(_)) {
+            return self.by_wish();
+        }
         match site {
             Site::Paths => self.by_path(host, None),
             Site::Gateway(gateway) => self.by_path(host, Some(&gateway)),
@@ -237,6 +243,7 @@ impl Request<'_> {
         if segments.is_empty() {
             return Ok(Decision::Landing {
                 host: host.to_owned(),
+                secure: self.secure,
             });
         }
         let namespace = segments.remove(0);
@@ -269,6 +276,19 @@ impl Request<'_> {
                 to,
             },
             None => Decision::Content(Box::new(ask)),
+        })
+    }
+
+    /// What the form of the landing page asks for.
+    fn by_wish(&self) -> Result<Decision, Problem> {
+        let query = Query::parse(self.uri.query().unwrap_or_default());
+        let path = open::content_path(query.get("address").unwrap_or_default(), &self.hosts.tld);
+        path.map(|to| Decision::Redirect {
+            status: StatusCode::FOUND,
+            to,
+        })
+        .ok_or_else(|| {
+            Problem::bad_request("there is neither a name nor a CID in what was asked to be opened")
         })
     }
 

@@ -94,8 +94,8 @@ pub struct Limits {
     /// CAR streams in flight. Each remembers which blocks it has sent, at about 200 bytes a block; more are answered
     /// 503. Default 64.
     pub cars_max: usize,
-    /// Rows of a generated listing. A row takes about 500 bytes of the page, which is made in memory; entries beyond
-    /// are reached by their names. Default 10,000.
+    /// Rows of one page of a generated listing. A row takes about 600 bytes of the page, which is made in memory; entries
+    /// beyond are on the next pages. Default 2,000: more makes a telephone slow, and nobody reads so many.
     pub listing_entries_max: usize,
     /// Bytes of a request's head; a longer one is answered 431. Browsers send at most 16 KiB of cookies and a URL.
     /// Default 32 KiB, at least 8 KiB.
@@ -117,7 +117,7 @@ impl Default for Limits {
             requests_max: 1024,
             fetches_max: 256,
             cars_max: 64,
-            listing_entries_max: 10_000,
+            listing_entries_max: 2_000,
             head_bytes_max: 32 << 10,
             head_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(60),

@@ -264,7 +264,10 @@ fn is_mild(codec: Codec) -> bool {
 }
 
 fn told(ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {
-    answer.unwrap_or_else(|problem| reply::problem(&problem, format::wants_html(&ask.headers), ask.head))
+    answer.unwrap_or_else(|problem| {
+        let problem = problem.on(&ask.address);
+        reply::problem(&problem, format::wants_html(&ask.headers), ask.head)
+    })
 }
 
 /// What a failed read means to the client. Our own faults are told to the log alone.

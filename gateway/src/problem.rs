@@ -4,6 +4,9 @@ use cid::Cid;
 use http::{Method, StatusCode};
 use storage::Attempt;
 
+use crate::ask::address::Address;
+use crate::escape;
+
 /// An answer without content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -17,8 +20,19 @@ pub(crate) struct Problem {
     pub notes: Vec<String>,
     /// What the reader can do, if there is something.
     pub advice: Option<&'static str>,
+    /// Where the reader can go on.
+    pub ways: Vec<Way>,
     /// Whether a block is wanting, and nothing else is wrong: with it there would be another answer.
     pub missing: bool,
+}
+
+/// A link to go on with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    /// Where it leads, percent-encoded.
+    pub url: String,
+    /// What is there.
+    pub text: String,
 }
 
 impl Problem {
@@ -29,6 +43,7 @@ impl Problem {
             detail: detail.into(),
             notes: Vec::new(),
             advice: None,
+            ways: Vec::new(),
             missing: false,
         }
     }
@@ -38,6 +53,38 @@ impl Problem {
             advice: Some(advice),
             ..self
         }
+    }
+
+    /// The same problem, with the ways that lead on from where it was met.
+    pub(crate) fn on(mut self, address: &Address) -> Self {
+        let mut way = |url: String, text: &str| {
+            self.ways.push(Way {
+                url,
+                text: text.to_owned(),
+            });
+        };
+        match self.status {
+            StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED => {
+                let Some((_, above)) = address.segments.split_last() else {
+                    return self;
+                };
+                let start = format!("The start page of {}", address.root_text);
+                way(format!("{}/", address.base()), &start);
+                if !above.is_empty() {
+                    let url = format!("{}{}/", address.base(), escape::path(above));
+                    way(url, "The folder above");
+                }
+            }
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
+                let slash = if address.slash { "/" } else { "" };
+                way(format!("{}{slash}", address.url()), "Try again");
+            }
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::NOT_ACCEPTABLE => {
+                way(format!("{}?format=raw", address.url()), "Its block as it is");
+            }
+            _ => {}
+        }
+        self
     }
 
     /// 400: the request makes no sense.
@@ -68,12 +115,14 @@ impl Problem {
     pub(crate) fn name_foreign(name: &str, tld: &str) -> Self {
         let detail = format!("{name} does not end with .{tld}, and this node resolves no other names");
         Self::new(StatusCode::NOT_FOUND, "This name is kept elsewhere", detail)
+            .advise("Check the spelling, or ask a node of the chain that keeps this name.")
     }
 
     /// 404: the name is registered and has no content record.
     pub(crate) fn name_empty(name: &str) -> Self {
         let detail = format!("{name} is registered, but points to no content");
         Self::new(StatusCode::NOT_FOUND, "This name has no site", detail)
+            .advise("If it is your name, publish a folder under it: ddn publish FOLDER --name NAME")
     }
 
     /// 404: the domain has no DNSLink.
@@ -128,6 +177,7 @@ impl Problem {
     pub(crate) fn no_such_page() -> Self {
         let detail = "content is below /ipfs/CID and /ipns/NAME";
         Self::new(StatusCode::NOT_FOUND, "There is no such page", detail)
+            .advise("The start page of this gateway, /, tells how content is reached.")
     }
 
     /// 404: below the paths of the node itself there is nothing of this name.
@@ -262,7 +312,7 @@ impl Problem {
             "This content is malformed",
             detail,
         )
-        .advise("It was published so: its blocks match their addresses. ?format=raw gives them as they are.")
+        .advise("It was published so: its blocks match their addresses.")
     }
 
     /// 503: more requests than the node takes at once.

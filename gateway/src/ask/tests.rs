@@ -194,11 +194,15 @@ fn refusals() {
 
 #[test]
 fn other_answers() {
-    assert!(matches!(get("localhost:8080", "/"), Decision::Landing { host } if host == "localhost:8080"));
+    assert!(matches!(get("localhost:8080", "/"), Decision::Landing { host, .. } if host == "localhost:8080"));
     let stranger = get("elsewhere.example", "/");
     assert!(
         matches!(stranger, Decision::Stranger { otherwise, .. } if matches!(*otherwise, Decision::Landing { .. }))
     );
+    let open = |host| get(host, "/.well-known/ddn/open?address=alice%2Fdocs");
+    assert!(matches!(open("localhost"), Decision::Redirect { to, .. } if to == "/ipns/alice.ddn/docs"));
+    assert!(matches!(open("alice.ddn"), Decision::Content(_)));
+    assert_eq!(refusal(get("localhost", "/.well-known/ddn/open?address=")).0, 400);
     assert!(matches!(
         get("localhost", "/.well-known/ddn/node"),
         Decision::Card

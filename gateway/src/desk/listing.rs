@@ -5,15 +5,21 @@ use std::sync::Arc;
 use cid::Cid;
 use http::header;
 use http::{HeaderValue, Response, StatusCode};
-use storage::{Entry, Node, codec};
+use storage::{Entry, Kind as Found, Node};
 
 use super::{Desk, Head, failed};
 use crate::ask::Ask;
+use crate::ask::query::Query;
 use crate::body::Body;
-use crate::media;
+use crate::escape;
+use crate::page::kind::Kind;
 use crate::page::{self, listing};
 use crate::problem::Problem;
+use crate::reply;
 use crate::trail::Trail;
+
+/// Entries of a page whose blocks are read to tell a file from a folder, at most; they are read only if they are here.
+const LOOKS_MAX: usize = 256;
 
 impl Desk {
     pub(super) fn listing(
@@ -26,33 +32,48 @@ impl Desk {
         if let Some(answer) = head.condition(ask)? {
             return Ok(answer);
         }
+        let query = Query::parse(ask.query.as_deref().unwrap_or_default());
+        if let Some(name) = query.get("entry") {
+            let to = format!("{}/{}", ask.address.url(), escape::segment(name));
+            return Ok(reply::redirect(StatusCode::FOUND, &to, reply::REVALIDATE));
+        }
         if ask.head {
             return Ok(head.respond(StatusCode::OK, Body::empty()));
         }
-        let html = self.render(ask, &node.cid, trail)?;
+        let html = self.render(ask, &node.cid, query.get("after"), trail)?;
         let length = HeaderValue::from(html.len());
         let mut response = head.respond(StatusCode::OK, Body::whole(html));
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
         Ok(response)
     }
 
-    fn render(&self, ask: &Ask, folder: &Cid, trail: &Arc<Trail>) -> Result<String, Problem> {
-        let mut entries = Vec::new();
-        let mut more = false;
-        for entry in storage::list(trail, folder) {
-            if entries.len() == self.listing_entries_max {
-                more = true;
-                break;
-            }
-            entries.push(entry.map_err(|error| failed(ask, &error))?);
-        }
+    /// The page that begins behind the entry `after`. A flat folder is in the order of its names, and so are its pages; a
+    /// sharded one is in the order of their hashes, and only within a page by name: sorting all of it would read all of it.
+    fn render(
+        &self,
+        ask: &Ask,
+        folder: &Cid,
+        after: Option<&str>,
+        trail: &Arc<Trail>,
+    ) -> Result<String, Problem> {
+        let mut rest = match after {
+            Some(name) => storage::list_after(trail, folder, name),
+            None => storage::list(trail, folder),
+        };
+        let page = rest.by_ref().take(self.listing_entries_max);
+        let page = page.collect::<Result<Vec<Entry>, _>>();
+        let mut entries = page.map_err(|error| failed(ask, &error))?;
+        let last = entries.last().map(|entry| entry.name.clone());
+        // What cannot be read now is there too.
+        let next = rest.next().and(last);
         entries.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut html = listing::top(&ask.address, folder);
-        for entry in &entries {
-            html.push_str(&listing::row(&ask.address, &row(entry)));
-        }
-        html.push_str(&listing::bottom(entries.len(), more));
-        Ok(html)
+        Ok(listing::render(&listing::Folder {
+            address: &ask.address,
+            cid: folder,
+            rows: &rows(&entries, trail),
+            begun: after.is_some(),
+            next: next.as_deref(),
+        }))
     }
 }
 
@@ -69,11 +90,26 @@ pub(super) fn head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
     head
 }
 
-fn row(entry: &Entry) -> listing::Row {
-    listing::Row {
+fn rows(entries: &[Entry], trail: &Trail) -> Vec<listing::Row> {
+    let mut looks = 0..LOOKS_MAX;
+    let row = |entry: &Entry| listing::Row {
         name: entry.name.clone(),
         cid: entry.cid,
         bytes: entry.tree_bytes,
-        folder: entry.cid.codec() == codec::DAG_PB && media::by_name(&entry.name).is_none(),
-    }
+        kind: Kind::of(&entry.name, entry.cid.codec())
+            .or_else(|| looks.next().and_then(|_| look(&entry.cid, trail)))
+            .unwrap_or(Kind::Folder),
+    };
+    entries.iter().map(row).collect()
+}
+
+/// What the block of an entry says that it is.
+fn look(cid: &Cid, trail: &Trail) -> Option<Kind> {
+    let node = storage::resolve(&trail.nearby(), cid, &[]).ok()?;
+    Some(match node.kind {
+        Found::Directory => Kind::Folder,
+        Found::Symlink { .. } => Kind::Link,
+        Found::File { .. } | Found::Raw { .. } => Kind::File,
+        Found::DagCbor | Found::DagJson | Found::Other { .. } => Kind::Object,
+    })
 }

@@ -1,13 +1,29 @@
-//! The listing of a folder that has no index page. Its markup is what the clients of Kubo's gateway know.
+//! The listing of a folder that has no index page.
 
 use cid::Cid;
 
-use super::{TAIL, head};
-use crate::ask::address::{Address, Face};
-use crate::escape::{html, path, query_value, segment};
+use super::kind::{Kind, pictures};
+use super::place::{breadcrumbs, by_cid, home, short, size};
+use super::{TAIL, brand, head};
+use crate::ask::address::Address;
+use crate::escape::{html, query_value, segment};
 
 /// Changes with the markup, so that caches let go of old listings; it is part of the entity tag.
-pub(crate) const MARKUP: &str = "ddn1";
+pub(crate) const MARKUP: &str = "ddn2";
+
+/// A folder, or one page of a large one.
+pub(crate) struct Folder<'a> {
+    /// Where it was asked for.
+    pub address: &'a Address,
+    /// Its root.
+    pub cid: &'a Cid,
+    /// The entries of this page, in the order in which they are shown.
+    pub rows: &'a [Row],
+    /// Whether entries come before those of this page.
+    pub begun: bool,
+    /// The entry after which the next page begins, if there is one.
+    pub next: Option<&'a str>,
+}
 
 /// One row.
 #[derive(Clone, Debug)]
@@ -18,128 +34,130 @@ pub(crate) struct Row {
     pub cid: Cid,
     /// Bytes of the whole tree below.
     pub bytes: u64,
-    /// Whether it looks like a folder (its block is not read to find out).
-    pub folder: bool,
+    /// What it seems to be.
+    pub kind: Kind,
 }
 
-/// The page up to its first row.
-pub(crate) fn top(address: &Address, cid: &Cid) -> String {
-    let mut page = head(&format!("Index of {}", address.content_path()));
-    page.push_str(SYMBOLS);
-    page.push_str(&format!(
-        "<main>\n<h1>Index of {}</h1>\n<div class=\"ipfs-hash\" translate=\"no\">{cid}</div>\n<table>\n",
-        breadcrumbs(address)
-    ));
-    if !address.segments.is_empty() {
-        page.push_str(&format!(
-            "<tr><td class=\"icon\"></td><td class=\"name\"><a href=\"{}/..\">..</a></td>\
-             <td class=\"hash\"></td><td class=\"size\"></td></tr>\n",
-            html(&address.url())
-        ));
+/// The page.
+pub(crate) fn render(folder: &Folder<'_>) -> String {
+    let mut page = head(&format!("Index of {}", folder.address.content_path()));
+    page.push_str(&pictures());
+    page.push_str(&brand(home(folder.address).as_deref()));
+    page.push_str(&top(folder));
+    if is_paged(folder) {
+        page.push_str(&pages(folder));
     }
+    match folder.rows {
+        [] => page.push_str("<p>There is nothing in this folder.</p>\n"),
+        rows => table(&mut page, folder.address, rows),
+    }
+    if is_paged(folder) && !folder.rows.is_empty() {
+        page.push_str(&turns(folder));
+    }
+    page.push_str("</main>\n");
+    page.push_str(TAIL);
     page
 }
 
-/// One row of the page.
-pub(crate) fn row(address: &Address, row: &Row) -> String {
-    let symbol = if row.folder { "d" } else { "f" };
+fn top(folder: &Folder<'_>) -> String {
+    let (address, cid) = (folder.address, folder.cid);
+    let up = match address.segments.is_empty() {
+        true => String::new(),
+        false => format!(
+            "<li><a href=\"{}/..\">..</a> one folder up</li>\n",
+            html(&address.url())
+        ),
+    };
+    let total = match is_paged(folder) {
+        true => "a part of a large folder".to_owned(),
+        false => format!(
+            "{}, {}",
+            count(folder.rows.len()),
+            size(
+                folder
+                    .rows
+                    .iter()
+                    .fold(0, |sum, row| sum.saturating_add(row.bytes))
+            )
+        ),
+    };
     format!(
-        "<tr><td class=\"icon\"><svg aria-hidden=\"true\"><use href=\"#{symbol}\"/></svg></td>\
-         <td class=\"name\"><a href=\"{}/{}\">{}</a></td><td class=\"hash\">{}</td><td class=\"size\">{}</td></tr>\n",
-        html(&address.url()),
-        html(&segment(&row.name)),
-        html(&row.name),
-        hash(address, row),
-        size(row.bytes),
+        "<main>\n<h1><small>Index of</small> <span class=\"path\" translate=\"no\">{}</span></h1>\n\
+         <ul class=\"facts\">\n{up}<li>{total}</li>\n\
+         <li>CID <span title=\"{cid}\">{}</span></li>\n\
+         <li>All of it: <a href=\"?format=tar&amp;download=true\">TAR</a>, <a href=\"?format=car\">CAR</a></li>\n\
+         </ul>\n",
+        breadcrumbs(address),
+        by_cid(address, cid, None, &short(cid)),
     )
 }
 
-/// What ends the page; `more` if the folder has entries beyond the listed ones.
-pub(crate) fn bottom(entries: usize, more: bool) -> String {
-    let noun = if entries == 1 { "entry" } else { "entries" };
-    let rest = if more {
-        " of more; the others are reached by their names"
-    } else {
-        ""
-    };
-    format!("</table>\n<footer>{entries} {noun}{rest}</footer>\n</main>\n{TAIL}")
+fn table(page: &mut String, address: &Address, rows: &[Row]) {
+    page.push_str(
+        "<div class=\"card\"><table>\n<caption class=\"hidden\">The entries of this folder</caption>\n\
+         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\" class=\"kind\">Kind</th>\
+         <th scope=\"col\" class=\"size\">Size</th><th scope=\"col\" class=\"cid\">CID</th></tr></thead>\n<tbody>\n",
+    );
+    let base = html(&address.url());
+    for row in rows {
+        page.push_str(&format!(
+            "<tr><td><div class=\"name\">{}<a href=\"{base}/{}\">{}</a></div></td><td class=\"kind\">{}</td>\
+             <td class=\"size\">{}</td><td class=\"cid\">{}</td></tr>\n",
+            row.kind.icon(),
+            html(&segment(&row.name)),
+            html(&row.name),
+            row.kind.word(),
+            size(row.bytes),
+            by_cid(address, &row.cid, Some(&row.name), &short(&row.cid)),
+        ));
+    }
+    page.push_str("</tbody>\n</table></div>\n");
 }
 
-/// The hash column: a link to the entry by its own CID.
-fn hash(address: &Address, row: &Row) -> String {
-    let Some(paths) = address.paths() else {
-        // What explains CIDs is elsewhere, for whoever follows the link.
-        return format!(
-            "<a class=\"ipfs-hash\" translate=\"no\" href=\"https://cid.ipfs.tech/#{}\" target=\"_blank\" \
-             rel=\"noreferrer noopener\">{}</a>",
-            row.cid,
-            short(&row.cid)
-        );
-    };
-    // Escaped twice, as the others do it: the name arrives with one layer of escapes left.
-    let name = query_value(&segment(&row.name));
+/// In a large folder nobody wants to leaf: an entry is opened by its name.
+fn pages(folder: &Folder<'_>) -> String {
     format!(
-        "<a class=\"ipfs-hash\" translate=\"no\" href=\"{}/ipfs/{}?filename={name}\">{}</a>",
-        html(&paths),
-        row.cid,
-        short(&row.cid)
+        "<form class=\"card\" action=\"{}/\" method=\"get\"><label>Open an entry of this folder by its name\
+         <input name=\"entry\" required autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\"></label>\
+         <button>Open</button></form>\n",
+        html(&folder.address.url())
     )
 }
 
-fn breadcrumbs(address: &Address) -> String {
-    let root = html(&address.root_text);
-    let (first, base) = match &address.face {
-        Face::Path => (address.base(), address.base()),
-        Face::Subdomain { gateway } => {
-            let base = format!("//{gateway}/ipfs/{}", address.root_text);
-            (base.clone(), base)
-        }
-        Face::Name { host, .. } => (format!("//{host}/"), format!("//{host}")),
+fn turns(folder: &Folder<'_>) -> String {
+    let url = html(&folder.address.url());
+    let first = match folder.begun {
+        true => format!("<a href=\"{url}/\">First page</a>"),
+        false => String::new(),
     };
-    let mut text = format!("/{}/<a href=\"{}\">{root}</a>", address.namespace(), html(&first));
-    for (index, name) in address.segments.iter().enumerate() {
-        let url = format!("{base}{}", path(&address.segments[..=index]));
-        text.push_str(&format!("/<a href=\"{}\">{}</a>", html(&url), html(name)));
-    }
-    text
+    let next = match folder.next {
+        Some(name) => format!(
+            "<a rel=\"next\" href=\"{url}/?after={}\">Next page</a>",
+            query_value(name)
+        ),
+        None => String::new(),
+    };
+    let shown = count(folder.rows.len());
+    format!(
+        "<nav class=\"pages\" aria-label=\"Pages\"><span>{shown} on this page</span>{first}{next}</nav>\n"
+    )
 }
 
-/// The first and the last four characters.
-fn short(cid: &Cid) -> String {
-    let text = cid.to_string();
-    match text.len() {
-        0..=8 => text,
-        length => format!("{}…{}", &text[..4], &text[length - 4..]),
-    }
+fn is_paged(folder: &Folder<'_>) -> bool {
+    folder.begun || folder.next.is_some()
 }
 
-fn size(bytes: u64) -> String {
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for next in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = next;
-    }
-    if value < 10.0 {
-        format!("{value:.1} {unit}")
-    } else {
-        format!("{value:.0} {unit}")
+fn count(entries: usize) -> String {
+    match entries {
+        1 => "1 entry".to_owned(),
+        entries => format!("{entries} entries"),
     }
 }
-
-const SYMBOLS: &str = "<svg style=\"display:none\"><symbol id=\"d\" viewBox=\"0 0 16 16\"><path d=\"M1.5 12.5v-9h4l1.5 2h7.5v7z\"/>\
-</symbol><symbol id=\"f\" viewBox=\"0 0 16 16\"><path d=\"M3.5 14.5v-13h6l3 3v10zM9.5 1.5v3h3\"/></symbol></svg>\n";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ask::address::Root;
+    use crate::ask::address::{Face, Root};
 
     const CID: &str = "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi";
 
@@ -158,24 +176,27 @@ mod tests {
         }
     }
 
-    fn page(address: &Address) -> String {
-        let cid = CID.parse().unwrap();
-        let entry = Row {
-            name: "file-źł.txt".into(),
-            cid,
+    fn row(name: &str) -> Row {
+        Row {
+            name: name.into(),
+            cid: CID.parse().unwrap(),
             bytes: 2048,
-            folder: false,
-        };
-        format!(
-            "{}{}{}",
-            top(address, &cid),
-            row(address, &entry),
-            bottom(1, false)
-        )
+            kind: Kind::Text,
+        }
+    }
+
+    fn page(address: &Address, rows: &[Row]) -> String {
+        render(&Folder {
+            address,
+            cid: &CID.parse().unwrap(),
+            rows,
+            begun: false,
+            next: None,
+        })
     }
 
     fn check(address: &Address, expected: &[&str]) {
-        let page = page(address);
+        let page = page(address, &[row("file-źł.txt")]);
         for text in expected {
             assert!(
                 page.contains(&text.replace("{{cid}}", CID)),
@@ -195,9 +216,10 @@ mod tests {
                 r#"<a href="/ipfs/{{cid}}/%C4%85/%C4%99/file-%C5%BA%C5%82.txt">file-źł.txt</a>"#,
                 r#"<a class="ipfs-hash" translate="no" href="/ipfs/{{cid}}?filename=file-%25C5%25BA%25C5%2582.txt">"#,
                 "2.0 KiB",
+                "1 entry",
             ],
         );
-        assert!(!page(&address(Face::Path, &[])).contains(">..<"));
+        assert!(!page(&address(Face::Path, &[]), &[row("a")]).contains(">..<"));
     }
 
     #[test]
@@ -214,6 +236,7 @@ mod tests {
                 r#"<a href="/%C4%85/..">..</a>"#,
                 r#"<a href="/%C4%85/file-%C5%BA%C5%82.txt">"#,
                 r#"href="//localhost:80/ipfs/{{cid}}?filename="#,
+                r#"<a class="brand" href="//localhost:80/">"#,
             ],
         );
     }
@@ -227,41 +250,40 @@ mod tests {
                 r#"/ipns/<a href="//alice.ddn/">alice.ddn</a>/<a href="//alice.ddn/%C4%85">ą</a>"#,
                 r#"<a href="/%C4%85/file-%C5%BA%C5%82.txt">"#,
                 r#"<a class="ipfs-hash" translate="no" href="https://cid.ipfs.tech/#{{cid}}" target="_blank" rel="noreferrer noopener">"#,
+                r#"<span class="brand">"#,
             ],
         );
     }
 
     #[test]
     fn names_are_text() {
-        let cid = CID.parse().unwrap();
-        let entry = Row {
-            name: "\"><script>x</script>".into(),
-            cid,
-            bytes: 0,
-            folder: true,
-        };
-        let html = row(&address(Face::Path, &[]), &entry);
+        let html = page(&address(Face::Path, &[]), &[row("\"><script>x</script>")]);
         assert!(!html.contains("<script>"));
-        let entry = Row {
-            name: "javascript:alert(1)".into(),
-            ..entry
-        };
-        assert!(
-            row(&address(Face::Subdomain { gateway: "x".into() }, &[]), &entry)
-                .contains("href=\"/javascript:")
-        );
+        let site = address(Face::Subdomain { gateway: "x".into() }, &[]);
+        assert!(page(&site, &[row("javascript:alert(1)")]).contains("href=\"/javascript:"));
     }
 
     #[test]
-    fn sizes() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (10 << 20, "10 MiB"),
-            (u64::MAX, "16 EiB"),
-        ] {
-            assert_eq!(size(bytes), text);
-        }
+    fn a_large_folder_has_pages() {
+        let address = address(Face::Path, &[]);
+        let cid = CID.parse().unwrap();
+        let part = |begun, next| {
+            let rows = [row("a"), row("b & c")];
+            render(&Folder {
+                address: &address,
+                cid: &cid,
+                rows: &rows,
+                begun,
+                next,
+            })
+        };
+        let first = part(false, Some("b & c"));
+        assert!(first.contains(&format!(
+            "<a rel=\"next\" href=\"/ipfs/{CID}/?after=b%20%26%20c\">"
+        )));
+        assert!(first.contains("name=\"entry\"") && !first.contains("First page"));
+        let last = part(true, None);
+        assert!(last.contains("First page") && !last.contains("Next page"));
+        assert!(page(&address, &[]).contains("nothing in this folder"));
     }
 }

@@ -1,138 +1,151 @@
-//! An object as a page: its value as text, with its links to follow.
+//! An object as a page: its value, with its links to follow.
 
 use cid::Cid;
 use storage::Ipld;
 
-use super::{TAIL, head};
+use super::place::{breadcrumbs, by_cid, home, short, size};
+use super::{TAIL, brand, head};
 use crate::ask::address::Address;
 use crate::escape::html;
 
 /// Changes with the markup, so that caches let go of old pages; it is part of the entity tag.
-pub(crate) const MARKUP: &str = "ddn1";
+pub(crate) const MARKUP: &str = "ddn2";
 
-/// Characters of the value that are shown.
-const VALUE_CHARS_MAX: usize = 256 << 10;
+/// Values that are shown, and so parts of the page.
+const VALUES_MAX: usize = 10_000;
+/// Values within values that are shown.
+const DEPTH_MAX: usize = 64;
+/// Bytes of a page after which no more values are shown.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a byte string that are shown.
 const BYTES_SHOWN: usize = 64;
 
 /// The page of the object `cid`, whose block has `bytes` bytes.
 pub(crate) fn render(address: &Address, cid: &Cid, bytes: usize, value: &Ipld) -> String {
-    let mut page = head(&address.content_path());
+    let (codec, format) = codec(cid);
+    let mut page = head(&format!("{codec} {}", address.content_path()));
+    page.push_str(&brand(home(address).as_deref()));
     page.push_str(&format!(
-        "<main>\n<h1>{}</h1>\n<div class=\"ipfs-hash\" translate=\"no\">{cid}</div>\n<p>{} of {bytes} bytes: \
-         <a href=\"?format=raw\">block</a> · <a href=\"?format=car\">with all below it</a> · \
-         <a href=\"?format={}\">as it is</a></p>\n<pre>",
-        html(&address.content_path()),
-        codec(cid),
-        codec(cid),
+        "<main>\n<h1><small>{codec} object</small> <span class=\"path\" translate=\"no\">{}</span></h1>\n\
+         <ul class=\"facts\">\n<li>CID <span title=\"{cid}\">{}</span></li>\n<li>{}</li>\n\
+         <li>Take it: <a href=\"?format={format}\">{codec}</a>, <a href=\"?format=raw\">block</a>, \
+         <a href=\"?format=car\">CAR with all below it</a></li>\n</ul>\n<div class=\"card tree\">\n",
+        breadcrumbs(address),
+        by_cid(address, cid, None, &short(cid)),
+        size(bytes as u64),
     ));
-    let mut text = Text {
-        out: String::new(),
-        paths: address.paths(),
+    let mut tree = Tree {
+        page,
+        address,
+        values_left: VALUES_MAX,
     };
-    text.value(value, 0);
-    page.push_str(&text.out);
-    if text.is_full() {
-        page.push_str("\n… and more: the block has it all");
-    }
-    page.push_str(&format!("</pre>\n</main>\n{TAIL}"));
-    page
+    tree.value(value, 0);
+    tree.page + "\n</div>\n</main>\n" + TAIL
 }
 
-fn codec(cid: &Cid) -> &'static str {
+/// The name of the codec, and of the format that gives the object as it is.
+fn codec(cid: &Cid) -> (&'static str, &'static str) {
     match cid.codec() {
-        0x71 => "dag-cbor",
-        0x51 => "cbor",
-        0x0129 => "dag-json",
-        _ => "json",
+        0x71 => ("DAG-CBOR", "dag-cbor"),
+        0x51 => ("CBOR", "cbor"),
+        0x0129 => ("DAG-JSON", "dag-json"),
+        _ => ("JSON", "json"),
     }
 }
 
-/// The value as it is written.
-struct Text {
-    out: String,
-    /// The URL below which content has paths, if there is one from here.
-    paths: Option<String>,
+/// The value as markup, as far as a page shows it.
+struct Tree<'a> {
+    page: String,
+    address: &'a Address,
+    values_left: usize,
 }
 
-impl Text {
-    fn is_full(&self) -> bool {
-        self.out.len() >= VALUE_CHARS_MAX
-    }
-
+impl Tree<'_> {
     fn value(&mut self, value: &Ipld, depth: usize) {
+        if self.is_full() || depth > DEPTH_MAX {
+            self.page
+                .push_str("<span class=\"soft\">… the block has it all</span>");
+            return;
+        }
+        self.values_left -= 1;
         match value {
-            Ipld::Null => self.out.push_str("null"),
-            Ipld::Bool(bool) => self.out.push_str(if *bool { "true" } else { "false" }),
-            Ipld::Integer(number) => self.out.push_str(&number.to_string()),
-            Ipld::Float(number) => self.out.push_str(&number.to_string()),
-            Ipld::String(text) => self.string(text),
+            Ipld::Null => self.plain("null"),
+            Ipld::Bool(bool) => self.plain(&bool.to_string()),
+            Ipld::Integer(number) => self.plain(&number.to_string()),
+            Ipld::Float(number) => self.plain(&number.to_string()),
+            Ipld::String(text) => {
+                let text = html(self.cut(text));
+                self.page.push_str(&format!("<span class=\"text\">{text}</span>"));
+            }
             Ipld::Bytes(bytes) => self.bytes(bytes),
-            Ipld::Link(cid) => self.link(cid),
-            Ipld::List(list) => self.all(depth, ["[", "]"], list.iter(), |text, value| {
-                text.value(value, depth + 1);
-            }),
-            Ipld::Map(map) => self.all(depth, ["{", "}"], map.iter(), |text, (key, value)| {
-                text.string(key);
-                text.out.push_str(": ");
-                text.value(value, depth + 1);
-            }),
-        }
-    }
-
-    fn all<T>(
-        &mut self,
-        depth: usize,
-        [open, close]: [&str; 2],
-        values: impl ExactSizeIterator<Item = T>,
-        mut each: impl FnMut(&mut Self, T),
-    ) {
-        self.out.push_str(open);
-        let count = values.len();
-        for (at, value) in values.enumerate() {
-            if self.is_full() {
-                return;
+            Ipld::Link(cid) => {
+                let link = by_cid(self.address, cid, None, &cid.to_string());
+                self.page.push_str(&link);
             }
-            self.line(depth + 1);
-            each(self, value);
-            if at + 1 < count {
-                self.out.push(',');
-            }
+            Ipld::List(list) => self.all("list", "ol", list.iter(), |tree, value| {
+                tree.page.push_str("<li>");
+                tree.value(value, depth + 1);
+                tree.page.push_str("</li>\n");
+            }),
+            Ipld::Map(map) => self.all("map", "dl", map.iter(), |tree, (key, value)| {
+                let key = html(tree.cut(key));
+                tree.page.push_str(&format!("<div><dt>{key}</dt><dd>"));
+                tree.value(value, depth + 1);
+                tree.page.push_str("</dd></div>\n");
+            }),
         }
-        if count > 0 {
-            self.line(depth);
-        }
-        self.out.push_str(close);
     }
 
-    fn line(&mut self, depth: usize) {
-        self.out.push('\n');
-        self.out.push_str(&"  ".repeat(depth));
+    fn is_full(&self) -> bool {
+        self.values_left == 0 || self.page.len() >= PAGE_BYTES_MAX
     }
 
-    fn string(&mut self, text: &str) {
-        let room = VALUE_CHARS_MAX.saturating_sub(self.out.len());
-        let shown: String = text.chars().take(room).collect();
-        self.out.push_str(&html(&format!("{shown:?}")));
+    fn plain(&mut self, text: &str) {
+        self.page
+            .push_str(&format!("<span class=\"value\">{text}</span>"));
+    }
+
+    /// What of a text the page has room for.
+    fn cut<'t>(&self, text: &'t str) -> &'t str {
+        let room = PAGE_BYTES_MAX.saturating_sub(self.page.len());
+        &text[..text.floor_char_boundary(room)]
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        let hex: String = bytes
-            .iter()
-            .take(BYTES_SHOWN)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let more = if bytes.len() > BYTES_SHOWN { "…" } else { "" };
-        self.out.push_str(&format!("{} bytes {hex}{more}", bytes.len()));
+        let shown = &bytes[..bytes.len().min(BYTES_SHOWN)];
+        let hex: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
+        let more = if bytes.len() > shown.len() { "…" } else { "" };
+        self.page.push_str(&format!(
+            "<code class=\"value\">{hex}{more}</code> <span class=\"soft\">{} bytes</span>",
+            bytes.len()
+        ));
     }
 
-    fn link(&mut self, cid: &Cid) {
-        match &self.paths {
-            Some(paths) => self
-                .out
-                .push_str(&format!("<a href=\"{}/ipfs/{cid}\">{cid}</a>", html(paths))),
-            None => self.out.push_str(&cid.to_string()),
+    /// Values that can be folded away, and after the last one that is shown, that there are more.
+    fn all<T>(
+        &mut self,
+        what: &str,
+        element: &str,
+        values: impl ExactSizeIterator<Item = T>,
+        mut each: impl FnMut(&mut Self, T),
+    ) {
+        let count = values.len();
+        if count == 0 {
+            self.page
+                .push_str(&format!("<span class=\"soft\">empty {what}</span>"));
+            return;
         }
+        self.page.push_str(&format!(
+            "<details open><summary>{what} of {count}</summary><{element}>\n"
+        ));
+        for value in values {
+            let last = self.is_full();
+            each(self, value);
+            if last {
+                break;
+            }
+        }
+        self.page.push_str(&format!("</{element}></details>"));
     }
 }
 
@@ -150,7 +163,7 @@ mod tests {
         let address = Address {
             root: Root::Cid(cid),
             root_text: CID.into(),
-            segments: Vec::new(),
+            segments: vec!["a b".into()],
             slash: true,
             face: Face::Path,
         };
@@ -164,20 +177,37 @@ mod tests {
             ("link".to_owned(), Ipld::Link(CID.parse().unwrap())),
             (
                 "list".to_owned(),
-                Ipld::List(vec![Ipld::Integer(1), Ipld::Bytes(vec![255; 70])]),
+                Ipld::List(vec![
+                    Ipld::Integer(1),
+                    Ipld::Bytes(vec![255; 70]),
+                    Ipld::List(vec![]),
+                ]),
             ),
         ]
         .into();
         let page = page(&Ipld::Map(map));
-        assert!(!page.contains("<script>") && !page.contains("<b>"));
-        assert!(page.contains(&format!("&quot;link&quot;: <a href=\"/ipfs/{CID}\">{CID}</a>,")));
-        assert!(page.contains("    1,\n    70 bytes ffff"));
+        for part in [
+            "<dt>&lt;b&gt;</dt><dd><span class=\"text\">&lt;script&gt;</span></dd>",
+            &format!("href=\"/ipfs/{CID}\">{CID}</a>"),
+            &format!("/ipfs/<a href=\"/ipfs/{CID}\">{CID}</a>/<a href=\"/ipfs/{CID}/a%20b\">a b</a>"),
+            "ffff…</code> <span class=\"soft\">70 bytes</span>",
+            "empty list",
+            "<summary>map of 3</summary>",
+        ] {
+            assert!(page.contains(part), "{part} in {page}");
+        }
         assert!(page.ends_with("</html>\n"));
     }
 
     #[test]
-    fn a_long_value_is_cut() {
-        let page = page(&Ipld::List(vec![Ipld::String("x".repeat(1 << 20)); 100]));
-        assert!(page.len() < 2 * VALUE_CHARS_MAX && page.contains("and more"));
+    fn what_is_too_much_is_cut() {
+        let wide = page(&Ipld::List(vec![Ipld::Null; 2 * VALUES_MAX]));
+        assert_eq!(wide.matches("null").count(), VALUES_MAX - 1);
+        assert_eq!(wide.matches("the block has it all").count(), 1);
+        let deep = (0..2 * DEPTH_MAX).fold(Ipld::Null, |inner, _| Ipld::List(vec![inner]));
+        assert!(page(&deep).contains("the block has it all"));
+        let long = "ą".repeat(PAGE_BYTES_MAX);
+        let long = page(&Ipld::List(vec![Ipld::String(long); 3]));
+        assert!(long.len() < PAGE_BYTES_MAX + 1024 && long.contains("the block has it all"));
     }
 }

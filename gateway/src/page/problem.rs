@@ -1,15 +1,16 @@
-//! A problem as a page.
+//! A problem as a page: what is wrong, with what, and what the reader can do.
 
-use super::{TAIL, head};
+use super::{TAIL, brand, head};
 use crate::escape::html;
 use crate::problem::Problem;
 
 /// The page for browsers.
 pub(crate) fn render(problem: &Problem) -> String {
     let mut page = head(problem.title);
-    let status = problem.status;
+    page.push_str(&brand(None));
     page.push_str(&format!(
-        "<main>\n<h1>{}</h1>\n<p>{}</p>\n",
+        "<main>\n<p class=\"status\">{}</p>\n<h1>{}</h1>\n<p class=\"what\">{}</p>\n",
+        html(&problem.status.to_string()),
         html(problem.title),
         html(&problem.detail)
     ));
@@ -18,14 +19,24 @@ pub(crate) fn render(problem: &Problem) -> String {
         let items: String = notes.map(|note| format!("<li>{}</li>\n", html(note))).collect();
         page.push_str(&format!("<ul>\n{items}</ul>\n"));
     }
-    if let Some(advice) = problem.advice {
-        page.push_str(&format!("<p>{}</p>\n", html(advice)));
-    }
-    page.push_str(&format!(
-        "<footer>{}</footer>\n</main>\n{TAIL}",
-        html(&status.to_string())
-    ));
+    page.push_str(&advice(problem));
+    page.push_str("</main>\n");
+    page.push_str(TAIL);
     page
+}
+
+fn advice(problem: &Problem) -> String {
+    let advice = problem.advice.iter().map(|advice| html(advice));
+    let ways = problem.ways.iter();
+    let ways = ways.map(|way| format!("<a href=\"{}\">{}</a>", html(&way.url), html(&way.text)));
+    let items: String = advice
+        .chain(ways)
+        .map(|item| format!("<li>{item}</li>\n"))
+        .collect();
+    match items.as_str() {
+        "" => items,
+        items => format!("<h2>What you can do</h2>\n<ul class=\"card\">\n{items}</ul>\n"),
+    }
 }
 
 /// The line for everybody else, and one more for each note.
@@ -39,6 +50,7 @@ pub(crate) fn text(problem: &Problem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ask::address::{Address, Face, Root};
 
     #[test]
     fn shows_detail_and_no_markup_of_the_client() {
@@ -49,6 +61,7 @@ mod tests {
             text(&Problem::bad_request("so it is")),
             "400 Bad Request: so it is\n"
         );
+        assert!(!render(&Problem::bad_request("so it is")).contains("What you can do"));
     }
 
     #[test]
@@ -63,5 +76,25 @@ mod tests {
                 && text.contains("2 nodes did not give it in time\n")
         );
         assert!(text.ends_with("\n  a: silent for 5 s\n  b: <b>no</b>\n"));
+    }
+
+    #[test]
+    fn shows_the_ways_out() {
+        let at = |face, segments: &[&str]| Address {
+            root: Root::Name("alice.ddn".into()),
+            root_text: "alice.ddn".into(),
+            segments: segments.iter().map(|s| (*s).to_owned()).collect(),
+            slash: false,
+            face,
+        };
+        let missing = |address: &Address| render(&Problem::path_missing("x", "x").on(address));
+        let page = missing(&at(Face::Path, &["a b", "c"]));
+        assert!(page.contains("<a href=\"/ipns/alice.ddn/\">The start page of alice.ddn</a>"));
+        assert!(page.contains("<a href=\"/ipns/alice.ddn/a%20b/\">The folder above</a>"));
+        let host = "alice.ddn".to_owned();
+        let page = missing(&at(Face::Name { host, gateway: None }, &["c"]));
+        assert!(page.contains("<a href=\"/\">The start page of alice.ddn</a>") && !page.contains("above"));
+        let failed = Problem::unavailable(&cid::Cid::default(), &[]).on(&at(Face::Path, &["c"]));
+        assert!(render(&failed).contains("<a href=\"/ipns/alice.ddn/c\">Try again</a>"));
     }
 }

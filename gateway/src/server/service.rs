@@ -31,11 +31,12 @@ use crate::config::{Card, Config};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
 use crate::door::{Doors, Provider};
+use crate::escape;
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::Fetches;
 use crate::metrics::Metrics;
 use crate::pac;
-use crate::page::landing;
+use crate::page::landing::{self, Door};
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::Trail;
@@ -317,9 +318,9 @@ impl Shared {
                 let response = self.content(ask).await;
                 self.doors.accompany(&request.headers, name.as_deref(), response)
             }
-            Decision::Landing { host } => {
-                let html = landing::render(&self.hosts.public(&host), &self.hosts.tld, &self.card.software);
-                reply::page(StatusCode::OK, html, head)
+            Decision::Landing { host, secure } => {
+                let scheme = if secure { "https" } else { "http" };
+                self.landing(&self.hosts.public(&host), scheme, head).await
             }
             Decision::Card => self.card(head).await,
             Decision::Redirect { status, to } => reply::redirect(status, &to, reply::REVALIDATE),
@@ -401,13 +402,32 @@ impl Shared {
         answered.await.unwrap_or_else(|error| panicked(ask, &error))
     }
 
-    async fn card(&self, head: bool) -> Response<Body> {
+    async fn landing(&self, host: &str, scheme: &str, head: bool) -> Response<Body> {
+        let html = landing::render(&Door {
+            scheme,
+            host,
+            tld: &self.hosts.tld,
+            height: self.height().await,
+            card: &self.card,
+        });
+        let mut response = reply::page(StatusCode::OK, html, head);
+        let policy = escape::header(&landing::policy(host));
+        response
+            .headers_mut()
+            .insert(header::CONTENT_SECURITY_POLICY, policy);
+        response
+    }
+
+    async fn height(&self) -> u64 {
         let names = Arc::clone(&self.desk.names);
-        let height = spawn_blocking(move || names.height()).await.unwrap_or_default();
+        spawn_blocking(move || names.height()).await.unwrap_or_default()
+    }
+
+    async fn card(&self, head: bool) -> Response<Body> {
         let card = LiveCard {
             card: &self.card,
             tld: &self.hosts.tld,
-            height,
+            height: self.height().await,
         };
         match serde_json::to_vec(&card) {
             Ok(json) => reply::text(StatusCode::OK, "application/json", json.into(), head),

@@ -205,6 +205,11 @@ async fn folders() {
     );
 }
 
+/// The rows of a listing.
+fn shown(listing: &str) -> usize {
+    listing.matches("<div class=\"name\">").count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sharded_folder() {
     let site = Site::with(|config| config.limits.listing_entries_max = 1000).await;
@@ -222,8 +227,27 @@ async fn a_sharded_folder() {
         .ask("GET", "127.0.0.1", &format!("/ipfs/{root}/"), &[])
         .await
         .text();
-    assert_eq!(listing.matches("<td class=\"name\">").count(), 1000);
-    assert!(listing.contains("1000 entries of more"));
+    assert_eq!(shown(&listing), 1000);
+    let next = listing.split_once("rel=\"next\" href=\"").expect("a next page").1;
+    let next = next.split('"').next().expect("an address");
+    let rest = site.ask("GET", "127.0.0.1", next, &[]).await.text();
+    assert_eq!(shown(&rest), 200);
+    assert!(rest.contains("First page") && !rest.contains("Next page"));
+    assert!(
+        names
+            .iter()
+            .all(|name| listing.contains(name) || rest.contains(name))
+    );
+    let entry = site
+        .ask(
+            "GET",
+            "127.0.0.1",
+            &format!("/ipfs/{root}/?entry={}", names[7]),
+            &[],
+        )
+        .await;
+    let to = format!("/ipfs/{root}/{}", names[7]);
+    assert_eq!((entry.status, entry.header("location")), (302, to.as_str()));
     let absent = site
         .ask("GET", "127.0.0.1", &format!("/ipfs/{root}/x"), &[])
         .await;

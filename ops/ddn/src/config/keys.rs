@@ -116,8 +116,8 @@ settings! {
         fetches_max: Whole<1, 448> = Whole::new(256);
         /// CAR downloads at once; each occupies a thread for as long as the client reads. More are answered 503.
         cars_max: Whole<1, 448> = Whole::new(64);
-        /// Rows of a generated listing of a folder; entries beyond are reached by their names.
-        listing_entries_max: Whole<1, 1_000_000> = Whole::new(10_000);
+        /// Rows of one page of a generated listing of a folder; entries beyond are on the next pages.
+        listing_entries_max: Whole<1, 1_000_000> = Whole::new(2_000);
         /// Bytes of a request's head, at least 8192; longer ones are answered 431.
         head_bytes_max: Whole<8192, 1_048_576> = Whole::new(32 << 10);
         /// Seconds that a client may take for the head of a request, or lie idle before the next one.
