@@ -6,6 +6,7 @@
 //! the kit started are ever signalled, and all of them are killed when their owner is dropped.
 
 mod battery;
+mod chromium;
 mod disk;
 mod dns;
 mod http;
@@ -15,6 +16,7 @@ pub mod tree;
 mod wait;
 
 pub use battery::{Check, run_all};
+pub use chromium::{Chromium, Page};
 pub use disk::Disk;
 pub use dns::{Dns, Transport};
 pub use http::{Http, Reply};
