@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check conformance crash bench kubo build packages fmt
+.PHONY: demo test check conformance clients crash bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -27,6 +27,11 @@ conformance: ## the public suite for IPFS gateways against a real node; needs Go
 	@ops/packages build
 	cargo build --locked -p ddn
 	@tests/peers/conformance/run $(DDN)
+
+clients: ## IPFS clients, browsers and HTTP clients that others wrote, against a real node (CLIENTS=names: only these)
+	@ops/packages clients
+	cargo build --locked -p ddn
+	tests/peers/clients/run $(DDN) $(CLIENTS)
 
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1
