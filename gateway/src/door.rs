@@ -77,8 +77,8 @@ impl Door {
         }
         let rest = path.strip_prefix("/.well-known/ddn/")?;
         match rest.split_once('/').unwrap_or((rest, "")) {
-            // The node's card and the proxy's script have their own answers.
-            ("node" | "proxy.pac", "") => None,
+            // The node's card, the proxy's script and the form of the landing page have their own answers.
+            ("node" | "proxy.pac" | "open", "") => None,
             ("nearest", "") => Some(Self::Nearest),
             ("proof", name) => Some(Self::Proof(name.to_owned())),
             ("receipt", id) => Some(Self::Receipt(id.to_owned())),
@@ -240,6 +240,7 @@ mod tests {
             ("/.well-known/ddn-origin", None),
             ("/.well-known/ddn/node", None),
             ("/.well-known/ddn/proxy.pac", None),
+            ("/.well-known/ddn/open", None),
             ("/.well-known/ddn/nearest", Some(Door::Nearest)),
             ("/.well-known/ddn/nearest/x", Some(Door::Nowhere)),
             (

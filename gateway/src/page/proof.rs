@@ -1,6 +1,6 @@
 //! The proof of a name, for people.
 
-use super::{TAIL, head};
+use super::{TAIL, brand, head};
 use crate::escape::html;
 
 /// What a proof says.
@@ -28,8 +28,9 @@ pub(crate) struct Shown {
 pub(crate) fn render(proof: &Shown) -> String {
     let name = html(&proof.name);
     let mut page = head(&format!("Proof of {}", proof.name));
+    page.push_str(&brand(None));
     page.push_str(&format!(
-        "<main>\n<h1>{name}</h1>\n<p>{}</p>\n<dl>\n",
+        "<main>\n<h1><small>Proof of a name</small> {name}</h1>\n<p class=\"lead\">{}</p>\n<dl class=\"card\">\n",
         says(proof)
     ));
     for (what, value) in facts(proof) {
@@ -41,10 +42,10 @@ pub(crate) fn render(proof: &Shown) -> String {
     page.push_str(&format!(
         "</dl>\n<h2>Check it yourself</h2>\n\
          <p>This page repeats what the proof says. To check it, without trust in this node, take the proof and a genesis \
-         that you trust:</p>\n<pre><code>curl -s THIS-ADDRESS | ddn chain verify --genesis genesis.json</code></pre>\n\
+         that you trust:</p>\n<pre class=\"card\"><code>curl -s THIS-ADDRESS | ddn chain verify --genesis genesis.json</code></pre>\n\
          <p>It holds if the delegates that the genesis leads to have signed the block, the block names the state, and the \
          state has the entry. The content then proves itself: its blocks hash to its CID.</p>\n\
-         <footer>chain {}</footer>\n</main>\n{TAIL}",
+         </main>\n<footer>Chain {}</footer>\n{TAIL}",
         html(&proof.chain)
     ));
     page
