@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use crate::door::Door;
 use crate::escape;
 use crate::fresh::Fresh;
+use crate::pack::Wish;
 use crate::problem::Problem;
 use address::{Address, Face, Root};
 use came::Came;
@@ -48,8 +49,10 @@ pub(crate) struct Ask {
     pub only_if_cached: bool,
     /// The query string, to be repeated in redirects.
     pub query: Option<String>,
-    /// The request's headers, for conditions and ranges.
+    /// The request's headers, for conditions and ranges; entity tags are those of plain answers.
     pub headers: HeaderMap,
+    /// Whether the answer shall be compressed.
+    pub wish: Wish,
 }
 
 impl Ask {
@@ -298,6 +301,8 @@ impl Request<'_> {
             NoFormat::Malformed(reason) => Problem::bad_request(reason),
             NoFormat::NotOffered(reason) => Problem::not_acceptable(reason),
         })?;
+        let mut plain = self.headers.clone();
+        let wish = Wish::take(&mut plain, format == Format::Web);
         let fresh = match address.root {
             Root::Cid(_) => Fresh::Forever,
             Root::Name(_) | Root::Ipns(_) | Root::Domain(_) => Fresh::Never,
@@ -317,7 +322,8 @@ impl Request<'_> {
                 .query()
                 .filter(|query| !query.is_empty())
                 .map(str::to_owned),
-            headers: self.headers.clone(),
+            headers: plain,
+            wish,
         })
     }
 }

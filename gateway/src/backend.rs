@@ -7,6 +7,7 @@ use named::dns::Responder;
 use named::ipns;
 use storage::BlockSource;
 
+use crate::absent::Upstream;
 use crate::domains::Domains;
 use crate::door::Node;
 
@@ -25,4 +26,6 @@ pub struct Backend {
     pub node: Arc<dyn Node>,
     /// The answers of the DNS server.
     pub dns: Arc<Responder>,
+    /// Whether there is anybody who could be asked for content.
+    pub upstream: Arc<dyn Upstream>,
 }

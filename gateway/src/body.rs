@@ -13,13 +13,16 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use storage::{Error, Leaves};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinError;
 use tokio_util::sync::DropGuard;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::fetches::{Fetches, Place};
+use crate::flights::{Lead, Turn, Wanted};
 use crate::metrics::Receipt;
+use crate::pack::Encoder;
+use crate::problem::Problem;
+use crate::server::admission::{Admission, Note};
 use crate::trail::{Reach, Trail};
 
 /// Where the parts of a streamed body come from. `next` may block on a disk, or on others if its trail goes so far.
@@ -51,8 +54,10 @@ pub(crate) trait Onlooker: Send {
 pub(crate) struct Held {
     /// The request in the metrics.
     pub receipt: Receipt,
-    /// The place among the requests in flight, unless the request was refused for want of one.
-    pub _place: Option<OwnedSemaphorePermit>,
+    /// The request in the access log.
+    pub note: Option<Note>,
+    /// The places among the requests in flight and among the long answers, as far as it has them.
+    pub _places: (Option<Admission>, Option<Admission>),
 }
 
 enum State {
@@ -148,9 +153,48 @@ impl Body {
         }
     }
 
+    /// Whether there is more of it than what is here.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.length().is_none()
+    }
+
+    /// How many bytes it has, if all of them are there.
+    pub(crate) fn length(&self) -> Option<usize> {
+        match &self.state {
+            State::Done => Some(0),
+            State::Whole(bytes) => Some(bytes.len()),
+            State::Several(parts) => Some(parts.as_slice().iter().map(Bytes::len).sum()),
+            State::Ready(..) | State::Reading(_) | State::Failed(_) => None,
+        }
+    }
+
+    /// The same body, compressed. Its first part is compressed at once, the others as they are read.
+    pub(crate) fn packed(self, mut encoder: Encoder) -> Self {
+        let state = match self.state {
+            State::Whole(bytes) => State::Whole(encoder.whole(&bytes)),
+            State::Ready(first, mut stream) => {
+                let first = encoder.part(&first);
+                stream.parts = encoder.all(stream.parts);
+                // Packing is work, which the threads of the connections are not for.
+                stream.plain = false;
+                State::Ready(first, stream)
+            }
+            // What has begun, or comes from memory as it was sent before, is not changed any more.
+            state => state,
+        };
+        Self {
+            state,
+            leaves: None,
+            ..self
+        }
+    }
+
     fn give(&mut self, part: Bytes) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(held) = &self.held {
+        if let Some(held) = &mut self.held {
             held.receipt.sent(part.len());
+            if let Some(note) = &mut held.note {
+                note.sent(part.len());
+            }
         }
         if let Some(onlooker) = &mut self.onlooker {
             onlooker.sent(part.len());
@@ -158,10 +202,14 @@ impl Body {
         Poll::Ready(Some(Ok(Frame::data(part))))
     }
 
-    fn end(&mut self) {
+    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(note) = self.held.as_mut().and_then(|held| held.note.as_mut()) {
+            note.end();
+        }
         if let Some(onlooker) = &mut self.onlooker {
             onlooker.ended();
         }
+        Poll::Ready(None)
     }
 
     fn read(mut stream: Box<Stream>) -> State {
@@ -202,14 +250,34 @@ impl Stream {
 
     /// The next part: what is here at once, what is not when there was a place to fetch it and it has come.
     async fn next(self: Box<Self>) -> Read {
-        let (part, stream) = self.step(None).await?;
-        match part {
-            Some(Err(Error::Missing(_))) if stream.trail.may_fetch() => {
-                let place = stream.fetches.place().await;
-                stream.step(place).await
+        let (mut part, mut stream) = self.step(None).await?;
+        while let Some(Err(Error::Missing(block))) = part
+            && stream.trail.may_fetch()
+        {
+            let root = *stream.trail.root();
+            match stream.fetches.turn(Wanted { root, block }) {
+                Turn::Lead(lead) => return stream.fetch(lead).await,
+                Turn::Follow(follow) => {
+                    if follow.end().await.is_err() {
+                        break;
+                    }
+                    (part, stream) = stream.step(None).await?;
+                }
             }
-            part => Ok((part, stream)),
         }
+        Ok((part, stream))
+    }
+
+    /// Fetches the block of `lead` for all who wait for it, and the part that begins with it.
+    async fn fetch(self: Box<Self>, lead: Lead) -> Read {
+        let place = self.fetches.place().await;
+        let (part, stream) = self.step(place).await?;
+        let error = part.as_ref().and_then(|part| part.as_ref().err());
+        let problem = error.and_then(|error| Problem::absence(error, false));
+        stream
+            .fetches
+            .ended(*stream.trail.root(), Some(lead), problem.as_ref());
+        Ok((part, stream))
     }
 
     /// Reads on a thread for it; from others if there is a `place`, which the thread keeps to its end.
@@ -236,14 +304,11 @@ impl HttpBody for Body {
         let this = self.get_mut();
         loop {
             match std::mem::replace(&mut this.state, State::Done) {
-                State::Done => {
-                    this.end();
-                    return Poll::Ready(None);
-                }
+                State::Done => return this.end(),
                 State::Whole(bytes) => return this.give(bytes),
                 State::Several(mut parts) => {
                     let Some(part) = parts.next() else {
-                        return Poll::Ready(None);
+                        return this.end();
                     };
                     if parts.len() > 0 {
                         this.state = State::Several(parts);
@@ -263,10 +328,7 @@ impl HttpBody for Body {
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok(Ok((Some(Ok(part)), stream)))) => this.state = State::Ready(part, stream),
-                    Poll::Ready(Ok(Ok((None, _)))) => {
-                        this.end();
-                        return Poll::Ready(None);
-                    }
+                    Poll::Ready(Ok(Ok((None, _)))) => return this.end(),
                     Poll::Ready(Ok(Ok((Some(Err(error)), _)))) => return Poll::Ready(Some(Err(cut(&error)))),
                     Poll::Ready(Ok(Err(error)) | Err(error)) => {
                         return Poll::Ready(Some(Err(io::Error::other(error))));

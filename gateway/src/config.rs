@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::door::Allowance;
+use crate::guard::Guarding;
+use crate::journal::AccessLog;
 
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
@@ -31,6 +34,13 @@ pub struct Config {
     pub provider: ProviderFace,
     /// What the gateway may be made to hold.
     pub limits: Limits,
+    /// What one client may do.
+    pub guarding: Guarding,
+    /// Denylists in the compact format of IPFS: files, and folders whose `.deny` files count. They are read again when
+    /// they change. Default: none.
+    pub denylists: Vec<PathBuf>,
+    /// The access log. Default: none.
+    pub access_log: Option<AccessLog>,
     /// What the node says of itself at `/.well-known/ddn/node`.
     pub card: Card,
 }
@@ -46,6 +56,9 @@ impl Default for Config {
             memory_bytes: 128 << 20,
             provider: ProviderFace::default(),
             limits: Limits::default(),
+            guarding: Guarding::default(),
+            denylists: Vec::new(),
+            access_log: None,
             card: Card::default(),
         }
     }
@@ -81,10 +94,16 @@ pub struct Limits {
     /// Open connections. One that waits costs about 1 KiB, the system's 8 KiB and a file descriptor; more are answered 503 and closed.
     /// Default 4096.
     pub connections_max: usize,
-    /// Requests in flight, slow downloads included. Each holds at most three blocks of 1 MiB (2 MiB from foreign
-    /// importers) for a reader that does not keep up, and the addresses of the blocks that come next; more are answered
-    /// 503 with `Retry-After`. Default 1024.
+    /// Requests in flight, slow downloads included. Each holds at most one block of 1 MiB (2 MiB from foreign importers)
+    /// for a reader that does not keep up; more are answered 503 with `Retry-After`. Default 1024.
     pub requests_max: usize,
+    /// Answers in flight that are longer than a block. Each holds up to three blocks for a reader that does not keep up,
+    /// and the addresses of the blocks that come next: 768 MiB at most with blocks of 1 MiB. More are answered 503 with
+    /// `Retry-After`. Default 256.
+    pub streams_max: usize,
+    /// Listings that are made at the same time: each takes some milliseconds of a processor and, with all its rows,
+    /// some MiB. More are answered 503 with `Retry-After`. Default 16.
+    pub listings_max: usize,
     /// Reads that wait for blocks from other nodes. Each occupies one of the runtime's blocking threads (512 by default)
     /// for as long as the others take, up to the timeout of the block source; half of the threads are left to reads of
     /// what is here, which so never wait for a slow node. Of more, those that have not begun to answer are answered 503
@@ -94,6 +113,18 @@ pub struct Limits {
     /// CAR streams in flight. Each remembers which blocks it has sent, at about 200 bytes a block; more are answered
     /// 503. Default 64.
     pub cars_max: usize,
+    /// How long it is remembered that nobody has a block; zero for not at all. Default 5 s: long enough for a page that
+    /// asks for it a hundred times, and soon over when somebody publishes it.
+    pub absent_ttl: Duration,
+    /// Large files of which more is fetched while readers take parts of them, each with a place among the fetches; 0 for
+    /// none. Default 4.
+    pub fills_max: usize,
+    /// Answers that are compressed at the same time, each with some 4 MiB; what is beyond goes out as it is, 0 for all.
+    /// Default 4.
+    pub compressions_max: usize,
+    /// Other gateways and networks that a request may have come through, as `CDN-Loop` lists them (RFC 8586); more are
+    /// answered 508. Default 3.
+    pub hops_max: usize,
     /// Rows of one page of a generated listing. A row takes about 600 bytes of the page, which is made in memory; entries
     /// beyond are on the next pages. Default 2,000: more makes a telephone slow, and nobody reads so many.
     pub listing_entries_max: usize,
@@ -103,8 +134,8 @@ pub struct Limits {
     /// How long a client may take for the head of a request, and how long a connection may lie idle before the next:
     /// a client that trickles its request cannot keep a place for longer. Default 30 s.
     pub head_timeout: Duration,
-    /// How long a client may take no byte of an answer before the connection is cut. A slow line is well served with
-    /// this, since every byte that gets through starts the time again. Default 60 s.
+    /// How long a client may take less than 16 KiB of an answer before the connection is cut. A slow line is well served
+    /// with this: it has to take 270 bytes a second. Default 60 s.
     pub stall_timeout: Duration,
     /// How long answers in flight may take to end when the gateway shuts down; then they are cut. Default 10 s.
     pub drain_timeout: Duration,
@@ -115,8 +146,14 @@ impl Default for Limits {
         Self {
             connections_max: 4096,
             requests_max: 1024,
+            streams_max: 256,
+            listings_max: 16,
             fetches_max: 256,
             cars_max: 64,
+            absent_ttl: Duration::from_secs(5),
+            fills_max: 4,
+            compressions_max: 4,
+            hops_max: 3,
             listing_entries_max: 2_000,
             head_bytes_max: 32 << 10,
             head_timeout: Duration::from_secs(30),

@@ -15,6 +15,7 @@ mod root;
 mod site;
 mod tar;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -30,9 +31,13 @@ use crate::ask::Ask;
 use crate::ask::address::Root;
 use crate::ask::format::{self, Codec, Format};
 use crate::body::{Body, Parts, Stream};
+use crate::deny::{self, Denylists};
 use crate::domains::KnownDomains;
 use crate::fast::{Basis, Fast};
 use crate::fetches::Fetches;
+use crate::fill::Fills;
+use crate::flights::{Lead, Wanted};
+use crate::pack::Packer;
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::{self, Trail};
@@ -42,6 +47,12 @@ pub(crate) use site::Rules;
 
 /// What answers are made from.
 pub(crate) struct Desk {
+    /// What is not served.
+    pub denylists: Arc<Denylists>,
+    /// What compresses answers.
+    pub packer: Packer,
+    /// Large files that readers take parts of.
+    pub fills: Arc<Fills>,
     /// The content.
     pub source: Arc<dyn BlockSource>,
     /// What is kept of it, and of the answers.
@@ -54,6 +65,8 @@ pub(crate) struct Desk {
     pub domains: KnownDomains,
     /// Rows of a listing, at most.
     pub listing_entries_max: usize,
+    /// Places for listings, which are work.
+    pub listings: Semaphore,
     /// Places for CAR streams, each of which remembers what it has sent.
     pub cars: Arc<Semaphore>,
     /// Places for reads that wait for others.
@@ -70,31 +83,46 @@ pub(crate) enum Tried {
     /// It is answered.
     Answered(Box<Response<Body>>),
     /// A block is not here; others may have it.
-    Elsewhere(Arc<Ask>, Arc<Trail>),
+    Elsewhere(Arc<Ask>, Arc<Trail>, Wanted),
 }
 
 impl Desk {
     /// Answers with what is here, if that is enough. When `gone` is cancelled, nobody waits for the answer any more.
     pub(crate) fn here(&self, ask: &Arc<Ask>, gone: CancellationToken) -> Tried {
         if ask.format == Format::IpnsRecord {
-            return Tried::Answered(Box::new(told(ask, self.ipns_record(ask))));
+            return Tried::Answered(Box::new(self.told(ask, self.ipns_record(ask))));
         }
         let height = self.names.height();
         let (ask, start) = match self.settled(ask) {
             Ok(settled) => settled,
-            Err(problem) => return Tried::Answered(Box::new(told(ask, Err(problem)))),
+            Err(problem) => return Tried::Answered(Box::new(self.told(ask, Err(problem)))),
         };
         let basis = self.basis(&ask, &start, height);
+        // What is allowed is asked after the basis: when the lists change, it counts no more.
+        if let Err(problem) = self.allow_all(&ask, &start) {
+            return Tried::Answered(Box::new(self.told(&ask, Err(problem))));
+        }
         let trail = self.trail(start.cid, !ask.only_if_cached, gone);
         let answer = match self.serve(&ask, &trail) {
-            Err(problem) if problem.missing => match self.known(&ask, &trail) {
+            Err(Problem {
+                missing: Some(block), ..
+            }) if trail.may_fetch() => match self.known(&ask, &trail) {
                 Some(answer) => Ok(answer),
-                None if trail.may_fetch() => return Tried::Elsewhere(ask, trail),
-                None => Err(problem),
+                None => {
+                    return Tried::Elsewhere(
+                        ask,
+                        trail,
+                        Wanted {
+                            root: start.cid,
+                            block,
+                        },
+                    );
+                }
             },
+            Err(problem) if problem.missing.is_some() => self.known(&ask, &trail).ok_or(problem),
             answer => answer,
         };
-        let mut answer = told(&ask, answer);
+        let mut answer = self.told(&ask, answer);
         if let Some(basis) = basis {
             answer.extensions_mut().insert(basis);
         }
@@ -103,7 +131,7 @@ impl Desk {
 
     /// The blocks below `root`, for one request.
     pub(crate) fn trail(&self, root: Cid, may_fetch: bool, gone: CancellationToken) -> Arc<Trail> {
-        let in_memory = self.fast.in_memory();
+        let in_memory = deny::only(&self.denylists, self.fast.in_memory());
         Arc::new(Trail::new(&*self.source, in_memory, root, may_fetch, gone))
     }
 
@@ -133,9 +161,42 @@ impl Desk {
     }
 
     /// Answers with what others have, and waits for them: the caller has a place for that.
-    pub(crate) fn elsewhere(&self, ask: &Ask, trail: &Arc<Trail>) -> Response<Body> {
+    /// Who waits for the block of `lead` goes on when that was read, or hears why it does not come.
+    pub(crate) fn elsewhere(&self, ask: &Ask, trail: &Arc<Trail>, lead: Option<Lead>) -> Response<Body> {
         trail.restart();
-        told(ask, self.serve(ask, trail))
+        trail.leads(lead);
+        let answer = self.serve(ask, trail);
+        self.fetches
+            .ended(*trail.root(), trail.still_leads(), answer.as_ref().err());
+        self.told(ask, answer)
+    }
+
+    /// Refuses what a denylist names: what was asked for, or what that leads to.
+    fn allow_all(&self, ask: &Ask, start: &Start) -> Result<(), Problem> {
+        self.allow(&ask.address.root, &ask.address.segments)?;
+        self.allow(&Root::Cid(start.cid), &ask.path())
+    }
+
+    /// Refuses a path that a denylist names.
+    fn allow<S: Borrow<str>>(&self, root: &Root, path: &[S]) -> Result<(), Problem> {
+        let (rules, path) = (self.denylists.rules(), path.join("/"));
+        let denied = match root {
+            Root::Cid(cid) => rules.content(cid, &path),
+            Root::Ipns(name) => rules.name(&name.to_string(), &path),
+            Root::Name(name) | Root::Domain(name) => rules.name(name, &path),
+        };
+        denied.map_or(Ok(()), |denied| Err(Problem::denied(denied)))
+    }
+
+    /// The answer as it goes out.
+    pub(crate) fn told(&self, ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {
+        match answer {
+            Ok(response) => self.packer.pack(&ask.wish, response),
+            Err(problem) => {
+                let problem = problem.on(&ask.address);
+                reply::problem(&problem, format::wants_html(&ask.headers), ask.head)
+            }
+        }
     }
 
     fn serve(&self, ask: &Ask, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
@@ -263,21 +324,18 @@ fn is_mild(codec: Codec) -> bool {
     matches!(codec, Codec::Json | Codec::Cbor)
 }
 
-fn told(ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {
-    answer.unwrap_or_else(|problem| {
-        let problem = problem.on(&ask.address);
-        reply::problem(&problem, format::wants_html(&ask.headers), ask.head)
-    })
-}
-
 /// What a failed read means to the client. Our own faults are told to the log alone.
 fn failed(ask: &Ask, error: &storage::Error) -> Problem {
-    match error {
-        storage::Error::Missing(cid) => Problem::not_here(cid, ask.only_if_cached),
-        storage::Error::Unavailable { cid, tried } => {
+    if let Some(denied) = deny::denial(error) {
+        return Problem::denied(denied);
+    }
+    if let Some(problem) = Problem::absence(error, ask.only_if_cached) {
+        if problem.withheld.is_some() {
             tracing::info!(%error, path = ask.address.content_path(), "content could not be fetched");
-            Problem::unavailable(cid, tried)
         }
+        return problem;
+    }
+    match error {
         storage::Error::NoLink { segment, .. } => Problem::path_missing(&ask.address.content_path(), segment),
         storage::Error::Malformed { .. } | storage::Error::UnsupportedHash { .. } => {
             Problem::unreadable(error.to_string())

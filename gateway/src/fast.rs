@@ -61,7 +61,6 @@ impl Fast {
     }
 
     /// From now on nothing counts that was kept before: what may be served has changed.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the denylist calls it"))]
     pub(crate) fn forget(&self) {
         self.0.forgotten.fetch_add(1, Ordering::AcqRel);
     }

@@ -1,19 +1,26 @@
-//! Places for reads that wait for other nodes.
+//! Reads that wait for other nodes: their places, who waits for whom, and what need not be asked for again.
 //!
 //! Such a read occupies one of the runtime's blocking threads until its block has come or nobody has it, which may take
 //! seconds; a read from the disk takes one for less than a millisecond. So the first are counted, and the second always
 //! find a thread.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::absent::{Absences, Outcome, Upstream};
+use crate::flights::{Flights, Lead, Turn, Wanted};
 use crate::metrics::{Fetching, Metrics};
+use crate::problem::Problem;
 
-/// The places; a clone shares them.
-#[derive(Clone, Debug)]
+/// The places and what is known of the fetches; a clone shares it all.
+#[derive(Clone)]
 pub(crate) struct Fetches {
     places: Arc<Semaphore>,
+    flights: Flights,
+    absences: Arc<Absences>,
+    upstream: Arc<dyn Upstream>,
     metrics: Arc<Metrics>,
 }
 
@@ -26,9 +33,18 @@ pub(crate) struct Place {
 }
 
 impl Fetches {
-    pub(crate) fn new(places: usize, metrics: Arc<Metrics>) -> Self {
+    /// `absent_ttl`: how long it is remembered that nobody has a block.
+    pub(crate) fn new(
+        places: usize,
+        absent_ttl: Duration,
+        upstream: Arc<dyn Upstream>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             places: Arc::new(Semaphore::new(places)),
+            flights: Flights::default(),
+            absences: Arc::new(Absences::new(absent_ttl)),
+            upstream,
             metrics,
         }
     }
@@ -43,6 +59,40 @@ impl Fetches {
     pub(crate) async fn place(&self) -> Option<Place> {
         let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
         Some(self.counted(permit))
+    }
+
+    /// What to do about a block that is not here.
+    pub(crate) fn turn(&self, wanted: Wanted) -> Turn {
+        self.flights.turn(wanted)
+    }
+
+    /// Whether nobody had it a moment ago, as far as that can be believed.
+    pub(crate) fn is_absent(&self, wanted: &Wanted) -> bool {
+        self.absences.is_known(wanted, Instant::now())
+    }
+
+    /// A fetch for what `lead` leads to ended, if that is still wanting, with `problem` in its way.
+    pub(crate) fn ended(&self, root: cid::Cid, lead: Option<Lead>, problem: Option<&Problem>) {
+        let outcome = match problem {
+            Some(Problem {
+                missing: Some(block), ..
+            }) => (*block, Outcome::Absent),
+            Some(Problem {
+                withheld: Some(block),
+                ..
+            }) => (*block, Outcome::Failed),
+            _ => (root, Outcome::Came),
+        };
+        let (block, outcome) = outcome;
+        let wanted = Wanted { root, block };
+        self.absences
+            .note(wanted, outcome, self.upstream.is_there(), Instant::now());
+        if let (Some(lead), Some(problem)) = (lead, problem)
+            && *lead.wanted() == wanted
+            && outcome != Outcome::Came
+        {
+            lead.fail(problem.clone());
+        }
     }
 
     fn counted(&self, permit: OwnedSemaphorePermit) -> Place {

@@ -29,23 +29,30 @@
 // `cargo fuzz` sets `fuzzing`.
 #![allow(unexpected_cfgs)]
 
+mod absent;
 mod ask;
 mod backend;
 mod body;
 mod config;
+mod deny;
 mod desk;
 mod domains;
 mod door;
 mod escape;
 mod fast;
 mod fetches;
+mod fill;
+mod flights;
 mod fresh;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod guard;
+mod journal;
 mod media;
 mod metrics;
 mod pac;
 mod pace;
+mod pack;
 mod page;
 mod problem;
 mod reply;
@@ -53,8 +60,12 @@ mod server;
 mod site;
 mod trail;
 
+pub use absent::Upstream;
 pub use backend::Backend;
 pub use config::{Card, Config, Limits, ProviderFace};
+pub use deny::DenyError;
 pub use domains::{Dnslink, DomainError, Domains};
 pub use door::{Allowance, Neighbour, Node, Ranked, Served, Unreadable};
+pub use guard::{Guarding, Network};
+pub use journal::{AccessLog, Style};
 pub use server::{Error, Gateway};

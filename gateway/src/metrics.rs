@@ -26,6 +26,25 @@ pub(crate) struct Metrics {
     fetching: Gauge,
     connections: Gauge,
     refused_connections: Counter,
+    refused: Family<Refused, Counter>,
+    /// Lines that the access log could not take.
+    pub lost_log_lines: Counter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refused {
+    why: &'static str,
+}
+
+/// Why a request was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 429: its client asks too much.
+    Client,
+    /// 503: all of them do.
+    Busy,
+    /// 508: it goes in a circle.
+    Stray,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +69,8 @@ impl Metrics {
             fetching: Gauge::default(),
             connections: Gauge::default(),
             refused_connections: Counter::default(),
+            refused: Family::default(),
+            lost_log_lines: Counter::default(),
         };
         metrics.register(registry.sub_registry_with_prefix("gateway"));
         metrics
@@ -97,6 +118,16 @@ impl Metrics {
             "Connections closed at once since there were too many",
             self.refused_connections.clone(),
         );
+        registry.register(
+            "refused_requests",
+            "Requests that were not let in, by the reason",
+            self.refused.clone(),
+        );
+        registry.register(
+            "lost_log_lines",
+            "Lines of the access log that were lost since the disk was too slow",
+            self.lost_log_lines.clone(),
+        );
     }
 
     /// Counts a request until the receipt is dropped, which is when its body has ended or its client has gone.
@@ -132,6 +163,16 @@ impl Metrics {
     pub(crate) fn fetching(&self) -> Fetching {
         self.fetching.inc();
         Fetching(self.fetching.clone())
+    }
+
+    /// Counts a request that was not let in.
+    pub(crate) fn refuse(&self, why: Refusal) {
+        let why = match why {
+            Refusal::Client => "client",
+            Refusal::Busy => "busy",
+            Refusal::Stray => "loop",
+        };
+        self.refused.get_or_create(&Refused { why }).inc();
     }
 
     pub(crate) fn refuse_connection(&self) {

@@ -1,7 +1,9 @@
 //! A connection that is cut when its client takes nothing for too long.
 //!
 //! Without this, a client that stops reading would hold the blocks of its answer, and its place among the requests,
-//! for as long as it likes. Reading needs no such guard: the HTTP server has its own for the head of a request.
+//! for as long as it likes. One that takes a byte now and then is no better: only [`PROGRESS_BYTES`], or the end of what
+//! there is to write, start the time again. Reading needs no such guard: the HTTP server has its own for the head of a
+//! request.
 
 use std::future::Future;
 use std::io;
@@ -18,7 +20,12 @@ pub(crate) struct Paced<S> {
     limit: Duration,
     timer: Pin<Box<Sleep>>,
     waiting: bool,
+    /// Bytes written since the time began.
+    written: usize,
 }
+
+/// A reader that takes less than this in the whole time is none: 270 bytes a second with the default of a minute.
+pub(crate) const PROGRESS_BYTES: usize = 16 << 10;
 
 impl<S> Paced<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
@@ -27,16 +34,27 @@ impl<S> Paced<S> {
             limit,
             timer: Box::pin(sleep(limit)),
             waiting: false,
+            written: 0,
         }
     }
 
-    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if polled.is_ready() {
-            self.waiting = false;
-            return polled;
+    /// Looks at a write: `took` bytes have gone, or all that there were.
+    fn watch<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+        took: impl FnOnce(&T) -> usize,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = polled {
+            self.written = self.written.saturating_add(result.as_ref().map_or(0, took));
+            if self.written >= PROGRESS_BYTES {
+                self.waiting = false;
+            }
+            return Poll::Ready(result);
         }
         if !self.waiting {
             self.waiting = true;
+            self.written = 0;
             self.timer.as_mut().reset(Instant::now() + self.limit);
         }
         ready!(self.timer.as_mut().poll(cx));
@@ -58,7 +76,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_write(cx, bytes);
-        this.watch(cx, polled)
+        this.watch(cx, polled, |bytes| *bytes)
     }
 
     fn poll_write_vectored(
@@ -68,7 +86,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_write_vectored(cx, parts);
-        this.watch(cx, polled)
+        this.watch(cx, polled, |bytes| *bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -78,13 +96,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_flush(cx);
-        this.watch(cx, polled)
+        this.watch(cx, polled, |()| PROGRESS_BYTES)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.inner).poll_shutdown(cx);
-        this.watch(cx, polled)
+        this.watch(cx, polled, |()| PROGRESS_BYTES)
     }
 }
 
@@ -103,14 +121,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_byte_starts_the_time_again() {
+    async fn progress_starts_the_time_again_and_single_bytes_do_not() {
         let (ours, _theirs) = duplex(16);
         let mut paced = Paced::new(ours, Duration::from_secs(60));
         let mut cx = Context::from_waker(Waker::noop());
-        assert!(paced.watch(&mut cx, Poll::<io::Result<()>>::Pending).is_pending());
-        let first = paced.timer.deadline();
-        assert!(paced.watch(&mut cx, Poll::Ready(Ok(()))).is_ready());
-        assert!(paced.watch(&mut cx, Poll::<io::Result<()>>::Pending).is_pending());
-        assert!(paced.timer.deadline() > first);
+        let mut step = |polled: Poll<io::Result<usize>>| {
+            drop(paced.watch(&mut cx, polled, |bytes| *bytes));
+            paced.timer.deadline()
+        };
+        let first = step(Poll::Pending);
+        for _ in 0..100 {
+            step(Poll::Ready(Ok(1)));
+            assert_eq!(step(Poll::Pending), first);
+        }
+        step(Poll::Ready(Ok(PROGRESS_BYTES)));
+        assert!(step(Poll::Pending) > first);
     }
 }

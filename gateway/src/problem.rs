@@ -2,7 +2,11 @@
 
 use cid::Cid;
 use http::{Method, StatusCode};
-use storage::Attempt;
+use storage::{Attempt, Error};
+
+use crate::deny::Denied;
+use crate::guard::TooMuch;
+use crate::guard::hops::Stray;
 
 use crate::ask::address::Address;
 use crate::escape;
@@ -22,8 +26,12 @@ pub(crate) struct Problem {
     pub advice: Option<&'static str>,
     /// Where the reader can go on.
     pub ways: Vec<Way>,
-    /// Whether a block is wanting, and nothing else is wrong: with it there would be another answer.
-    pub missing: bool,
+    /// The block that is wanting, if nothing else is wrong: with it there would be another answer.
+    pub missing: Option<Cid>,
+    /// The block that others have and did not give.
+    pub withheld: Option<Cid>,
+    /// Seconds after which the same request may have another answer.
+    pub wait_s: Option<u64>,
 }
 
 /// A link to go on with.
@@ -44,7 +52,16 @@ impl Problem {
             notes: Vec::new(),
             advice: None,
             ways: Vec::new(),
-            missing: false,
+            missing: None,
+            withheld: None,
+            wait_s: None,
+        }
+    }
+
+    fn wait(self, seconds: u64) -> Self {
+        Self {
+            wait_s: Some(seconds),
+            ..self
         }
     }
 
@@ -201,7 +218,7 @@ impl Problem {
         };
         let detail = format!("block {cid} is not on this node{others}");
         Self {
-            missing: true,
+            missing: Some(*cid),
             ..Self::new(status, "This content is not on this node", detail)
         }
         .advise("The address is well formed. The content may be on another node, or nowhere any more.")
@@ -225,6 +242,7 @@ impl Problem {
         }
         Self {
             notes,
+            withheld: Some(*cid),
             ..Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "This content could not be fetched",
@@ -232,6 +250,17 @@ impl Problem {
             )
         }
         .advise("Try again: the nodes that have it may be back, and what has come already is kept.")
+        // Until those who failed may be asked again.
+        .wait(10)
+    }
+
+    /// What the absence of a block means to a client; None for other errors.
+    pub(crate) fn absence(error: &Error, only_if_cached: bool) -> Option<Self> {
+        match error {
+            Error::Missing(cid) => Some(Self::not_here(cid, only_if_cached)),
+            Error::Unavailable { cid, tried } => Some(Self::unavailable(cid, tried)),
+            _ => None,
+        }
     }
 
     /// 403: this is no proxy for everybody.
@@ -322,6 +351,35 @@ impl Problem {
             "The node is busy",
             "too many requests at once; try again soon",
         )
+        .wait(1)
+    }
+
+    /// 429: one client asks too much.
+    pub(crate) fn too_much(much: TooMuch) -> Self {
+        let detail = match much {
+            TooMuch::Often(_) => "your address asks more often than this node answers one client",
+            TooMuch::AtOnce => "your address has more requests under way than this node answers one client",
+        };
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too many requests", detail).wait(much.seconds())
+    }
+
+    /// 508: a request goes in a circle, or was passed on too often.
+    pub(crate) fn stray(stray: Stray) -> Self {
+        let detail = match stray {
+            Stray::Circle => "this request was here before: gateways pass it on to each other in a circle",
+            Stray::TooFar => "this request was passed on by too many gateways",
+        };
+        Self::new(StatusCode::LOOP_DETECTED, "This request goes nowhere", detail)
+    }
+
+    /// 410 or 451: a denylist names what is asked for.
+    pub(crate) fn denied(denied: Denied) -> Self {
+        let title = "This content is not served";
+        Self::new(
+            denied.status(),
+            title,
+            "a list of this node's operator names it as not to be served",
+        )
     }
 
     /// 503: more requests wait for other nodes than may.
@@ -331,6 +389,7 @@ impl Problem {
             "The node is busy",
             "this content is on other nodes, and too many requests wait for those; try again soon",
         )
+        .wait(1)
     }
 
     /// 503: more look-ups in the network than may be at once.

@@ -103,12 +103,11 @@ pub(crate) fn problem(problem: &Problem, html: bool, head: bool) -> Response<Bod
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, NEVER);
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
-    match problem.status {
-        StatusCode::METHOD_NOT_ALLOWED => headers.insert(header::ALLOW, METHODS),
-        StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from(1)),
-        // Until those who failed may be asked again.
-        StatusCode::GATEWAY_TIMEOUT => headers.insert(header::RETRY_AFTER, HeaderValue::from(10)),
-        _ => None,
-    };
+    if problem.status == StatusCode::METHOD_NOT_ALLOWED {
+        headers.insert(header::ALLOW, METHODS);
+    }
+    if let Some(seconds) = problem.wait_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     response
 }

@@ -1,5 +1,6 @@
 //! The listeners and their connections: accept, serve, drain.
 
+pub(crate) mod admission;
 mod clock;
 mod connection;
 mod line;
@@ -15,17 +16,22 @@ mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::Backend;
 use crate::config::Config;
+use crate::deny::{DenyError, Denylists};
+use crate::journal::Journal;
 use crate::metrics::Metrics;
+use admission::Gate;
 use connection::Limited;
 use service::{Client, Service};
 use signal::Word;
@@ -47,6 +53,17 @@ pub enum Error {
     /// The threads for connections cannot be started.
     #[error("gateway.workers: cannot start the threads of the gateway: {0}")]
     Workers(#[source] io::Error),
+    /// A denylist cannot be used.
+    #[error(transparent)]
+    Denylist(#[from] DenyError),
+    /// The access log cannot be written.
+    #[error("gateway.access_log: cannot write to {}: {source}", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 /// The outer text for a bind failure: those that operators meet get the remedy too.
@@ -95,6 +112,15 @@ impl Gateway {
         let provider = listen.map(|listen| Listeners::bind("provider.listen", listen, count));
         let provider = provider.transpose()?;
         let metrics = Arc::new(Metrics::new(registry));
+        let gate = Gate::new(&config, open_journal(&config, &metrics)?, Arc::clone(&metrics));
+        let denylists = Arc::new(Denylists::open(&config.denylists)?);
+        let service = Service::new(
+            &config,
+            backend,
+            gate,
+            Arc::clone(&denylists),
+            Arc::clone(&metrics),
+        );
         let gateway = Gateway {
             address: public.address,
             provider: provider.as_ref().map(|provider| provider.address),
@@ -108,7 +134,7 @@ impl Gateway {
             is_node: false,
             places: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: Limited::of(&config.limits),
-            service: Service::new(&config, backend, Arc::clone(&metrics)),
+            service: service.clone(),
             metrics,
             stop: gateway.stop.clone(),
             cut: gateway.cut.clone(),
@@ -123,6 +149,13 @@ impl Gateway {
             };
             tracing::info!(address = %provider.address, "the provider face listens");
             gateway.accept(provider, &acceptor)?;
+        }
+        let (forget, stop) = (service.clone(), gateway.stop.token());
+        gateway
+            .tasks
+            .spawn(watch_lists(denylists, move || forget.forget(), stop));
+        for _ in 0..config.limits.fills_max {
+            gateway.tasks.spawn(service.fill(gateway.stop.token()));
         }
         tracing::info!(address = %public.address, "the gateway listens");
         gateway.accept(public, &acceptor)?;
@@ -206,6 +239,37 @@ impl Listeners {
         })
     }
 }
+
+fn open_journal(config: &Config, metrics: &Metrics) -> Result<Option<Journal>, Error> {
+    let Some(log) = &config.access_log else {
+        return Ok(None);
+    };
+    let opened = Journal::open(log, metrics.lost_log_lines.clone());
+    opened.map(Some).map_err(|source| Error::AccessLog {
+        path: log.path.clone(),
+        source,
+    })
+}
+
+/// Sees that changed denylists hold.
+async fn watch_lists(lists: Arc<Denylists>, forget: impl Fn(), stop: CancellationToken) {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    while !lists.is_empty() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = looks.tick() => {}
+        }
+        let of_thread = Arc::clone(&lists);
+        match tokio::task::spawn_blocking(move || of_thread.renew()).await {
+            Ok(true) => forget(),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the denylists could not be read again"),
+        }
+    }
+}
+
+/// How soon a changed denylist holds.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The loop that takes connections; each worker has one.
 #[derive(Clone)]

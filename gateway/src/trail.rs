@@ -13,6 +13,8 @@ use cid::Cid;
 use storage::{BlockSource, Blocks, Error, SharedBlocks};
 use tokio_util::sync::CancellationToken;
 
+use crate::flights::Lead;
+
 /// The blocks of one request. One thread at a time reads through it.
 pub(crate) struct Trail {
     root: Cid,
@@ -25,6 +27,8 @@ pub(crate) struct Trail {
     /// The client has left: what is read from now on is read for nobody.
     gone: CancellationToken,
     memory: Mutex<Memory>,
+    /// Others wait for a block that is read through this.
+    lead: Mutex<Option<Lead>>,
 }
 
 /// How far reading goes.
@@ -71,6 +75,7 @@ impl Trail {
             reach: AtomicU8::new(Reach::Here as u8),
             gone,
             memory: Mutex::default(),
+            lead: Mutex::default(),
         }
     }
 
@@ -81,6 +86,21 @@ impl Trail {
     /// Whether a block that is not here may be got from others.
     pub(crate) fn may_fetch(&self) -> bool {
         self.below.is_some()
+    }
+
+    /// Whether reading waits for others.
+    pub(crate) fn is_far(&self) -> bool {
+        self.far().is_some()
+    }
+
+    /// Others wait for a block; they go on as soon as it has been read.
+    pub(crate) fn leads(&self, lead: Option<Lead>) {
+        *self.lead() = lead;
+    }
+
+    /// Takes back what [`leads`](Self::leads) gave, if the block has not been read.
+    pub(crate) fn still_leads(&self) -> Option<Lead> {
+        self.lead().take()
     }
 
     /// From now on reading goes so far.
@@ -115,6 +135,10 @@ impl Trail {
         Nearby(self)
     }
 
+    fn lead(&self) -> MutexGuard<'_, Option<Lead>> {
+        self.lead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,6 +171,7 @@ impl Blocks for Trail {
         };
         if let Some(block) = &block {
             self.memory().note(cid, block);
+            drop(self.lead().take_if(|lead| lead.wanted().block == *cid));
         }
         Ok(block)
     }

@@ -14,6 +14,7 @@ use crate::ask::Ask;
 use crate::ask::condition::range_holds;
 use crate::ask::range::{Selected, select};
 use crate::body::Body;
+use crate::fill::Taken;
 use crate::media;
 use crate::problem::Problem;
 use crate::reply;
@@ -55,9 +56,18 @@ impl Desk {
             let body = match ask.head {
                 true => Body::empty(),
                 false => self
-                    .open(trail, &file.cid, range)
+                    .open(trail, &file.cid, range.clone())
                     .map_err(|error| failed(ask, &error))?,
             };
+            if !ask.head && trail.may_fetch() {
+                self.fills.note(Taken {
+                    root: *trail.root(),
+                    file: file.cid,
+                    size: file.size,
+                    range,
+                    from_others: trail.is_far(),
+                });
+            }
             let media = media_type(ask, file, trail);
             head.set(header::CONTENT_TYPE, crate::escape::header(&media));
             Ok(body)

@@ -40,7 +40,9 @@ impl Desk {
         if ask.head {
             return Ok(head.respond(StatusCode::OK, Body::empty()));
         }
+        let place = self.listings.try_acquire().map_err(|_| Problem::busy())?;
         let html = self.render(ask, &node.cid, query.get("after"), trail)?;
+        drop(place);
         let length = HeaderValue::from(html.len());
         let mut response = head.respond(StatusCode::OK, Body::whole(html));
         response.headers_mut().insert(header::CONTENT_LENGTH, length);

@@ -42,6 +42,7 @@ impl Desk {
         let mut at = root.clone();
         let (mut lead, mut fresh, mut by_ledger) = (Vec::new(), Fresh::Forever, true);
         for _ in 0..=LINKS_MAX {
+            self.allow(&at, &lead)?;
             let step = match &at {
                 Root::Cid(cid) => {
                     return Ok(Start {

@@ -23,9 +23,11 @@ use crate::ask::condition::{Verdict, judge};
 use crate::ask::format::{self, Format};
 use crate::ask::query::Query;
 use crate::body::{Body, Onlooker};
+use crate::deny;
 use crate::desk::{Desk, Tried};
 use crate::escape;
 use crate::fresh::Fresh;
+use crate::pack::Wish;
 use crate::reply;
 use crate::server::service::Client;
 
@@ -118,6 +120,7 @@ impl Provider {
         match block {
             Ok(Some(block)) => raw(cid, block, headers, head),
             Ok(None) => absent(),
+            Err(error) if let Some(denied) = deny::denial(&error) => bare(denied.status()),
             Err(error) => {
                 tracing::error!(%error, %cid, "a block could not be read");
                 later(StatusCode::SERVICE_UNAVAILABLE, 10)
@@ -187,6 +190,7 @@ fn read(asked: &Parts) -> Option<Wanted> {
             only_if_cached: true,
             query: None,
             headers: asked.headers.clone(),
+            wish: Wish::default(),
         }))),
         _ => None,
     }

@@ -179,7 +179,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             };
             let rest = &bytes[usual.length..];
             let next = match usual.asked(self.way).and_then(|asked| self.served.quick(&asked)) {
-                Some(quick) => self.give(cx, quick, output),
+                Some(mut quick) => {
+                    self.served.note(&usual, &mut quick);
+                    self.give(cx, quick, output)
+                }
                 None => self.ask(&usual, bytes),
             };
             if !matches!((&next, &self.phase), (Next::Goes, Phase::Waiting)) {
@@ -211,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     /// Writes an answer from memory; what does not go out at once is sent on later.
     fn give(&mut self, cx: &mut Context<'_>, quick: Quick, output: &mut Vec<u8>) -> Next {
-        let Quick { found, held } = quick;
+        let Quick { found, mut held } = quick;
         let close = self.stop.hears(cx);
         output.clear();
         found.write_head(output);
@@ -236,6 +239,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             Poll::Ready(None) => return Next::Closes,
         };
         self.watch.restart();
+        if let Some(note) = held.as_mut().and_then(|held| held.note.as_mut()) {
+            note.left(total - written);
+        }
         if written == total && !close {
             return self.flush(cx, held);
         }

@@ -87,6 +87,18 @@ impl<'a> Usual<'a, '_> {
         Asked::read(way, self.target.as_bytes(), headers)
     }
 
+    /// Path and query.
+    pub(super) fn target(&self) -> &'a str {
+        self.target
+    }
+
+    /// The value of a header; empty if it is not there.
+    pub(super) fn header(&self, name: &str) -> &'a [u8] {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|header| header.name.eq_ignore_ascii_case(name));
+        found.map_or(b"", |header| header.value)
+    }
+
     /// Whether the answer has no body.
     pub(super) fn is_head(&self) -> bool {
         !self.get

@@ -13,6 +13,7 @@ use tokio::io::AsyncWrite;
 use super::clock;
 use crate::body::{Body, Held};
 use crate::fast::{status_line, write_header};
+use crate::pace::PROGRESS_BYTES;
 
 /// An answer on its way.
 pub(super) struct Sending {
@@ -22,7 +23,9 @@ pub(super) struct Sending {
     body: Option<Source>,
     /// Whether the connection ends with this answer.
     pub close: bool,
-    _held: Option<Held>,
+    held: Option<Held>,
+    /// What the client took since it was last seen to be there.
+    taken: usize,
 }
 
 /// A body that is not here as a whole.
@@ -55,7 +58,8 @@ impl Sending {
             pending,
             body: None,
             close,
-            _held: held,
+            held,
+            taken: 0,
         }
     }
 
@@ -82,12 +86,13 @@ impl Sending {
             pending: VecDeque::from([head.into()]),
             body: framing.map(|framing| Source { body, framing }),
             close: last || says_close,
-            _held: None,
+            held: None,
+            taken: 0,
         }
     }
 
     /// Sends as much as goes at once. Ready when all is sent, or with the error that ends the connection. `moved` is set
-    /// when the client took something.
+    /// when the client took enough to count as one that reads.
     pub(super) fn poll<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -102,7 +107,7 @@ impl Sending {
                 match self.write(stream, cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(Failed::Write(error))),
-                    Poll::Ready(Ok(())) => *moved = true,
+                    Poll::Ready(Ok(())) => *moved |= self.has_moved(),
                 }
             } else if self.body.is_none() {
                 let flushed = ready!(Pin::new(stream).poll_flush(cx));
@@ -160,7 +165,20 @@ impl Sending {
             written => written,
         };
         advance(&mut self.pending, written);
+        self.taken += written;
+        if let Some(note) = self.held.as_mut().and_then(|held| held.note.as_mut()) {
+            note.left(self.pending.iter().map(Bytes::len).sum());
+        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether the client took enough to count as one that reads.
+    fn has_moved(&mut self) -> bool {
+        let has_moved = self.pending.is_empty() || self.taken >= PROGRESS_BYTES;
+        if has_moved {
+            self.taken = 0;
+        }
+        has_moved
     }
 }
 

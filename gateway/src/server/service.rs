@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -20,6 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Asker, Gate, Note};
+use super::request::Usual;
 use super::tunnel::Tunnel;
 use crate::ask::came::Came;
 use crate::ask::format::wants_html;
@@ -28,14 +31,19 @@ use crate::ask::{self, Ask, Decision};
 use crate::backend::Backend;
 use crate::body::{Body, Held};
 use crate::config::{Card, Config};
+use crate::deny::{Allowed, Denylists};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
 use crate::door::{Doors, Provider};
 use crate::escape;
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
-use crate::fetches::Fetches;
+use crate::fetches::{Fetches, Place};
+use crate::flights::{Lead, Turn};
+use crate::guard::{Admitted, Seat};
+use crate::journal::Line;
 use crate::metrics::Metrics;
 use crate::pac;
+use crate::pack::Packer;
 use crate::page::landing::{self, Door};
 use crate::problem::Problem;
 use crate::reply;
@@ -59,7 +67,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// What its requests may say of how they came: a proxy in front of this node is on this machine.
-    fn came(&self) -> Came {
+    pub(super) fn came(&self) -> Came {
         Came {
             secure: self.secure,
             trusted: self.address.ip().is_loopback(),
@@ -81,6 +89,7 @@ pub(super) struct Service(Arc<Shared>);
 pub(super) struct Served {
     shared: Arc<Shared>,
     client: Client,
+    seat: Seat,
     /// Where a tunnel may be asked for.
     tunnel: Option<Tunnel>,
 }
@@ -100,12 +109,18 @@ struct Shared {
     fast: Fast,
     doors: Doors,
     provider: Provider,
-    places: Arc<Semaphore>,
+    gate: Gate,
     metrics: Arc<Metrics>,
 }
 
 impl Service {
-    pub(super) fn new(config: &Config, backend: Backend, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        backend: Backend,
+        gate: Gate,
+        denylists: Arc<Denylists>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let Backend {
             blocks,
             names,
@@ -113,6 +128,7 @@ impl Service {
             domains,
             node,
             dns,
+            upstream,
         } = backend;
         let limits = &config.limits;
         let hosts = Hosts {
@@ -126,14 +142,26 @@ impl Service {
         };
         let fast = Fast::new(config.memory_bytes, Arc::clone(&blocks), Arc::clone(&names));
         let desk = Desk {
-            source: fast.over(blocks),
+            source: Arc::new(Allowed {
+                source: fast.over(blocks),
+                lists: Arc::clone(&denylists),
+            }),
             fast: fast.clone(),
+            denylists,
+            packer: Packer::new(limits.compressions_max),
+            fills: Arc::default(),
             names,
             ipns,
             domains: KnownDomains::new(&config.dnslinks, domains),
             listing_entries_max: limits.listing_entries_max,
+            listings: Semaphore::new(limits.listings_max),
             cars: Arc::new(Semaphore::new(limits.cars_max)),
-            fetches: Fetches::new(limits.fetches_max, Arc::clone(&metrics)),
+            fetches: Fetches::new(
+                limits.fetches_max,
+                limits.absent_ttl,
+                upstream,
+                Arc::clone(&metrics),
+            ),
             rules: Rules::default(),
         };
         let (desk, hosts) = (Arc::new(desk), Arc::new(hosts));
@@ -145,7 +173,7 @@ impl Service {
             card: config.card.clone(),
             desk,
             fast,
-            places: Arc::new(Semaphore::new(limits.requests_max)),
+            gate,
             metrics,
         }))
     }
@@ -156,9 +184,21 @@ impl Service {
     pub(super) fn to(&self, client: Client) -> Served {
         Served {
             shared: Arc::clone(&self.0),
+            seat: self.0.gate.guard.seat(client.address.ip()),
             client,
             tunnel: None,
         }
+    }
+
+    /// Fetches more of large files while readers take parts of them, until `stop`.
+    pub(super) fn fill(&self, stop: CancellationToken) -> impl Future<Output = ()> + Send + use<> {
+        let desk = &self.0.desk;
+        Arc::clone(&desk.fills).run(Arc::clone(desk), stop)
+    }
+
+    /// From now on no answer counts that was kept before: other denylists hold.
+    pub(super) fn forget(&self) {
+        self.0.fast.forget();
     }
 }
 
@@ -195,7 +235,29 @@ impl Served {
         if self.client.is_node {
             return None;
         }
-        self.shared.quick(asked)
+        self.shared.quick(asked, self.seat)
+    }
+
+    /// Notes in the access log what was answered from memory: at once, or when it has been sent.
+    pub(super) fn note(&self, usual: &Usual<'_, '_>, quick: &mut Quick) {
+        let Some(journal) = &self.shared.gate.journal else {
+            return;
+        };
+        let line = Line {
+            client: self.client.address.ip().to_canonical(),
+            at: SystemTime::now(),
+            host: usual.header("host"),
+            target: usual.target().as_bytes(),
+            status: quick.found.status().as_u16(),
+            bytes: quick.found.sent.length(),
+            referer: usual.header("referer"),
+            agent: usual.header("user-agent"),
+            ..Line::default()
+        };
+        match &mut quick.held {
+            Some(held) => held.note = Some(Note::of(journal, &line)),
+            None => journal.note(&line),
+        }
     }
 
     /// How requests of HTTP/1.1 come here.
@@ -217,48 +279,61 @@ impl Served {
         if parts.method == Method::CONNECT && self.tunnel.is_none() {
             return refuse(&Problem::method(&parts.method), &parts);
         }
-        self.shared.answer(&parts, upload, self.client).await
+        let asker = self.shared.gate.asker(self.client, self.seat, &parts.headers);
+        self.shared.answer(&parts, upload, &asker).await
     }
 }
 
 impl Shared {
     /// Answers, and keeps the request's place until the last byte of the answer is handed over.
-    async fn answer(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
+    async fn answer(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
         let receipt = self.metrics.request();
-        let place = Arc::clone(&self.places).try_acquire_owned();
+        let admission = self.gate.admit(asker, &request.headers);
         // A body that nobody reads would have to be skipped before the next request.
         let unread = !upload.is_end_stream();
-        let mut response = match &place {
-            Ok(_) => self.remembered(request, upload, client).await,
-            Err(_) => refuse(&Problem::busy(), request),
+        let mut response = match &admission {
+            Ok(_) => self.remembered(request, upload, asker).await,
+            Err(problem) => refuse(problem, request),
         };
+        let streaming = response
+            .body()
+            .is_stream()
+            .then(|| self.gate.stream(asker))
+            .transpose();
+        let streaming = streaming.unwrap_or_else(|problem| {
+            response = refuse(&problem, request);
+            None
+        });
         if unread && request.version < Version::HTTP_2 {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
         }
+        asker.stamp(&request.headers, &mut response);
         receipt.answered(response.status());
+        let note = self.gate.note(asker, request, &response);
         let head_only = request.method == Method::HEAD;
         response.map(|body| {
             debug_assert!(!head_only || hyper::body::Body::is_end_stream(&body));
             body.holding(Held {
                 receipt,
-                _place: place.ok(),
+                note,
+                _places: (admission.ok(), streaming),
             })
         })
     }
 
     /// Answers from memory, or in the usual way; then what was answered is kept.
-    async fn remembered(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
-        let asked = Asked::of(request, client.way(request.version));
-        let Some(asked) = asked.filter(|_| !client.is_node) else {
-            return self.decide(request, upload, client).await;
+    async fn remembered(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
+        let asked = Asked::of(request, Way::of(request.version, asker.came));
+        let Some(asked) = asked.filter(|_| !asker.client.is_node) else {
+            return self.decide(request, upload, asker).await;
         };
         if let Some(found) = self.fast.find(&asked) {
             self.metrics.remembered();
             return self.recall(found);
         }
-        let response = self.decide(request, upload, client).await;
+        let response = self.decide(request, upload, asker).await;
         self.fast.keep(&asked, &response);
         response
     }
@@ -279,7 +354,8 @@ impl Shared {
         found.respond(body)
     }
 
-    fn quick(&self, asked: &Asked<'_>) -> Option<Quick> {
+    /// `None` also for a client that asks too much: it is told so in the usual way.
+    fn quick(&self, asked: &Asked<'_>, seat: Seat) -> Option<Quick> {
         let found = self.fast.find(asked)?;
         let bytes = match &found.sent {
             Sent::Blocks { .. } => return None,
@@ -287,35 +363,39 @@ impl Shared {
         };
         let held = match bytes > AT_ONCE_BYTES_MAX {
             true => Some(Held {
-                _place: Some(Arc::clone(&self.places).try_acquire_owned().ok()?),
+                _places: (Some(self.gate.place(seat).ok()?), None),
                 receipt: self.metrics.request(),
+                note: None,
             }),
-            false => None,
+            false => {
+                self.gate.guard.count(seat).ok()?;
+                None
+            }
         };
         self.metrics.remembered();
         self.metrics.at_once(found.status(), bytes);
         Some(Quick { found, held })
     }
 
-    async fn decide(&self, request: &Parts, upload: Upload, client: Client) -> Response<Body> {
-        if self.is_for_provider(request, client) {
-            return self.provider.answer(request, client).await;
+    async fn decide(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
+        if self.is_for_provider(request, asker.client) {
+            return self.provider.answer(request, asker.client).await;
         }
-        let (came, uri, headers) = (client.came(), &request.uri, &request.headers);
+        let (came, uri, headers) = (asker.came, &request.uri, &request.headers);
         if let Some(door) = ask::door(&self.hosts, came, uri, request.version, headers) {
-            return self.doors.answer(door, request, upload, client).await;
+            return self.doors.answer(door, request, upload, asker.client).await;
         }
         drop(upload);
         let decision = ask::decide(&self.hosts, came, &request.method, uri, request.version, headers);
-        self.carry_out(decision, request).await
+        self.carry_out(decision, request, asker).await
     }
 
-    async fn carry_out(&self, decision: Decision, request: &Parts) -> Response<Body> {
+    async fn carry_out(&self, decision: Decision, request: &Parts, asker: &Asker) -> Response<Body> {
         let head = request.method == Method::HEAD;
         match decision {
             Decision::Content(ask) => {
                 let name = ask.address.ledger_name().map(str::to_owned);
-                let response = self.content(ask).await;
+                let response = self.content(ask, asker).await;
                 self.doors.accompany(&request.headers, name.as_deref(), response)
             }
             Decision::Landing { host, secure } => {
@@ -334,7 +414,7 @@ impl Shared {
                     Ok(false) => *otherwise,
                     Err(problem) => Decision::Refuse(problem),
                 };
-                let mut response = Box::pin(self.carry_out(decision, request)).await;
+                let mut response = Box::pin(self.carry_out(decision, request, asker)).await;
                 // It follows from more than content: from what the DNS says now.
                 response.extensions_mut().remove::<Basis>();
                 response
@@ -373,29 +453,63 @@ impl Shared {
     }
 
     /// Reads for the client as long as it is there.
-    async fn content(&self, ask: Box<Ask>) -> Response<Body> {
+    async fn content(&self, ask: Box<Ask>, asker: &Asker) -> Response<Body> {
         let gone = CancellationToken::new();
         let reading = gone.clone().drop_guard();
-        let response = self.here(&Arc::from(ask), gone).await;
+        let response = self.read(&Arc::from(ask), asker, gone).await;
         response.map(|body| body.guarded(reading))
     }
 
-    async fn here(&self, ask: &Arc<Ask>, gone: CancellationToken) -> Response<Body> {
-        let (desk, asked) = (Arc::clone(&self.desk), Arc::clone(ask));
-        match spawn_blocking(move || desk.here(&asked, gone)).await {
-            Ok(Tried::Answered(response)) => *response,
-            Ok(Tried::Elsewhere(ask, trail)) => self.elsewhere(&ask, trail).await,
-            Err(error) => panicked(ask, &error),
+    /// Reads what is here; if a block is wanting, waits with all others who want it, or fetches it for them.
+    async fn read(&self, ask: &Arc<Ask>, asker: &Asker, gone: CancellationToken) -> Response<Body> {
+        let told = |problem| self.desk.told(ask, Err(problem));
+        let mut had_no_place = false;
+        for _ in 0..TURNS_MAX {
+            let (desk, asked, gone) = (Arc::clone(&self.desk), Arc::clone(ask), gone.clone());
+            let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
+                Ok(Tried::Answered(response)) => return *response,
+                Ok(Tried::Elsewhere(settled, trail, wanted)) => (settled, trail, wanted),
+                Err(error) => return panicked(ask, &error),
+            };
+            if self.desk.fetches.is_absent(&wanted) {
+                return told(Problem::not_here(&wanted.block, false));
+            }
+            match self.desk.fetches.turn(wanted) {
+                Turn::Lead(lead) => match self.place(asker) {
+                    Ok(place) => return self.elsewhere(&settled, trail, lead, place).await,
+                    Err(problem) if had_no_place => return told(problem),
+                    // Whoever has the place may have fetched this very block meanwhile.
+                    Err(_) => had_no_place = true,
+                },
+                Turn::Follow(follow) => {
+                    if let Err(problem) = follow.end().await {
+                        return told(problem);
+                    }
+                }
+            }
         }
+        told(Problem::busy_fetching())
     }
 
-    async fn elsewhere(&self, ask: &Arc<Ask>, trail: Arc<Trail>) -> Response<Body> {
-        let Some(place) = self.desk.fetches.try_place() else {
-            return reply::problem(&Problem::busy_fetching(), wants_html(&ask.headers), ask.head);
-        };
+    /// A place to wait for others, if there is one for this client.
+    fn place(&self, asker: &Asker) -> Result<(Place, Admitted), Problem> {
+        let counted = self.gate.guard.fetch(asker.seat).map_err(Problem::too_much)?;
+        let place = self.desk.fetches.try_place();
+        place
+            .map(|place| (place, counted))
+            .ok_or_else(Problem::busy_fetching)
+    }
+
+    async fn elsewhere(
+        &self,
+        ask: &Arc<Ask>,
+        trail: Arc<Trail>,
+        lead: Lead,
+        place: (Place, Admitted),
+    ) -> Response<Body> {
         let (desk, asked) = (Arc::clone(&self.desk), Arc::clone(ask));
         let answered = spawn_blocking(move || {
-            let response = desk.elsewhere(&asked, &trail);
+            let response = desk.elsewhere(&asked, &trail, Some(lead));
             drop(place);
             response
         });
@@ -438,6 +552,9 @@ impl Shared {
 
 /// What a socket takes at once even from a client that reads nothing, so that nothing is held for it.
 const AT_ONCE_BYTES_MAX: u64 = 16 << 10;
+
+/// Blocks that a request waits for while others fetch them, at most: a path through deep folders has some dozens.
+const TURNS_MAX: usize = 256;
 
 fn panicked(ask: &Ask, error: &JoinError) -> Response<Body> {
     tracing::error!(%error, "a request made the gateway panic");

@@ -38,7 +38,7 @@ impl Answer {
 
     /// The headers in the order of their names, without those that differ from one moment or connection to the next.
     pub fn lasting(&self) -> Vec<(String, String)> {
-        let is_of_now = |name: &str| matches!(name, "date" | "connection");
+        let is_of_now = |name: &str| matches!(name, "date" | "connection" | "traceresponse");
         let mut head: Vec<_> = self
             .head
             .iter()

@@ -250,7 +250,7 @@ async fn a_head_fetches_the_path_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_range_fetches_its_blocks_alone() {
     let site = Site::new().await;
-    let second = Second::new(&site).await;
+    let second = Second::with(&site, |config| config.limits.fills_max = 0).await;
     let file = blocks(&site, &["big.bin"]);
     let target = format!("/ipfs/{}", file[0]);
     let last = second

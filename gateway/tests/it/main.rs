@@ -2,20 +2,25 @@
 //! ledger is joined in the suites of the whole node. Nor is there a network: another store stands for what others have, and
 //! gives it at once, late, never, or fails to.
 
+mod access_log;
 mod car;
 mod client;
 mod content;
+mod deny;
 mod doors;
 mod elsewhere;
 mod fast;
 mod forms;
+mod guard;
 mod keys;
 mod limits;
 mod names;
 mod network;
 mod node;
+mod packed;
 mod provider;
 mod proxy;
 mod rules;
 mod site;
 mod slow;
+mod together;

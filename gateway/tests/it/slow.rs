@@ -72,19 +72,22 @@ async fn slow_others_do_not_delay_what_is_here() {
     let second = Second::with(&site, |config| config.limits.fetches_max = 8).await;
     let here = site.cid(&["ascii.txt"]);
     second.network.keep(here, true);
-    second.network.set(site.root, Fate::Held);
-    let target = format!("/ipfs/{}/ascii.txt", site.root);
-    let asked = request("GET", "127.0.0.1", &target, &[]);
-    let slow: Vec<_> = (0..8)
-        .map(|_| {
-            let (address, asked) = (second.address(), asked.clone());
+    second.network.set_all(Fate::Held);
+    let targets: Vec<String> = (0..9)
+        .map(|n| format!("/ipfs/{}/x", site.publish(&[("x", format!("{n}").as_bytes())])))
+        .collect();
+    let (target, slow) = targets.split_last().expect("nine");
+    let slow: Vec<_> = slow
+        .iter()
+        .map(|target| {
+            let (address, asked) = (second.address(), request("GET", "127.0.0.1", target, &[]));
             tokio::spawn(async move { raw(address, &asked).await })
         })
         .collect();
     until("all places are taken", || second.network.waiting() == 8).await;
     assert_eq!(second.metric("gateway_fetches_in_flight"), 8.0);
     for _ in 0..40 {
-        let more = second.ask("GET", "127.0.0.1", &target, &[]).await;
+        let more = second.ask("GET", "127.0.0.1", target, &[]).await;
         assert_eq!((more.status, more.header("retry-after")), (503, "1"));
         assert!(more.text().contains("wait for"), "{}", more.text());
         let local = second
@@ -93,7 +96,7 @@ async fn slow_others_do_not_delay_what_is_here() {
         assert_eq!(local.status, 200);
     }
     assert_eq!(second.network.waiting(), 8);
-    second.network.set(site.root, Fate::Comes);
+    second.network.set_all(Fate::Comes);
     for answer in slow {
         assert_eq!(answer.await.expect("an answer").status, 200);
     }

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use gateway::Network;
 use named::mesh::Web;
 
-use super::value::{Coins, DomainPath, Loopback, Setting, Whole};
+use super::value::{Coins, DomainPath, LogStyle, Loopback, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
 pub(super) struct Key {
@@ -109,8 +110,12 @@ settings! {
         memory_mib: Whole<0, 1_048_576> = Whole::new(128);
         /// Connections at once; each costs about 10 KiB and a file descriptor. More are answered 503 and closed.
         connections_max: Whole<1, 1_000_000> = Whole::new(4096);
-        /// Requests at once, slow downloads included; each holds up to three blocks of 1 MiB. More are answered 503.
+        /// Requests at once, slow downloads included; each holds up to a block of 1 MiB. More are answered 503.
         requests_max: Whole<1, 1_000_000> = Whole::new(1024);
+        /// Answers at once that are longer than a block; each holds up to three. More are answered 503.
+        streams_max: Whole<1, 1_000_000> = Whole::new(256);
+        /// Listings that are made at once, each with some MiB. More are answered 503.
+        listings_max: Whole<1, 448> = Whole::new(16);
         /// Requests that wait for content from other nodes at once, each with a thread; of more, those that have not begun to
         /// answer are answered 503.
         fetches_max: Whole<1, 448> = Whole::new(256);
@@ -122,8 +127,39 @@ settings! {
         head_bytes_max: Whole<8192, 1_048_576> = Whole::new(32 << 10);
         /// Seconds that a client may take for the head of a request, or lie idle before the next one.
         head_timeout_s: Whole<1, 3600> = Whole::new(30);
-        /// Seconds without a byte taken after which a download is cut.
+        /// Seconds within which a client has to take 16 KiB of an answer, or all that is left; else it is cut.
         stall_timeout_s: Whole<1, 3600> = Whole::new(60);
+        /// Requests a second that one client may make on average, 0 for any number; a client is an IPv4 address or an IPv6
+        /// /64. More are answered 429. A page has some hundred parts.
+        requests_per_s: Whole<0, 1_000_000> = Whole::new(500);
+        /// Requests that one client may make at once before the average counts.
+        requests_burst: Whole<1, 10_000_000> = Whole::new(5000);
+        /// Requests of one client at once, so that nobody takes all of `requests_max`. More are answered 429.
+        client_requests_max: Whole<1, 1_000_000> = Whole::new(256);
+        /// Answers to one client at once that are longer than a block, so that nobody takes all of `streams_max`.
+        client_streams_max: Whole<1, 1_000_000> = Whole::new(64);
+        /// Requests of one client that wait for other nodes at once, so that nobody takes all of `fetches_max`.
+        client_fetches_max: Whole<1, 448> = Whole::new(64);
+        /// Clients that are not counted, as networks such as `192.0.2.0/24`; by default this machine.
+        uncounted: Vec<Network> = Network::loopback();
+        /// Proxies in front of the gateway, as networks, that say in `X-Forwarded-For` for whom they ask.
+        trusted_proxies: Vec<Network> = Vec::new();
+        /// Other gateways that a request may have come through (`CDN-Loop`, RFC 8586); more are answered 508.
+        hops_max: Whole<0, 100> = Whole::new(3);
+        /// Denylists in the compact format of IPFS: files, and folders whose `.deny` files count. What they name is answered
+        /// 410, or 451 if they say so; a change holds within seconds. Paths begin at the data folder.
+        denylists: Vec<String> = Vec::new();
+        /// A file that gets a line for each request; empty for none. It may be moved away for rotation. Its path begins at the
+        /// data folder.
+        access_log: String = String::new();
+        /// How a line looks: `combined`, as web servers write it, or `json`.
+        access_log_style: LogStyle = LogStyle::default();
+        /// Seconds for which it is remembered that nobody has a block; not while other nodes fail. 0 remembers nothing.
+        absent_ttl_s: Whole<0, 3600> = Whole::new(5);
+        /// Large files of which more is fetched while readers take parts of them, as much as they took; 0 for none.
+        fills_max: Whole<0, 64> = Whole::new(4);
+        /// Answers that are compressed at the same time, each with some 4 MiB; what is beyond goes out as it is. 0 for none.
+        compressions_max: Whole<0, 10_000> = Whole::new(4);
     }
     /// The provider face: single blocks for IPFS clients and other nodes, of what is here and nothing else.
     provider: ProviderSettings {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use gateway::{Network, Style};
 use ledger::Amount;
 use named::mesh::{NoWeb, Web};
 use toml::Value;
@@ -180,6 +181,46 @@ fn is_content_path(path: &str) -> bool {
         path => path
             .strip_prefix("/ipns/")
             .is_some_and(|rest| !root(rest).is_empty()),
+    }
+}
+
+impl Setting for Network {
+    fn read(value: &Value) -> Result<Self, String> {
+        let network = value.as_str().and_then(|text| text.parse().ok());
+        network.ok_or_else(|| "give networks, for example [\"192.0.2.0/24\", \"2001:db8::/32\"]".to_owned())
+    }
+
+    fn show(&self) -> Value {
+        Value::String(self.to_string())
+    }
+}
+
+/// The look of the access log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogStyle(Style);
+
+impl LogStyle {
+    /// The look.
+    pub const fn get(self) -> Style {
+        self.0
+    }
+}
+
+impl Setting for LogStyle {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("combined") => Ok(Self(Style::Combined)),
+            Some("json") => Ok(Self(Style::Json)),
+            _ => Err("give \"combined\" or \"json\"".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Value {
+        let text = match self.0 {
+            Style::Combined => "combined",
+            Style::Json => "json",
+        };
+        Value::String(text.to_owned())
     }
 }
 

@@ -58,7 +58,7 @@ pub fn dnslink(settings: &Settings) -> Option<named::dnslink::Config> {
 }
 
 /// The gateway.
-pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> gateway::Config {
+pub fn gateway(settings: &Settings, data: &Path, node_id: &PublicKey, genesis: &Genesis) -> gateway::Config {
     let set = &settings.gateway;
     gateway::Config {
         listen: set.listen,
@@ -75,14 +75,34 @@ pub fn gateway(settings: &Settings, node_id: &PublicKey, genesis: &Genesis) -> g
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
             requests_max: set.requests_max.size(),
+            streams_max: set.streams_max.size(),
+            listings_max: set.listings_max.size(),
             fetches_max: set.fetches_max.size(),
             cars_max: set.cars_max.size(),
+            absent_ttl: set.absent_ttl_s.seconds(),
+            fills_max: set.fills_max.size(),
+            compressions_max: set.compressions_max.size(),
+            hops_max: set.hops_max.size(),
             listing_entries_max: set.listing_entries_max.size(),
             head_bytes_max: set.head_bytes_max.size(),
             head_timeout: set.head_timeout_s.seconds(),
             stall_timeout: set.stall_timeout_s.seconds(),
             drain_timeout: settings.node.stop_after_s.seconds(),
         },
+        guarding: gateway::Guarding {
+            requests_per_s: set.requests_per_s.get(),
+            requests_burst: set.requests_burst.get(),
+            requests_in_flight: small(set.client_requests_max.get()),
+            streams_in_flight: small(set.client_streams_max.get()),
+            fetches_in_flight: small(set.client_fetches_max.get()),
+            uncounted: set.uncounted.clone(),
+            proxies: set.trusted_proxies.clone(),
+        },
+        denylists: set.denylists.iter().map(|path| data.join(path)).collect(),
+        access_log: (!set.access_log.is_empty()).then(|| gateway::AccessLog {
+            path: data.join(&set.access_log),
+            style: set.access_log_style.get(),
+        }),
         card: gateway::Card {
             node_id: Some(node_id.to_string()),
             chain_id: Some(genesis.chain_id.clone()),
@@ -130,6 +150,10 @@ pub fn webs(settings: &Settings, gateway: &Gateway, mesh: &[String]) -> Webs {
 /// Requests that the gateway takes at once.
 pub fn requests(settings: &Settings) -> u32 {
     u32::try_from(settings.gateway.requests_max.get()).unwrap_or(u32::MAX)
+}
+
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// The mesh.

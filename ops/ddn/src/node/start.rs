@@ -26,8 +26,8 @@ use super::claims::{Claims, Parts};
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
-    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, NodeBlocks, NodeDoors, PublicDns,
-    WalletPayer,
+    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks, NodeDoors,
+    PublicDns, WalletPayer,
 };
 use super::origin::{self, Place};
 use super::sender::Sender;
@@ -228,7 +228,7 @@ async fn join(
         webs: webs.clone(),
         runtime: Handle::current(),
     };
-    let gateway_config = setup::gateway(&settings, &key.public(), genesis);
+    let gateway_config = setup::gateway(&settings, ground.folder.dir(), &key.public(), genesis);
     let gateway = Gateway::bind(
         gateway_config,
         Backend {
@@ -238,6 +238,7 @@ async fn join(
             domains: public_dns(&settings, &genesis.tld),
             node: Arc::new(doors),
             dns: dns.responder(),
+            upstream: Arc::new(MeshUpstream(mesh.clone())),
         },
         &mut registry,
     )

@@ -24,4 +24,4 @@ pub use finder::EdgeFinder;
 pub use funds::ChainFunds;
 pub use names::ChainNames;
 pub use payer::WalletPayer;
-pub use peers::{ChainPeers, MeshHandler};
+pub use peers::{ChainPeers, MeshHandler, MeshUpstream};

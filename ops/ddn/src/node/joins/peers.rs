@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chain::{Chain, Fault, Gossip, Peers};
+use gateway::Upstream;
 use ledger::PublicKey;
 use named::mesh::{Handler, Mesh, Topic};
 use tokio::sync::Semaphore;
@@ -11,6 +12,15 @@ use tokio::sync::Semaphore;
 /// Requests and messages of the mesh that the chain works on at once. Each takes a thread and a disk, and a machine
 /// has few of either; more wait, in the mesh's own bounded queues.
 const AT_ONCE: usize = 8;
+
+/// The mesh, as the gateway sees it: those who could have content.
+pub struct MeshUpstream(pub Mesh);
+
+impl Upstream for MeshUpstream {
+    fn is_there(&self) -> bool {
+        !self.0.peers().is_empty()
+    }
+}
 
 /// The mesh, as the chain sees it. A peer's id is its node key in hex.
 pub struct ChainPeers(pub Mesh);
