@@ -369,7 +369,7 @@ fn only_a_proxy_speaks_for_others() {
 fn the_proxy_of_a_browser() {
     match get("127.0.0.1:8080", "/.well-known/ddn/proxy.pac") {
         Decision::Pac { authority, secure } => {
-            assert_eq!((authority.as_str(), secure), ("127.0.0.1:8080", false))
+            assert_eq!((authority.as_str(), secure), ("127.0.0.1:8080", false));
         }
         other => panic!("{other:?}"),
     }
