@@ -9,7 +9,6 @@ use crate::guard::TooMuch;
 use crate::guard::hops::Stray;
 
 use crate::ask::address::Address;
-use crate::escape;
 
 /// An answer without content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,14 +81,9 @@ impl Problem {
         };
         match self.status {
             StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED => {
-                let Some((_, above)) = address.segments.split_last() else {
-                    return self;
-                };
-                let start = format!("The start page of {}", address.root_text);
-                way(format!("{}/", address.base()), &start);
-                if !above.is_empty() {
-                    let url = format!("{}{}/", address.base(), escape::path(above));
-                    way(url, "The folder above");
+                if !address.segments.is_empty() {
+                    let start = format!("The start page of {}", address.root_text);
+                    way(format!("{}/", address.base()), &start);
                 }
             }
             StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {

@@ -32,7 +32,7 @@ const ARGUMENTS: &[&str] = &[
     "--disable-extensions",
     "--no-proxy-server",
     "--autoplay-policy=no-user-gesture-required",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost",
     "--remote-debugging-pipe",
 ];
 

@@ -86,7 +86,7 @@ fn section(page: &mut String, title: &str, rows: &[(String, &str)]) {
     page.push_str("</dl>\n");
 }
 
-fn addresses(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 4] {
+fn addresses(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 5] {
     [
         (
             format!("{scheme}://NAME.{tld}.{host}/"),
@@ -104,10 +104,14 @@ fn addresses(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 4]
             format!("{scheme}://{host}/ipfs/CID/path"),
             "content by its CID, by path",
         ),
+        (
+            format!("http://NAME.{tld}/"),
+            "the site of a name, in a browser that takes its proxy from /.well-known/ddn/proxy.pac of this gateway",
+        ),
     ]
 }
 
-fn checks(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 4] {
+fn checks(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 5] {
     [
         (
             format!("ddn get NAME.{tld}"),
@@ -120,6 +124,10 @@ fn checks(scheme: &str, host: &str, tld: &str) -> [(String, &'static str); 4] {
         (
             format!("{scheme}://{host}/ipfs/CID/path?format=raw"),
             "one block, byte for byte",
+        ),
+        (
+            format!("{scheme}://{host}/.well-known/ddn/proof/NAME.{tld}"),
+            "the proof of a name, from the genesis to its CID; ddn chain verify checks it",
         ),
         (
             "?download=true&amp;filename=NAME".to_owned(),
