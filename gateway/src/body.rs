@@ -3,17 +3,20 @@
 //! A stream reads one part ahead and no further: a client that is slow holds two parts, and a client that is gone
 //! stops the reading, since nothing polls the body any more. Reads run on the runtime's blocking threads, one part at
 //! a time, so that a slow client occupies no thread. A part that is not on this node is fetched once there is a place
-//! for it, and only then occupies a thread for longer.
+//! for it, and only then occupies a thread for longer. A part that does not come in time ends the body, and so does the
+//! end of the time that the whole may take.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use storage::{Error, Leaves};
 use tokio::task::JoinError;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::DropGuard;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -38,6 +41,7 @@ pub(crate) struct Body {
     leaves: Option<Arc<Leaves>>,
     held: Option<Held>,
     onlooker: Option<Box<dyn Onlooker>>,
+    watch: Option<Watch>,
     _reading: Option<DropGuard>,
 }
 
@@ -78,6 +82,7 @@ impl Body {
             leaves: None,
             held: None,
             onlooker: None,
+            watch: None,
             _reading: None,
         }
     }
@@ -189,7 +194,28 @@ impl Body {
         }
     }
 
+    /// The same body, which ends with an error when a part takes longer than `silence` or the whole longer than to
+    /// `end`.
+    pub(crate) fn within(self, silence: Duration, end: Instant) -> Self {
+        let watch = matches!(
+            self.state,
+            State::Several(_) | State::Ready(..) | State::Reading(_)
+        )
+        .then(|| Watch {
+            silence,
+            end,
+            timer: None,
+        });
+        Self { watch, ..self }
+    }
+
     fn give(&mut self, part: Bytes) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(watch) = &mut self.watch {
+            watch.timer = None;
+            if watch.end <= Instant::now() {
+                return self.late();
+            }
+        }
         if let Some(held) = &mut self.held {
             held.receipt.sent(part.len());
             if let Some(note) = &mut held.note {
@@ -212,6 +238,21 @@ impl Body {
         Poll::Ready(None)
     }
 
+    /// The next part is not there yet.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(watch) = &mut self.watch {
+            ready!(watch.poll(cx));
+            return self.late();
+        }
+        Poll::Pending
+    }
+
+    fn late(&mut self) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.state = State::Done;
+        tracing::warn!("an answer was cut short: it took too long");
+        Poll::Ready(Some(Err(io::ErrorKind::TimedOut.into())))
+    }
+
     fn read(mut stream: Box<Stream>) -> State {
         match stream.at_hand() {
             Some(None) => return State::Done,
@@ -220,6 +261,22 @@ impl Body {
             None => {}
         }
         State::Reading(AbortOnDropHandle::new(tokio::spawn(stream.next())))
+    }
+}
+
+/// Watches the time of a body.
+struct Watch {
+    silence: Duration,
+    end: Instant,
+    /// Runs while a part is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Watch {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = || self.end.min(Instant::now() + self.silence);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until())));
+        timer.as_mut().poll(cx)
     }
 }
 
@@ -325,7 +382,7 @@ impl HttpBody for Body {
                 State::Reading(mut handle) => match Pin::new(&mut handle).poll(cx) {
                     Poll::Pending => {
                         this.state = State::Reading(handle);
-                        return Poll::Pending;
+                        return this.wait(cx);
                     }
                     Poll::Ready(Ok(Ok((Some(Ok(part)), stream)))) => this.state = State::Ready(part, stream),
                     Poll::Ready(Ok(Ok((None, _)))) => return this.end(),

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::acme::Acme;
 use crate::door::Allowance;
 use crate::guard::Guarding;
 use crate::journal::AccessLog;
+use crate::tls::Certificates;
 
 /// The settings of a gateway.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// The face for other nodes.
     pub provider: ProviderFace,
+    /// The encrypted listener, if there is one.
+    pub tls: Option<Tls>,
     /// What the gateway may be made to hold.
     pub limits: Limits,
     /// What one client may do.
@@ -55,6 +59,7 @@ impl Default for Config {
             workers: 0,
             memory_bytes: 128 << 20,
             provider: ProviderFace::default(),
+            tls: None,
             limits: Limits::default(),
             guarding: Guarding::default(),
             denylists: Vec::new(),
@@ -88,12 +93,60 @@ impl Default for ProviderFace {
     }
 }
 
+/// The encrypted listener: HTTP/1.1 and HTTP/2 over TCP, HTTP/3 over UDP.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Where to listen: `gateway.tls_listen`. Port 0 takes one that is free for both.
+    pub listen: SocketAddr,
+    /// What it shows to clients.
+    pub certificates: Certificates,
+    /// What certificates to obtain beside those. Default none.
+    pub acme: Option<Acme>,
+    /// Whether it speaks HTTP/3 on the same port over UDP, and tells others of it: `gateway.http3`. Default true.
+    pub http3: bool,
+    /// Which plain requests are sent to it. Default none.
+    pub redirect: Redirect,
+}
+
+impl Tls {
+    /// With the defaults.
+    #[must_use]
+    pub fn new(listen: SocketAddr, certificates: Certificates) -> Self {
+        Self {
+            listen,
+            certificates,
+            acme: None,
+            http3: true,
+            redirect: Redirect::Off,
+        }
+    }
+}
+
+/// Which plain requests are sent to the encrypted listener. Only such for hosts that a certificate names, since others
+/// would be sent to a warning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redirect {
+    /// None.
+    #[default]
+    Off,
+    /// All but those for `localhost` and names below it, which are secure as they are.
+    On,
+    /// All.
+    All,
+}
+
 /// Bounds on what clients can make the gateway hold. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open connections. One that waits costs about 1 KiB, the system's 8 KiB and a file descriptor; more are answered 503 and closed.
     /// Default 4096.
     pub connections_max: usize,
+    /// Open connections from one network (/24, /56), so that nobody takes all. A proxy in front is one network: then it
+    /// should be as high as `connections_max`. Default 1024.
+    pub connections_per_prefix_max: usize,
+    /// Requests at once on one connection of HTTP/2 or HTTP/3. A browser asks for some hundred things at the start of a
+    /// page and is served as well in two rounds. Default 100, which RFC 9113 (section 6.5.2) recommends as the least.
+    pub connection_requests_max: usize,
     /// Requests in flight, slow downloads included. Each holds at most one block of 1 MiB (2 MiB from foreign importers)
     /// for a reader that does not keep up; more are answered 503 with `Retry-After`. Default 1024.
     pub requests_max: usize,
@@ -134,6 +187,14 @@ pub struct Limits {
     /// How long a client may take for the head of a request, and how long a connection may lie idle before the next:
     /// a client that trickles its request cannot keep a place for longer. Default 30 s.
     pub head_timeout: Duration,
+    /// How long a request may wait for the head of its answer; then it is answered 504. It should be longer than what the
+    /// block source waits for one block, so that a reader is told who did not give it. Default 60 s.
+    pub first_byte_timeout: Duration,
+    /// How long a body may wait for its next part, for a place among the fetches included; then it is cut, and its reader
+    /// sees that it is short. Default 60 s.
+    pub silence_timeout: Duration,
+    /// How long an answer may take in all, so that no client keeps its place for ever by taking little. Default 1 h.
+    pub request_timeout: Duration,
     /// How long a client may take less than 16 KiB of an answer before the connection is cut. A slow line is well served
     /// with this: it has to take 270 bytes a second. Default 60 s.
     pub stall_timeout: Duration,
@@ -145,6 +206,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 4096,
+            connections_per_prefix_max: 1024,
+            connection_requests_max: 100,
             requests_max: 1024,
             streams_max: 256,
             listings_max: 16,
@@ -157,6 +220,9 @@ impl Default for Limits {
             listing_entries_max: 2_000,
             head_bytes_max: 32 << 10,
             head_timeout: Duration::from_secs(30),
+            first_byte_timeout: Duration::from_secs(60),
+            silence_timeout: Duration::from_secs(60),
+            request_timeout: Duration::from_secs(3600),
             stall_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(10),
         }

@@ -30,6 +30,7 @@
 #![allow(unexpected_cfgs)]
 
 mod absent;
+mod acme;
 mod ask;
 mod backend;
 mod body;
@@ -54,18 +55,22 @@ mod pac;
 mod pace;
 mod pack;
 mod page;
+mod prefix;
 mod problem;
 mod reply;
 mod server;
 mod site;
+mod tls;
 mod trail;
 
 pub use absent::Upstream;
+pub use acme::Acme;
 pub use backend::Backend;
-pub use config::{Card, Config, Limits, ProviderFace};
+pub use config::{Card, Config, Limits, ProviderFace, Redirect, Tls};
 pub use deny::DenyError;
 pub use domains::{Dnslink, DomainError, Domains};
 pub use door::{Allowance, Neighbour, Node, Ranked, Served, Unreadable};
 pub use guard::{Guarding, Network};
 pub use journal::{AccessLog, Style};
 pub use server::{Error, Gateway};
+pub use tls::{CertificateError, CertificateFiles, Certificates};

@@ -1,9 +1,10 @@
 //! What the gateway counts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +20,13 @@ pub(crate) struct Metrics {
     /// Of `requests`, at hand: those of answers from memory.
     good: Counter,
     unchanged: Counter,
+    versions: Family<Spoken, Counter>,
+    /// Of `versions`, at hand: those of answers from memory.
+    of_http1: Counter,
+    handshakes: Family<Agreed, Counter>,
+    failed_handshakes: Counter,
+    certificate_ends: Family<Named, Gauge>,
+    acme_attempts: Family<Outcome, Counter>,
     sent_bytes: Counter,
     head_seconds: Histogram,
     answer_seconds: Histogram,
@@ -53,15 +61,44 @@ struct Class {
     status: &'static str,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Spoken {
+    /// Of HTTP: `1.1` and so on.
+    version: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Agreed {
+    /// Of TLS: `1.3` or `1.2`.
+    version: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    host: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
 impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
-        let requests = Family::default();
+        let (requests, versions) = (Family::default(), Family::<Spoken, Counter>::default());
+        let version = version_name(Version::HTTP_11);
         let metrics = Self {
+            of_http1: versions.get_or_create_owned(&Spoken { version }),
             good: of_class(&requests, StatusCode::OK),
             unchanged: of_class(&requests, StatusCode::NOT_MODIFIED),
             requests,
             remembered: Counter::default(),
+            versions,
+            handshakes: Family::default(),
+            failed_handshakes: Counter::default(),
+            certificate_ends: Family::default(),
+            acme_attempts: Family::default(),
             sent_bytes: Counter::default(),
             head_seconds: seconds(),
             answer_seconds: seconds(),
@@ -86,6 +123,31 @@ impl Metrics {
             "remembered_answers",
             "Answers from memory, which the times below leave out if they are small",
             self.remembered.clone(),
+        );
+        registry.register(
+            "requests_by_version",
+            "Answered requests by version of HTTP",
+            self.versions.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "Encrypted connections by version of TLS",
+            self.handshakes.clone(),
+        );
+        registry.register(
+            "failed_tls_handshakes",
+            "Connections that ended before they were encrypted",
+            self.failed_handshakes.clone(),
+        );
+        registry.register(
+            "certificate_end_seconds",
+            "When the certificate of a host ends, in seconds since 1970",
+            self.certificate_ends.clone(),
+        );
+        registry.register(
+            "acme_attempts",
+            "Attempts to obtain a certificate",
+            self.acme_attempts.clone(),
         );
         registry.register(
             "sent_bytes",
@@ -150,7 +212,37 @@ impl Metrics {
             StatusCode::NOT_MODIFIED => self.unchanged.inc(),
             _ => self.good.inc(),
         };
+        self.of_http1.inc();
         self.sent_bytes.inc_by(bytes);
+    }
+
+    /// A request came by this version of HTTP.
+    pub(crate) fn spoken(&self, version: Version) {
+        let version = version_name(version);
+        self.versions.get_or_create(&Spoken { version }).inc();
+    }
+
+    /// A connection is encrypted now, by this version of TLS.
+    pub(crate) fn handshake(&self, version: &'static str) {
+        self.handshakes.get_or_create(&Agreed { version }).inc();
+    }
+
+    pub(crate) fn failed_handshake(&self) {
+        self.failed_handshakes.inc();
+    }
+
+    /// The hosts that certificates name now, and when each ends, in seconds since 1970.
+    pub(crate) fn certificates(&self, ends: BTreeMap<String, i64>) {
+        self.certificate_ends.clear();
+        for (host, ends) in ends {
+            self.certificate_ends.get_or_create(&Named { host }).set(ends);
+        }
+    }
+
+    /// A certificate was obtained, or was not.
+    pub(crate) fn acme_attempt(&self, obtained: bool) {
+        let outcome = if obtained { "obtained" } else { "failed" };
+        self.acme_attempts.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Counts a connection until the guard is dropped.
@@ -242,6 +334,15 @@ fn of_class(requests: &Family<Class, Counter>, status: StatusCode) -> Counter {
         status: class(status),
     };
     requests.get_or_create_owned(&class)
+}
+
+fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_3 => "3",
+        Version::HTTP_2 => "2",
+        Version::HTTP_11 => "1.1",
+        _ => "1.0",
+    }
 }
 
 fn class(status: StatusCode) -> &'static str {

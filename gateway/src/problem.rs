@@ -264,6 +264,16 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "This is no proxy for that", detail)
     }
 
+    /// 504: the answer did not begin in time.
+    pub(crate) fn late() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "This took too long",
+            "the node found no answer in time",
+        )
+        .advise("Try again: what has come already is kept.")
+    }
+
     /// 405.
     pub(crate) fn method(method: &Method) -> Self {
         let detail = format!("{method} is not answered here; GET, HEAD and OPTIONS are");

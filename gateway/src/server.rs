@@ -1,16 +1,24 @@
 //! The listeners and their connections: accept, serve, drain.
 
+mod accept;
 pub(crate) mod admission;
 mod clock;
 mod connection;
+mod http2;
+mod http3;
 mod line;
 mod listen;
+mod places;
+mod quic;
 mod request;
 mod rewound;
+mod secure;
 mod sending;
 pub(crate) mod service;
 mod signal;
+mod stream;
 mod tunnel;
+mod upgrade;
 mod watch;
 mod workers;
 
@@ -21,8 +29,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,25 +37,33 @@ use crate::config::Config;
 use crate::deny::{DenyError, Denylists};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
+use accept::{Acceptor, House};
 use admission::Gate;
 use connection::Limited;
-use service::{Client, Service};
+use places::Places;
+use secure::{Secure, failed};
+use service::Service;
 use signal::Word;
 use workers::Workers;
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
-    #[error("{setting}: cannot listen on {address} for HTTP: {}", advice(setting, .source))]
+    /// An address cannot be listened on.
+    #[error("{setting}: cannot listen on {address} for {protocol}: {}", advice(.source, setting))]
     Listen {
-        /// The setting.
+        /// The setting with the address.
         setting: &'static str,
-        /// Its address.
+        /// What was to be spoken there.
+        protocol: &'static str,
+        /// The address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
     },
+    /// Nothing can be encrypted.
+    #[error("gateway.tls_listen: encryption cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
     /// The threads for connections cannot be started.
     #[error("gateway.workers: cannot start the threads of the gateway: {0}")]
     Workers(#[source] io::Error),
@@ -67,18 +81,14 @@ pub enum Error {
 }
 
 /// The outer text for a bind failure: those that operators meet get the remedy too.
-fn advice(setting: &str, error: &io::Error) -> String {
+fn advice(error: &io::Error, setting: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!(
-                "the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)"
-            )
-        }
-        io::ErrorKind::PermissionDenied => {
-            format!(
-                "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set {setting} to a higher port"
-            )
-        }
+        io::ErrorKind::AddrInUse => format!(
+            "the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set {setting} to a higher port"
+        ),
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine does not have that address; set {setting} to one of its own")
         }
@@ -91,6 +101,7 @@ fn advice(setting: &str, error: &io::Error) -> String {
 pub struct Gateway {
     address: SocketAddr,
     provider: Option<SocketAddr>,
+    secure: Option<SocketAddr>,
     stop: Word,
     cut: Word,
     tasks: TaskTracker,
@@ -103,14 +114,16 @@ impl Gateway {
     /// Listens, and serves what `backend` has until it is shut down. Needs a running tokio runtime with time and I/O.
     ///
     /// # Errors
-    /// The address cannot be listened on; the text names it and the setting.
+    /// An address cannot be listened on; the text names it and the setting.
     pub async fn bind(config: Config, backend: Backend, registry: &mut Registry) -> Result<Gateway, Error> {
         let workers = Workers::start(config.workers).map_err(Error::Workers)?;
-        let count = workers.handles().len();
+        let (limits, count) = (Limited::of(&config.limits), workers.handles().len());
         let public = Listeners::bind("gateway.listen", config.listen, count)?;
-        let listen = config.provider.listen;
-        let provider = listen.map(|listen| Listeners::bind("provider.listen", listen, count));
+        let provider = config.provider.listen;
+        let provider = provider.map(|listen| Listeners::bind("provider.listen", listen, count));
         let provider = provider.transpose()?;
+        let secure = config.tls.as_ref();
+        let secure = secure.map(|tls| Secure::bind(tls, &limits, count)).transpose()?;
         let metrics = Arc::new(Metrics::new(registry));
         let gate = Gate::new(&config, open_journal(&config, &metrics)?, Arc::clone(&metrics));
         let denylists = Arc::new(Denylists::open(&config.denylists)?);
@@ -119,36 +132,45 @@ impl Gateway {
             backend,
             gate,
             Arc::clone(&denylists),
+            secure.as_ref().map(Secure::upgrade),
             Arc::clone(&metrics),
         );
         let gateway = Gateway {
             address: public.address,
             provider: provider.as_ref().map(|provider| provider.address),
+            secure: secure.as_ref().map(|secure| secure.address),
             stop: Word::default(),
             cut: Word::default(),
             tasks: TaskTracker::new(),
             drain_timeout: config.limits.drain_timeout,
             _workers: workers,
         };
-        let acceptor = Acceptor {
-            is_node: false,
-            places: Arc::new(Semaphore::new(config.limits.connections_max)),
-            limits: Limited::of(&config.limits),
+        let places = || {
+            Places::new(
+                config.limits.connections_max,
+                config.limits.connections_per_prefix_max,
+            )
+        };
+        let house = Arc::new(House {
+            limits,
+            places: places(),
             service: service.clone(),
             metrics,
             stop: gateway.stop.clone(),
             cut: gateway.cut.clone(),
             tasks: gateway.tasks.clone(),
-        };
+        });
         if let Some(provider) = provider {
-            let acceptor = Acceptor {
-                is_node: true,
-                // Readers and other nodes take no places from each other.
-                places: Arc::new(Semaphore::new(config.limits.connections_max)),
-                ..acceptor.clone()
+            // Readers and other nodes take no places from each other.
+            let house = House {
+                places: places(),
+                ..House::clone(&house)
             };
             tracing::info!(address = %provider.address, "the provider face listens");
-            gateway.accept(provider, &acceptor)?;
+            gateway.accept(provider, true, Arc::new(house))?;
+        }
+        if let Some(secure) = secure {
+            secure.start(&house, &gateway._workers)?;
         }
         let (forget, stop) = (service.clone(), gateway.stop.token());
         gateway
@@ -158,28 +180,24 @@ impl Gateway {
             gateway.tasks.spawn(service.fill(gateway.stop.token()));
         }
         tracing::info!(address = %public.address, "the gateway listens");
-        gateway.accept(public, &acceptor)?;
+        gateway.accept(public, false, house)?;
         Ok(gateway)
     }
 
     /// Takes connections on each worker.
-    fn accept(&self, listeners: Listeners, acceptor: &Acceptor) -> Result<(), Error> {
+    fn accept(&self, listeners: Listeners, is_node: bool, house: Arc<House>) -> Result<(), Error> {
+        let acceptor = Acceptor {
+            is_node,
+            agreement: None,
+            house,
+        };
         let Listeners {
             setting,
             address,
             sockets,
         } = listeners;
-        for (socket, worker) in sockets.into_iter().zip(self._workers.handles()) {
-            let here = worker.enter();
-            let listener = TcpListener::from_std(socket).map_err(|source| Error::Listen {
-                setting,
-                address,
-                source,
-            })?;
-            drop(here);
-            self.tasks.spawn_on(acceptor.clone().run(listener), worker);
-        }
-        Ok(())
+        let started = acceptor.start(sockets, &self._workers);
+        started.map_err(failed(setting, "HTTP", address))
     }
 
     /// Where it listens, with the port that was taken.
@@ -192,7 +210,13 @@ impl Gateway {
         self.provider
     }
 
-    /// Accepts no more, lets requests in flight end for at most [`Limits::drain_timeout`], then cuts what is left.
+    /// Where it listens for encrypted connections, with the port that was taken; the same for TCP and UDP.
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.secure
+    }
+
+    /// Accepts no more, lets requests in flight end for at most [`Limits::drain_timeout`](crate::Limits::drain_timeout),
+    /// then cuts what is left.
     /// Returns when every connection is closed.
     pub async fn shutdown(&self) {
         self.stop.say();
@@ -226,15 +250,11 @@ struct Listeners {
 impl Listeners {
     /// `count` of them, at the address of a setting.
     fn bind(setting: &'static str, address: SocketAddr, count: usize) -> Result<Self, Error> {
-        let failed = |source| Error::Listen {
-            setting,
-            address,
-            source,
-        };
-        let sockets = listen::listeners(address, count).map_err(failed)?;
+        let unheard = || failed(setting, "HTTP", address);
+        let sockets = listen::listeners(address, count).map_err(unheard())?;
         Ok(Self {
             setting,
-            address: sockets[0].local_addr().map_err(failed)?,
+            address: sockets[0].local_addr().map_err(unheard())?,
             sockets,
         })
     }
@@ -270,75 +290,3 @@ async fn watch_lists(lists: Arc<Denylists>, forget: impl Fn(), stop: Cancellatio
 
 /// How soon a changed denylist holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The loop that takes connections; each worker has one.
-#[derive(Clone)]
-struct Acceptor {
-    /// Whether the listener is that of the provider face.
-    is_node: bool,
-    places: Arc<Semaphore>,
-    limits: Limited,
-    service: Service,
-    metrics: Arc<Metrics>,
-    stop: Word,
-    cut: Word,
-    tasks: TaskTracker,
-}
-
-impl Acceptor {
-    async fn run(self, listener: TcpListener) {
-        let stop = self.stop.token();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((stream, address)) => self.take(stream, address),
-                Err(error) if is_of_the_client(&error) => {}
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    self.pause().await;
-                }
-            }
-        }
-    }
-
-    fn take(&self, stream: TcpStream, address: SocketAddr) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.metrics.refuse_connection();
-            connection::refuse(&stream);
-            return;
-        };
-        let client = Client {
-            address,
-            secure: false,
-            is_node: self.is_node,
-        };
-        // Small answers must not wait for the acknowledgement of the last.
-        let _ = stream.set_nodelay(true);
-        let served = line::serve(stream, self.service.to(client), self.limits, self.stop.clone());
-        let (cut, connected) = (self.cut.clone(), self.metrics.connection());
-        self.tasks.spawn(async move {
-            signal::until(&cut, served).await;
-            drop((place, connected));
-        });
-    }
-
-    /// Out of file descriptors, most likely: accepting again at once would only spin.
-    async fn pause(&self) {
-        let stop = self.stop.token();
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
-        }
-    }
-}
-
-fn is_of_the_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
-}

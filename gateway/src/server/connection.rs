@@ -1,23 +1,42 @@
-//! One connection of HTTP/1.1 in the hands of the HTTP library: for whatever is not usual.
+//! One connection of bytes, encrypted or not: which HTTP it speaks, and its limits. Usual requests of HTTP/1.1 are for
+//! `line`, HTTP/2 for `http2`; what is left of HTTP/1 is in the hands of the HTTP library here.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::http2;
+use super::line;
+use super::rewound::Rewound;
 use super::service::Served;
+use super::signal::Word;
 use super::tunnel::Tunnel;
 use crate::config::Limits;
 use crate::pace::Paced;
 
 /// The least that the HTTP server accepts as a buffer.
 const BUFFER_BYTES_MIN: usize = 8 << 10;
+
+/// What the client of an HTTP/2 connection says first (RFC 9113, section 3.4). No request of HTTP/1 begins so.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Which HTTP a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1, or HTTP/2 with a client that says so at once.
+    Http1,
+    /// HTTP/2, as was agreed.
+    Http2,
+}
 
 /// The limits of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +47,10 @@ pub(super) struct Limited {
     pub head_timeout: Duration,
     /// How long it may take nothing of an answer.
     pub stall_timeout: Duration,
+    /// Requests at once, where there can be several.
+    pub requests_max: usize,
+    /// How long an answer may take in all.
+    pub request_timeout: Duration,
 }
 
 impl Limited {
@@ -36,12 +59,73 @@ impl Limited {
             head_bytes_max: limits.head_bytes_max.max(BUFFER_BYTES_MIN),
             head_timeout: limits.head_timeout,
             stall_timeout: limits.stall_timeout,
+            requests_max: limits.connection_requests_max,
+            request_timeout: limits.request_timeout,
         }
     }
 }
 
+/// Serves requests until the client ends the connection, or `stop` is said; those in flight are answered first. Dropping
+/// the future cuts the connection.
+pub(super) async fn serve<S>(stream: S, protocol: Protocol, served: Served, limits: Limited, stop: Word)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    match protocol {
+        Protocol::Http1 => line::serve(stream, served, limits, stop).await,
+        Protocol::Http2 => {
+            let paced = Paced::new(stream, limits.stall_timeout);
+            // Much larger than a line: not in its place.
+            Box::pin(http2::serve(paced, served, limits, stop.token())).await;
+        }
+    }
+}
+
+/// Serves a connection that began with `read`, which is not usual for HTTP/1.
+pub(super) async fn unusual<S>(
+    mut read: Vec<u8>,
+    mut stream: S,
+    served: Served,
+    limits: Limited,
+    stop: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let told = tokio::select! {
+        () = stop.cancelled() => return,
+        told = timeout(limits.head_timeout, sniff(&mut read, &mut stream)) => told,
+    };
+    // It said nothing in time, or has gone.
+    let Ok(Ok(protocol)) = told else {
+        return;
+    };
+    let stream = Rewound::new(read, stream);
+    match protocol {
+        Protocol::Http1 => by_library(stream, served, limits, stop).await,
+        Protocol::Http2 => {
+            let paced = Paced::new(stream, limits.stall_timeout);
+            http2::serve(paced, served, limits, stop).await;
+        }
+    }
+}
+
+/// Reads no more than tells the two apart, to the end of `read`.
+async fn sniff<S: AsyncRead + Unpin>(read: &mut Vec<u8>, stream: &mut S) -> io::Result<Protocol> {
+    while read.len() < PREFACE.len() && PREFACE.starts_with(read) {
+        let mut rest = [0; PREFACE.len()];
+        match stream.read(&mut rest[read.len()..]).await? {
+            0 => break,
+            length => read.extend_from_slice(&rest[read.len()..][..length]),
+        }
+    }
+    Ok(match read.starts_with(PREFACE) {
+        true => Protocol::Http2,
+        false => Protocol::Http1,
+    })
+}
+
 /// Serves requests until the client or `stop` ends the connection; a request in flight is answered first.
-pub(super) fn by_library<S>(
+fn by_library<S>(
     stream: S,
     service: Served,
     limits: Limited,
@@ -69,6 +153,7 @@ async fn run<S>(http: &http1::Builder, stream: S, service: Served, stop: &Cancel
 where
     S: Read + Write + Send + Unpin + 'static,
 {
+    let client = service.client().address;
     let mut connection = pin!(http.serve_connection(stream, service).with_upgrades());
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -78,7 +163,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection broke");
+        tracing::debug!(%client, %error, "an HTTP/1 connection broke");
     }
 }
 
@@ -86,4 +171,43 @@ where
 pub(super) fn refuse(stream: &TcpStream) {
     let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let _ = stream.try_write(answer.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    async fn told(parts: &[&[u8]]) -> (Protocol, Vec<u8>) {
+        let (mut ours, mut theirs) = tokio::io::duplex(64);
+        let mut read = parts.first().map(|first| first.to_vec()).unwrap_or_default();
+        let write = async {
+            for part in parts.iter().skip(1) {
+                theirs.write_all(part).await.expect("room");
+                tokio::task::yield_now().await;
+            }
+            drop(theirs);
+        };
+        let (told, ()) = tokio::join!(sniff(&mut read, &mut ours), write);
+        ours.read_to_end(&mut read).await.expect("the rest");
+        (told.expect("a stream"), read)
+    }
+
+    #[tokio::test]
+    async fn the_first_bytes_tell() {
+        let preface: &[u8] = PREFACE;
+        for (parts, protocol) in [
+            (&[preface][..], Protocol::Http2),
+            (&[&preface[..1], &preface[1..20], &preface[20..]], Protocol::Http2),
+            (&[preface, b"more"], Protocol::Http2),
+            (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore"], Protocol::Http2),
+            (&[b"GET / HTTP/1.1\r\n\r\n"], Protocol::Http1),
+            (&[b"P", b"OST / HTTP/1.1\r\n\r\n"], Protocol::Http1),
+            (&[b"PRI * HTTP/2.0\r\n", b"\r\nSM\r\n\rX"], Protocol::Http1),
+            (&[b"PRI"], Protocol::Http1),
+            (&[], Protocol::Http1),
+        ] {
+            assert_eq!(told(parts).await, (protocol, parts.concat()), "{parts:?}");
+        }
+    }
 }

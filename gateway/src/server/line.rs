@@ -17,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::clock;
 use super::connection::{self, Limited};
 use super::request::{Parsed, Usual, parse, room};
-use super::rewound::Rewound;
 use super::sending::{CLOSE, SLICES_MAX, Sending, Waits, advance};
 use super::service::{Quick, Served};
 use super::signal::{Ear, Word};
@@ -42,7 +41,7 @@ where
         served,
     };
     if let End::Strange(stream, served, read) = line.await {
-        let rest = connection::by_library(Rewound::new(read, stream), served, limits, stop.token());
+        let rest = connection::unusual(read, stream, served, limits, stop.token());
         // Seldom, and much larger than a line: not in its place.
         Box::pin(rest).await;
     }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use storage::FileReader;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Asker, Gate, Note};
@@ -30,7 +31,7 @@ use crate::ask::host::Hosts;
 use crate::ask::{self, Ask, Decision};
 use crate::backend::Backend;
 use crate::body::{Body, Held};
-use crate::config::{Card, Config};
+use crate::config::{Card, Config, Limits};
 use crate::deny::{Allowed, Denylists};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
@@ -48,6 +49,8 @@ use crate::page::landing::{self, Door};
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::Trail;
+
+use super::upgrade::Upgrade;
 
 /// The body of a request, whatever it came by. Few questions have one.
 pub(crate) type Upload = UnsyncBoxBody<Bytes, BoxError>;
@@ -110,6 +113,8 @@ struct Shared {
     doors: Doors,
     provider: Provider,
     gate: Gate,
+    limits: Limits,
+    upgrade: Option<Upgrade>,
     metrics: Arc<Metrics>,
 }
 
@@ -119,6 +124,7 @@ impl Service {
         backend: Backend,
         gate: Gate,
         denylists: Arc<Denylists>,
+        upgrade: Option<Upgrade>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let Backend {
@@ -174,6 +180,8 @@ impl Service {
             desk,
             fast,
             gate,
+            limits: limits.clone(),
+            upgrade,
             metrics,
         }))
     }
@@ -260,6 +268,11 @@ impl Served {
         }
     }
 
+    /// Who asks.
+    pub(super) fn client(&self) -> Client {
+        self.client
+    }
+
     /// How requests of HTTP/1.1 come here.
     pub(super) fn way(&self) -> Way {
         self.client.way(Version::HTTP_11)
@@ -310,16 +323,19 @@ impl Shared {
                 .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
         }
         asker.stamp(&request.headers, &mut response);
+        self.metrics.spoken(request.version);
         receipt.answered(response.status());
         let note = self.gate.note(asker, request, &response);
         let head_only = request.method == Method::HEAD;
+        let end = Instant::now() + self.limits.request_timeout;
         response.map(|body| {
             debug_assert!(!head_only || hyper::body::Body::is_end_stream(&body));
-            body.holding(Held {
+            let held = Held {
                 receipt,
                 note,
                 _places: (admission.ok(), streaming),
-            })
+            };
+            body.holding(held).within(self.limits.silence_timeout, end)
         })
     }
 
@@ -327,13 +343,13 @@ impl Shared {
     async fn remembered(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
         let asked = Asked::of(request, Way::of(request.version, asker.came));
         let Some(asked) = asked.filter(|_| !asker.client.is_node) else {
-            return self.decide(request, upload, asker).await;
+            return self.in_time(request, upload, asker).await;
         };
         if let Some(found) = self.fast.find(&asked) {
             self.metrics.remembered();
             return self.recall(found);
         }
-        let response = self.decide(request, upload, asker).await;
+        let response = self.in_time(request, upload, asker).await;
         self.fast.keep(&asked, &response);
         response
     }
@@ -377,7 +393,33 @@ impl Shared {
         Some(Quick { found, held })
     }
 
+    /// Answers, if that begins in time; to who came another way and may be told, with where HTTP/3 is: a plain answer
+    /// could be anybody's.
+    async fn in_time(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
+        let decided = timeout(
+            self.limits.first_byte_timeout,
+            self.decide(request, upload, asker),
+        );
+        let late = |_| refuse(&Problem::late(), request);
+        let mut response = decided.await.unwrap_or_else(late);
+        let alt_svc = self.upgrade.as_ref().and_then(Upgrade::alt_svc);
+        let may_be_told = asker.client.secure && request.version < Version::HTTP_3;
+        if let Some(alt_svc) = alt_svc.filter(|_| may_be_told) {
+            response.headers_mut().insert(header::ALT_SVC, alt_svc.clone());
+        }
+        response
+    }
+
     async fn decide(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
+        let client = asker.client;
+        let better = self
+            .upgrade
+            .as_ref()
+            .filter(|_| !client.secure && !client.is_node);
+        if let Some(to) = better.and_then(|upgrade| upgrade.target(request)) {
+            let status = StatusCode::PERMANENT_REDIRECT;
+            return reply::redirect(status, &to, reply::REVALIDATE);
+        }
         if self.is_for_provider(request, asker.client) {
             return self.provider.answer(request, asker.client).await;
         }

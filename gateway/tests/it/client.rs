@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than any answer here takes, on any machine.
@@ -47,6 +47,20 @@ impl Answer {
             .collect();
         head.sort();
         head
+    }
+
+    /// From an answer of any version of HTTP.
+    pub fn new(parts: &http::response::Parts, body: Vec<u8>, complete: bool) -> Self {
+        let head = parts.headers.iter();
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Self {
+            status: parts.status.as_u16(),
+            head: head
+                .map(|(name, value)| (name.to_string(), text(value)))
+                .collect(),
+            body,
+            complete,
+        }
     }
 
     fn parse(method: &str, bytes: &[u8]) -> Self {
@@ -110,11 +124,16 @@ pub async fn open(address: SocketAddr, text: &str) -> TcpStream {
 
 /// Sends `text` and reads to the end of the connection.
 pub async fn raw(address: SocketAddr, text: &str) -> Answer {
-    let stream = open(address, text).await;
+    raw_on(TcpStream::connect(address).await.expect("a connection"), text).await
+}
+
+/// Sends `text` on a connection and reads to its end.
+pub async fn raw_on(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) -> Answer {
+    stream.write_all(text.as_bytes()).await.expect("a request");
     finish(stream, text.split(' ').next().unwrap_or_default()).await
 }
 
-async fn finish(mut stream: TcpStream, method: &str) -> Answer {
+async fn finish(mut stream: impl AsyncRead + Unpin, method: &str) -> Answer {
     let mut bytes = Vec::new();
     // A connection that is cut is an answer too.
     let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut bytes))

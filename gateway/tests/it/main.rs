@@ -3,6 +3,7 @@
 //! gives it at once, late, never, or fails to.
 
 mod access_log;
+mod acme;
 mod car;
 mod client;
 mod content;
@@ -12,6 +13,8 @@ mod elsewhere;
 mod fast;
 mod forms;
 mod guard;
+mod http2;
+mod http3;
 mod keys;
 mod limits;
 mod names;
@@ -23,4 +26,6 @@ mod proxy;
 mod rules;
 mod site;
 mod slow;
+mod tls;
 mod together;
+mod wire;

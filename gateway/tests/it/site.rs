@@ -121,18 +121,30 @@ impl Site {
     pub fn metric(&self, name: &str) -> f64 {
         metric(&self.registry, name)
     }
+
+    /// The value of a metric, if there is one.
+    pub fn metric_or_none(&self, name: &str) -> Option<f64> {
+        metric_or_none(&self.registry, name)
+    }
 }
 
 /// The value of a metric.
 pub fn metric(registry: &Registry, name: &str) -> f64 {
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, registry).expect("metrics");
+    metric_or_none(registry, name).unwrap_or_else(|| panic!("no {name} in\n{}", metrics(registry)))
+}
+
+fn metric_or_none(registry: &Registry, name: &str) -> Option<f64> {
+    let text = metrics(registry);
     let line = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
-        .parse()
-        .expect("a number")
+    line.map(|value| value.parse().expect("a number"))
+}
+
+fn metrics(registry: &Registry) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).expect("metrics");
+    text
 }
 
 /// Bytes that differ everywhere.

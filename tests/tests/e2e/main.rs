@@ -14,6 +14,7 @@ mod paid;
 mod paid_crash;
 mod proof;
 mod second;
+mod secure;
 mod sites;
 mod story;
 mod web;

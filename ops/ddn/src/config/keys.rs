@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use gateway::Network;
+use gateway::{Network, Redirect};
 use named::mesh::Web;
 
 use super::value::{Coins, DomainPath, LogStyle, Loopback, Setting, Whole};
@@ -84,6 +84,30 @@ settings! {
     gateway: GatewaySettings {
         /// Where the gateway listens, `IP:PORT`; port 0 takes a free one.
         listen: SocketAddr = loopback(8080);
+        /// Where the gateway listens for encrypted connections, `IP:PORT`: HTTP/1.1 and HTTP/2 over TCP, HTTP/3 over UDP; port 0
+        /// takes one that is free for both. Empty: nowhere. It needs `certificates`, `acme_hosts` or both.
+        tls_listen: Option<SocketAddr> = None;
+        /// Certificates for it, each `CHAIN.pem:KEY.pem` or one file that holds both. Clients get the one that names the host
+        /// that they ask for, else the first. Files that change are taken in use within seconds.
+        certificates: Vec<String> = Vec::new();
+        /// Hosts for which a certificate is obtained and renewed, `*.` for everything one label below. The authority asks this
+        /// node's DNS server, which has to be reachable for it: the hosts are in a zone of `dns.alias_zones` that the public
+        /// DNS delegates here, or `_acme-challenge` below them is delegated here. With several name servers all but this
+        /// node would be asked in vain.
+        acme_hosts: Vec<String> = Vec::new();
+        /// The directory of the authority (ACME).
+        acme_directory: String = "https://acme-v02.api.letsencrypt.org/directory".to_owned();
+        /// Where the authority can reach you, such as `mailto:you@example.org`.
+        acme_contacts: Vec<String> = Vec::new();
+        /// That you agree to the terms of the authority.
+        acme_agree: bool = false;
+        /// A certificate (PEM file) that the authority's own one is signed by, if it is not a public one.
+        acme_root: String = String::new();
+        /// Whether encrypted connections may be HTTP/3, and whether others are told so (`Alt-Svc`, HTTPS records).
+        http3: bool = true;
+        /// Which plain requests are sent to the encrypted listener, of those for hosts that a certificate names: `off` none,
+        /// `on` all but those for `localhost` and names below it, `all`.
+        tls_redirect: Redirect = Redirect::Off;
         /// The gateway's own host names. On them content has paths (`/ipfs/…`, `/ipns/…`), below them are sites.
         hosts: Vec<String> = vec!["localhost".to_owned()];
         /// Domains that are sites here without a DNSLink record, each with its content path: `example.org=/ipns/alice.ddn`.
@@ -110,6 +134,10 @@ settings! {
         memory_mib: Whole<0, 1_048_576> = Whole::new(128);
         /// Connections at once; each costs about 10 KiB and a file descriptor. More are answered 503 and closed.
         connections_max: Whole<1, 1_000_000> = Whole::new(4096);
+        /// Connections at once from one network (/24, /56), so that nobody takes all; a proxy in front is one network.
+        connections_per_prefix_max: Whole<1, 1_000_000> = Whole::new(1024);
+        /// Requests at once on one connection of HTTP/2 or HTTP/3.
+        connection_requests_max: Whole<1, 1000> = Whole::new(100);
         /// Requests at once, slow downloads included; each holds up to a block of 1 MiB. More are answered 503.
         requests_max: Whole<1, 1_000_000> = Whole::new(1024);
         /// Answers at once that are longer than a block; each holds up to three. More are answered 503.
@@ -127,6 +155,13 @@ settings! {
         head_bytes_max: Whole<8192, 1_048_576> = Whole::new(32 << 10);
         /// Seconds that a client may take for the head of a request, or lie idle before the next one.
         head_timeout_s: Whole<1, 3600> = Whole::new(30);
+        /// Seconds that a request may wait for the head of its answer; then it is answered 504. More than `delivery.timeout_s`,
+        /// so that a reader is told who did not give a block.
+        first_byte_timeout_s: Whole<1, 3600> = Whole::new(60);
+        /// Seconds that a download may wait for its next part; then it is cut.
+        silence_timeout_s: Whole<1, 3600> = Whole::new(60);
+        /// Seconds that a download may take in all, so that none takes its place for ever.
+        request_timeout_s: Whole<1, 604_800> = Whole::new(3600);
         /// Seconds within which a client has to take 16 KiB of an answer, or all that is left; else it is cut.
         stall_timeout_s: Whole<1, 3600> = Whole::new(60);
         /// Requests a second that one client may make on average, 0 for any number; a client is an IPv4 address or an IPv6

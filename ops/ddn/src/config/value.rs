@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gateway::{Network, Style};
+use gateway::{Network, Redirect, Style};
 use ledger::Amount;
 use named::mesh::{NoWeb, Web};
 use toml::Value;
@@ -110,6 +110,26 @@ impl Setting for SocketAddr {
 
     fn show(&self) -> Value {
         Value::String(self.to_string())
+    }
+}
+
+impl Setting for Redirect {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("off") => Ok(Self::Off),
+            Some("on") => Ok(Self::On),
+            Some("all") => Ok(Self::All),
+            _ => Err("give \"off\", \"on\" or \"all\"".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Value {
+        let text = match self {
+            Self::Off => "off",
+            Self::On => "on",
+            Self::All => "all",
+        };
+        Value::String(text.to_owned())
     }
 }
 

@@ -89,6 +89,17 @@ pub enum Error {
         /// The wallet.
         name: String,
     },
+    /// Settings that do not fit together.
+    #[error("{setting}: {reason}")]
+    Setting {
+        /// The setting.
+        setting: &'static str,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// A certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] gateway::CertificateError),
     /// Randomness is not to be had.
     #[error("the system gives no random bytes: {reason}")]
     Random {

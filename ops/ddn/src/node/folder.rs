@@ -104,6 +104,11 @@ impl Folder {
         self.dir.join("ipns")
     }
 
+    /// The account with the certificate authority, and what it gave.
+    pub fn acme(&self) -> PathBuf {
+        self.dir.join("acme")
+    }
+
     /// The block store.
     pub fn blocks(&self) -> PathBuf {
         self.dir.join("blocks")

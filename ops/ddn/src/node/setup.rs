@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use gateway::Gateway;
+use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
-use named::dns::NameServer;
+use named::dns::{Challenges, NameServer};
 use named::mesh::{self, Web};
 use storage::ddp;
 
+use super::error::Error;
 use super::folder::Folder;
 use super::joins::Webs;
 use super::presence;
@@ -38,6 +39,7 @@ pub fn dns(settings: &Settings) -> named::dns::Config {
         name_servers: dns.name_servers.iter().map(server).collect(),
         edges: dns.edges.clone(),
         alias_zones: dns.alias_zones.clone(),
+        challenge_hosts: challenge_hosts(&settings.gateway.acme_hosts),
         ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
         tcp_connections: dns.tcp_connections_max.size(),
         tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
@@ -58,7 +60,13 @@ pub fn dnslink(settings: &Settings) -> Option<named::dnslink::Config> {
 }
 
 /// The gateway.
-pub fn gateway(settings: &Settings, data: &Path, node_id: &PublicKey, genesis: &Genesis) -> gateway::Config {
+pub fn gateway(
+    settings: &Settings,
+    data: &Path,
+    node_id: &PublicKey,
+    genesis: &Genesis,
+    tls: Option<gateway::Tls>,
+) -> gateway::Config {
     let set = &settings.gateway;
     gateway::Config {
         listen: set.listen,
@@ -72,8 +80,11 @@ pub fn gateway(settings: &Settings, data: &Path, node_id: &PublicKey, genesis: &
         workers: set.workers.size(),
         memory_bytes: set.memory_mib.get() << 20,
         provider: provider(settings),
+        tls,
         limits: gateway::Limits {
             connections_max: set.connections_max.size(),
+            connections_per_prefix_max: set.connections_per_prefix_max.size(),
+            connection_requests_max: set.connection_requests_max.size(),
             requests_max: set.requests_max.size(),
             streams_max: set.streams_max.size(),
             listings_max: set.listings_max.size(),
@@ -86,6 +97,9 @@ pub fn gateway(settings: &Settings, data: &Path, node_id: &PublicKey, genesis: &
             listing_entries_max: set.listing_entries_max.size(),
             head_bytes_max: set.head_bytes_max.size(),
             head_timeout: set.head_timeout_s.seconds(),
+            first_byte_timeout: set.first_byte_timeout_s.seconds(),
+            silence_timeout: set.silence_timeout_s.seconds(),
+            request_timeout: set.request_timeout_s.seconds(),
             stall_timeout: set.stall_timeout_s.seconds(),
             drain_timeout: settings.node.stop_after_s.seconds(),
         },
@@ -156,6 +170,89 @@ fn small(number: u64) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// The certificates of the encrypted listener, if there is one.
+///
+/// # Errors
+/// Settings that do not fit together, and files that cannot be used.
+pub fn certificates(settings: &Settings) -> Result<Option<Certificates>, Error> {
+    let set = &settings.gateway;
+    let wrong = |setting, reason: &str| {
+        let reason = reason.to_owned();
+        Err(Error::Setting { setting, reason })
+    };
+    let has_files = !set.certificates.is_empty();
+    let has_hosts = !set.acme_hosts.is_empty();
+    if set.tls_listen.is_none() {
+        let unused = if has_files {
+            "gateway.certificates"
+        } else {
+            "gateway.acme_hosts"
+        };
+        return match has_files || has_hosts {
+            true => wrong(
+                unused,
+                "is set, but gateway.tls_listen says nowhere to use it; set that to IP:PORT",
+            ),
+            false => Ok(None),
+        };
+    }
+    if !has_files && !has_hosts {
+        return wrong(
+            "gateway.tls_listen",
+            "there is no certificate to use; name files in gateway.certificates, or hosts in gateway.acme_hosts",
+        );
+    }
+    if has_hosts && !set.acme_agree {
+        return wrong(
+            "gateway.acme_hosts",
+            "read the terms of the authority, and set gateway.acme_agree to true if you agree",
+        );
+    }
+    if has_hosts && !set.acme_directory.starts_with("https://") {
+        return wrong(
+            "gateway.acme_directory",
+            "give an address that begins with https://",
+        );
+    }
+    let files = set
+        .certificates
+        .iter()
+        .map(|files| CertificateFiles::parse(files));
+    Ok(Some(Certificates::open(files.collect())?))
+}
+
+/// The encrypted listener, with `certificates` for it.
+pub fn tls(
+    settings: &Settings,
+    folder: &Folder,
+    certificates: &Certificates,
+    challenges: Challenges,
+) -> Option<gateway::Tls> {
+    let set = &settings.gateway;
+    let acme = gateway::Acme {
+        directory: set.acme_directory.clone(),
+        hosts: set.acme_hosts.clone(),
+        contacts: set.acme_contacts.clone(),
+        root: Some(&set.acme_root)
+            .filter(|path| !path.is_empty())
+            .map(Into::into),
+        folder: folder.acme(),
+        challenges,
+    };
+    Some(gateway::Tls {
+        acme: Some(acme).filter(|acme| !acme.hosts.is_empty()),
+        http3: set.http3,
+        redirect: set.tls_redirect,
+        ..gateway::Tls::new(set.tls_listen?, certificates.clone())
+    })
+}
+
+/// A wildcard is proven at the name that it is below.
+fn challenge_hosts(hosts: &[String]) -> Vec<String> {
+    let bare = hosts.iter().map(|host| host.strip_prefix("*.").unwrap_or(host));
+    bare.map(str::to_owned).collect()
+}
+
 /// The mesh.
 pub fn mesh(settings: &Settings, folder: &Folder, key: &SecretKey, genesis: &Genesis) -> mesh::Config {
     let set = &settings.mesh;
@@ -195,5 +292,62 @@ pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: 
         silence: set.silence_s.seconds(),
         sessions_max: set.sessions_max.size(),
         ..ddp::Config::new(key.clone(), &genesis.chain_id, set.listen, payee)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_encryption_fit_together() {
+        let listen = "127.0.0.1:0".parse().ok();
+        let hosts = vec!["*.ddn.example".to_owned()];
+        for (change, error) in [
+            (
+                Box::new(|set: &mut Settings| set.gateway.certificates = vec!["a.pem".into()])
+                    as Box<dyn Fn(&mut Settings)>,
+                "gateway.certificates: is set, but gateway.tls_listen says nowhere to use it; set that to IP:PORT",
+            ),
+            (
+                Box::new(|set| set.gateway.acme_hosts = hosts.clone()),
+                "gateway.acme_hosts: is set, but gateway.tls_listen says nowhere to use it; set that to IP:PORT",
+            ),
+            (
+                Box::new(|set| set.gateway.tls_listen = listen),
+                "gateway.tls_listen: there is no certificate to use; name files in gateway.certificates, \
+                 or hosts in gateway.acme_hosts",
+            ),
+            (
+                Box::new(|set| (set.gateway.tls_listen, set.gateway.acme_hosts) = (listen, hosts.clone())),
+                "gateway.acme_hosts: read the terms of the authority, and set gateway.acme_agree to true if you agree",
+            ),
+            (
+                Box::new(|set| {
+                    (set.gateway.tls_listen, set.gateway.acme_hosts) = (listen, hosts.clone());
+                    (set.gateway.acme_agree, set.gateway.acme_directory) = (true, "http://a.example".into());
+                }),
+                "gateway.acme_directory: give an address that begins with https://",
+            ),
+            (
+                Box::new(|set| {
+                    (set.gateway.tls_listen, set.gateway.certificates) =
+                        (listen, vec!["/nowhere/a.pem".into()]);
+                }),
+                "gateway.certificates: cannot read /nowhere/a.pem: there is no such file; write CHAIN.pem:KEY.pem, \
+                 or one file that holds both",
+            ),
+        ] {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let refused = certificates(&settings).expect_err(error);
+            assert_eq!(refused.to_string(), error);
+        }
+        assert!(
+            certificates(&Settings::default())
+                .expect("the defaults fit")
+                .is_none()
+        );
+        assert_eq!(challenge_hosts(&hosts), ["ddn.example"]);
     }
 }

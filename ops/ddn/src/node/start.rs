@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
-use gateway::{Backend, Gateway};
+use gateway::{Backend, Certificates, Gateway};
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
 use named::dnslink::DnsLinks;
@@ -27,7 +27,7 @@ use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
     ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks, NodeDoors,
-    PublicDns, WalletPayer,
+    PublicDns, SecureHosts, WalletPayer,
 };
 use super::origin::{self, Place};
 use super::sender::Sender;
@@ -66,6 +66,7 @@ struct Ground {
     wallets: Wallets,
     payee: Address,
     token: String,
+    certificates: Option<Certificates>,
     store: Store,
     ipns: Arc<Records>,
 }
@@ -130,6 +131,7 @@ fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, 
     let wallets = Wallets::open(folder.wallets())?;
     let payee = payee(&wallets, &settings.delivery.payout)?;
     let token = secrets::admin_token(&folder.admin_token())?;
+    let certificates = setup::certificates(settings)?;
     let store = Store::open(&folder.blocks())?;
     let ipns = Records::open(&folder.ipns(), settings.gateway.ipns_names_max.size())?;
     Ok(Ground {
@@ -139,6 +141,7 @@ fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, 
         wallets,
         payee,
         token,
+        certificates,
         store,
         ipns: Arc::new(ipns),
     })
@@ -228,7 +231,15 @@ async fn join(
         webs: webs.clone(),
         runtime: Handle::current(),
     };
-    let gateway_config = setup::gateway(&settings, ground.folder.dir(), &key.public(), genesis);
+    let tls = ground.certificates.as_ref();
+    let tls = tls.and_then(|known| setup::tls(&settings, &ground.folder, known, dns.challenges()));
+    let gateway_config = setup::gateway(
+        &settings,
+        ground.folder.dir(),
+        &key.public(),
+        genesis,
+        tls.clone(),
+    );
     let gateway = Gateway::bind(
         gateway_config,
         Backend {
@@ -245,6 +256,9 @@ async fn join(
     .await?;
     // Set once; nobody else does.
     let _ = webs.set(setup::webs(&settings, &gateway, &mesh.addresses()));
+    if let (Some(tls), Some(address)) = (tls, gateway.tls_addr()) {
+        dns.directory().set(Arc::new(SecureHosts::new(tls, address)));
+    }
     let admin_address = admin
         .local_addr()
         .map_err(taken("admin.listen", settings.admin.listen.get()))?;
@@ -406,6 +420,9 @@ async fn probe(settings: &Settings, role: Role) -> Result<(), Error> {
         ("gateway.listen", settings.gateway.listen),
     ];
     listeners.extend(settings.provider.listen.map(|listen| ("provider.listen", listen)));
+    if let Some(address) = settings.gateway.tls_listen {
+        listeners.push(("gateway.tls_listen", address));
+    }
     if role == Role::Delegate {
         listeners.push(("engine.listen", settings.engine.listen));
     }

@@ -51,6 +51,11 @@ impl Responder {
         Some((reply, keep))
     }
 
+    /// What is served.
+    pub(super) fn zones(&self) -> &Zones {
+        &self.zones
+    }
+
     /// The counters of this server.
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics

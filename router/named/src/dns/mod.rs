@@ -12,12 +12,14 @@ mod answer;
 mod listen;
 mod message;
 mod metrics;
+mod own;
 mod tcp;
 mod udp;
 mod zone;
 
 pub use answer::Responder;
 pub use metrics::Transport;
+pub use own::{Answer, Challenges, Directory, Service, Services};
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -43,6 +45,9 @@ pub struct Config {
     /// Domains of the public DNS under which the chain's names are served too: with `ddn.example`,
     /// `alice.ddn.example` is `alice.ddn`.
     pub alias_zones: Vec<String>,
+    /// Hosts for which certificates are obtained, without `*.`. The challenges of those outside of our zones are answered
+    /// at `_acme-challenge` below them, if that name is delegated to us.
+    pub challenge_hosts: Vec<String>,
     /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds, at most a
     /// day.
     pub ttl: u32,
@@ -76,6 +81,7 @@ impl Default for Config {
             }],
             edges: vec![loopback],
             alias_zones: Vec::new(),
+            challenge_hosts: Vec::new(),
             ttl: ABSENT_TTL_SECONDS,
             tcp_connections: 256,
             tcp_connections_per_source: 32,
@@ -120,6 +126,18 @@ impl DnsServer {
             stop,
             tasks,
         })
+    }
+
+    /// The answers to challenges of certificate authorities, to set some.
+    #[must_use]
+    pub fn challenges(&self) -> Challenges {
+        self.responder.zones().challenges().clone()
+    }
+
+    /// Where to say what is served over TLS, for HTTPS records.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        self.responder.zones().directory().clone()
     }
 
     /// The address in use, the same for UDP and TCP.

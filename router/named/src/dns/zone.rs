@@ -13,6 +13,7 @@ use hickory_proto::rr::{Name, RData};
 use ledger::{Label, Records};
 
 use super::Config;
+use super::own::{CHALLENGE_LABEL, Challenges, Directory};
 use crate::Error;
 use crate::dap::{self, Names, NamesError};
 
@@ -50,6 +51,8 @@ pub struct Zones {
     hosts: Vec<Host>,
     edges: Vec<IpAddr>,
     ttl: u32,
+    challenges: Challenges,
+    directory: Directory,
 }
 
 /// One zone.
@@ -85,14 +88,35 @@ impl Zones {
                 alias: true,
             });
         }
+        for host in &config.challenge_hosts {
+            let apex = challenge_apex(host)?;
+            // Inside our own zones there is no need for a zone of its own.
+            if !zones.iter().any(|zone| zone.apex.zone_of(&apex)) {
+                zones.push(Zone { apex, alias: false });
+            }
+        }
         zones.sort_by_key(|zone| std::cmp::Reverse(zone.apex.iter().len()));
         Ok(Self {
             zones,
             hosts: hosts(config)?,
             edges: config.edges.clone(),
             ttl: config.ttl.min(*TTL_SECONDS.end()),
+            challenges: Challenges::default(),
+            directory: Directory::default(),
             tld,
         })
+    }
+
+    /// The answers to challenges of certificate authorities.
+    #[must_use]
+    pub fn challenges(&self) -> &Challenges {
+        &self.challenges
+    }
+
+    /// Who knows what is served over TLS.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The zone that `name` belongs to: the one with the longest apex.
@@ -111,6 +135,22 @@ impl Zones {
         name: &Name,
         names: &dyn Names,
     ) -> Result<Option<Vec<Datum>>, NamesError> {
+        let host = name.to_lowercase().to_ascii();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let mut found = self.held(zone, name, names)?;
+        if let Some(challenges) = self.challenges.at(host) {
+            found.get_or_insert_default().extend(challenges);
+        }
+        if let Some(data) = &mut found
+            && let Some(https) = self.directory.https(host, data, &self.edges)
+        {
+            data.push(https);
+        }
+        Ok(found)
+    }
+
+    /// What settings and ledger say of `name`.
+    fn held(&self, zone: &Zone, name: &Name, names: &dyn Names) -> Result<Option<Vec<Datum>>, NamesError> {
         if zone.apex == *name {
             return Ok(Some(self.at_apex(zone, names.height())));
         }
@@ -345,6 +385,11 @@ fn alias_apex(alias: &str, tld: &Name) -> Result<Name, Error> {
         return Err(setting("dns.alias_zones", alias, &reason));
     }
     Ok(apex)
+}
+
+/// The zone of challenges of a host whose own zone somebody else serves.
+fn challenge_apex(host: &str) -> Result<Name, Error> {
+    host_name("gateway.acme_hosts", &format!("{CHALLENGE_LABEL}.{host}"))
 }
 
 /// A host name of the configuration, in lower case and fully qualified.

@@ -8,5 +8,6 @@ mod dnslink;
 mod fuzz;
 mod listening;
 mod mesh;
+mod own;
 mod protocol;
 mod wire;

@@ -3,7 +3,7 @@
 //! The chain asks its peers over the mesh ([`peers`]), delivery finds providers through mesh and adverts ([`finder`]),
 //! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); names and blocks are
 //! read from chain, store and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]). The doors of the
-//! gateway ask all of them ([`doors`]).
+//! gateway ask all of them ([`doors`]). The DNS server learns of the gateway what is encrypted ([`secure`]).
 
 mod acquaintances;
 mod blocks;
@@ -15,6 +15,7 @@ mod funds;
 mod names;
 mod payer;
 mod peers;
+mod secure;
 
 pub use acquaintances::{EdgeRow, POLICY};
 pub use blocks::NodeBlocks;
@@ -25,3 +26,4 @@ pub use funds::ChainFunds;
 pub use names::ChainNames;
 pub use payer::WalletPayer;
 pub use peers::{ChainPeers, MeshHandler, MeshUpstream};
+pub use secure::SecureHosts;

@@ -1,0 +1,160 @@
+//! Taking connections: the loop of one listener, and what all listeners of a gateway share.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::connection::{self, Limited, Protocol};
+use super::places::{Place, Places};
+use super::service::{Client, Service};
+use super::signal::{self, Word};
+use super::workers::Workers;
+use crate::metrics::Metrics;
+
+/// What all listeners of a gateway share.
+#[derive(Clone)]
+pub(super) struct House {
+    pub limits: Limited,
+    pub places: Places,
+    pub service: Service,
+    pub metrics: Arc<Metrics>,
+    /// Begins the end: nothing new is taken, what is in hand is finished.
+    pub stop: Word,
+    /// The end: what is left is dropped.
+    pub cut: Word,
+    pub tasks: TaskTracker,
+}
+
+impl House {
+    /// Runs a connection to its end, or until it is cut.
+    pub(super) fn host(&self, place: Place, connection: impl Future<Output = ()> + Send + 'static) {
+        let (cut, connected) = (self.cut.clone(), self.metrics.connection());
+        self.tasks.spawn(async move {
+            signal::until(&cut, connection).await;
+            drop((place, connected));
+        });
+    }
+}
+
+/// The loop that takes connections of one listener; each worker has one.
+#[derive(Clone)]
+pub(super) struct Acceptor {
+    /// Whether the listener is that of the provider face.
+    pub is_node: bool,
+    /// What encrypted connections agree on; nothing for plain ones.
+    pub agreement: Option<Arc<ServerConfig>>,
+    pub house: Arc<House>,
+}
+
+impl Acceptor {
+    /// Takes connections until the house stops, with one of `listeners` on each of `workers`.
+    pub(super) fn start(&self, listeners: Vec<std::net::TcpListener>, workers: &Workers) -> io::Result<()> {
+        for (listener, worker) in listeners.into_iter().zip(workers.handles()) {
+            let here = worker.enter();
+            let listener = TcpListener::from_std(listener)?;
+            drop(here);
+            self.house.tasks.spawn_on(self.clone().run(listener), worker);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn run(self, listener: TcpListener) {
+        let stop = self.house.stop.token();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => self.take(stream, address),
+                Err(error) if is_of_the_client(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.pause().await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, stream: TcpStream, address: SocketAddr) {
+        let Some(place) = self.house.places.try_take(address.ip()) else {
+            self.house.metrics.refuse_connection();
+            connection::refuse(&stream);
+            return;
+        };
+        // Small answers must not wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
+        let (house, agreement) = (Arc::clone(&self.house), self.agreement.clone());
+        let client = Client {
+            address,
+            secure: agreement.is_some(),
+            is_node: self.is_node,
+        };
+        self.house.host(place, async move {
+            match agreement {
+                None => plain(stream, client, &house).await,
+                Some(agreement) => encrypted(stream, client, agreement, &house).await,
+            }
+        });
+    }
+
+    /// Out of file descriptors, most likely: accepting again at once would only spin.
+    async fn pause(&self) {
+        let stop = self.house.stop.token();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+        }
+    }
+}
+
+async fn plain(stream: TcpStream, client: Client, house: &House) {
+    let served = house.service.to(client);
+    connection::serve(stream, Protocol::Http1, served, house.limits, house.stop.clone()).await;
+}
+
+async fn encrypted(stream: TcpStream, client: Client, agreement: Arc<ServerConfig>, house: &House) {
+    let handshake = TlsAcceptor::from(agreement).accept(stream);
+    let stop = house.stop.token();
+    let stream = tokio::select! {
+        () = stop.cancelled() => return,
+        agreed = timeout(house.limits.head_timeout, handshake) => match agreed {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                house.metrics.failed_handshake();
+                tracing::debug!(client = %client.address, %error, "a TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                house.metrics.failed_handshake();
+                return;
+            }
+        },
+    };
+    let (_, session) = stream.get_ref();
+    house.metrics.handshake(match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "1.3",
+        _ => "1.2",
+    });
+    let protocol = match session.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    let served = house.service.to(client);
+    connection::serve(stream, protocol, served, house.limits, house.stop.clone()).await;
+}
+
+fn is_of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    )
+}

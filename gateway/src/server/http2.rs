@@ -1,0 +1,197 @@
+//! One HTTP/2 connection: its limits, its streams, its end.
+//!
+//! Each flood has its bound. Streams at once are announced and enforced; a client that resets streams faster than they
+//! are taken is sent away (rapid reset); header lists are bounded, and so are the frames that one may come in
+//! (CONTINUATION flood); what a client sends and nobody reads stops at small windows; a client that lets its own window
+//! stay shut has its stream reset after `stall_timeout`; a connection without a request is closed.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Reason, RecvStream, SendStream};
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Limited;
+use super::service::{BoxError, Served};
+use super::stream::{self, Gone, Way};
+
+/// What a client may send of a request's body before somebody reads it, in bytes: the protocol's own default.
+const UPLOAD_BYTES: u32 = 65_535;
+/// The same for all requests of a connection together.
+const UPLOADS_BYTES: u32 = 256 << 10;
+/// Bytes of an answer that are kept for a stream whose client does not take them yet.
+const SEND_BYTES_MAX: usize = 256 << 10;
+/// Streams that were reset before they were looked at; a client that goes on so is sent away. Honest ones cancel a few.
+const RESETS_MAX: usize = 32;
+/// Streams that we had to reset since the client broke the protocol; then the connection ends.
+const ERRORS_MAX: usize = 64;
+
+/// Serves requests until the client or `stop` ends the connection; requests in flight are answered first.
+pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let client = served.client().address;
+    if let Err(error) = run(stream, served, limits, stop).await {
+        tracing::debug!(%client, %error, "an HTTP/2 connection broke");
+    }
+}
+
+async fn run<S>(stream: S, served: Served, limits: Limited, stop: CancellationToken) -> Result<(), h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let handshake = builder(&limits).handshake::<_, Bytes>(stream);
+    let Ok(connection) = timeout(limits.head_timeout, handshake).await else {
+        return Ok(());
+    };
+    let (mut connection, mut streams) = (connection?, JoinSet::new());
+    let mut looks = interval_at(Instant::now() + limits.head_timeout, limits.head_timeout);
+    let (mut busy, mut closing) = (false, false);
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => {
+                let Some(accepted) = accepted else {
+                    return Ok(());
+                };
+                let (request, respond) = accepted?;
+                busy = true;
+                while streams.try_join_next().is_some() {}
+                let request = request.map(|body| Upload(body).map_err(BoxError::from).boxed_unsync());
+                streams.spawn(stream::answer(served.clone(), request, Back::new(respond), limits));
+            }
+            () = stop.cancelled(), if !closing => {
+                closing = true;
+                connection.graceful_shutdown();
+            }
+            _ = looks.tick() => {
+                while streams.try_join_next().is_some() {}
+                if streams.is_empty() && !busy {
+                    if closing {
+                        return Ok(());
+                    }
+                    closing = true;
+                    connection.graceful_shutdown();
+                }
+                busy = false;
+            }
+        }
+    }
+}
+
+fn builder(limits: &Limited) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(u32::try_from(limits.requests_max).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(Some(ERRORS_MAX))
+        .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX))
+        .initial_window_size(UPLOAD_BYTES)
+        .initial_connection_window_size(UPLOADS_BYTES)
+        .max_send_buffer_size(SEND_BYTES_MAX);
+    builder
+}
+
+/// The body of a request.
+struct Upload(RecvStream);
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let stream = &mut self.get_mut().0;
+        let Some(bytes) = ready!(stream.poll_data(cx)) else {
+            return Poll::Ready(None);
+        };
+        let released = bytes.and_then(|bytes| {
+            stream.flow_control().release_capacity(bytes.len())?;
+            Ok(Frame::data(bytes))
+        });
+        Poll::Ready(Some(released))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.is_end_stream() {
+            true => SizeHint::with_exact(0),
+            false => SizeHint::default(),
+        }
+    }
+}
+
+/// The way back to the client of one stream.
+struct Back {
+    respond: SendResponse<Bytes>,
+    stream: Option<SendStream<Bytes>>,
+}
+
+impl Back {
+    fn new(respond: SendResponse<Bytes>) -> Self {
+        Self {
+            respond,
+            stream: None,
+        }
+    }
+}
+
+impl Way for Back {
+    async fn head(&mut self, head: Response<()>, last: bool) -> Result<(), Gone> {
+        self.stream = Some(self.respond.send_response(head, last)?);
+        Ok(())
+    }
+
+    async fn data(&mut self, bytes: &mut Bytes, last: bool) -> Result<(), Gone> {
+        let stream = self.stream.as_mut().ok_or(Gone)?;
+        stream.reserve_capacity(bytes.len());
+        // What is there already is used at once; asking for it would wait for it to grow.
+        while stream.capacity() == 0 {
+            poll_fn(|cx| stream.poll_capacity(cx)).await.ok_or(Gone)??;
+        }
+        let part = bytes.split_to(stream.capacity().min(bytes.len()));
+        stream.send_data(part, last && bytes.is_empty())?;
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<(), Gone> {
+        let stream = self.stream.as_mut().ok_or(Gone)?;
+        stream.send_data(Bytes::new(), true)?;
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        self.respond.send_reset(Reason::INTERNAL_ERROR);
+    }
+
+    async fn delivered(&mut self) {}
+
+    async fn gone(&mut self) {
+        // An error says the same: the stream is no more.
+        let _ = poll_fn(|cx| match &mut self.stream {
+            Some(stream) => stream.poll_reset(cx),
+            None => self.respond.poll_reset(cx),
+        })
+        .await;
+    }
+}
+
+impl From<h2::Error> for Gone {
+    fn from(_: h2::Error) -> Self {
+        Self
+    }
+}

@@ -1,0 +1,315 @@
+//! HTTP/3: connections over QUIC, their requests, their end.
+//!
+//! QUIC bounds the floods that are below requests: a client shows that it is where it says (by a retry, once places are
+//! scarce), streams at once are announced and enforced, and what nobody reads stops at small windows. A stream counts
+//! until its answer has ended, so a client that resets its requests gains no more of them at once.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use h3::error::{Code, StreamError};
+use h3::server::{RequestResolver, RequestStream};
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use quinn::crypto::rustls::{NoInitialCipherSuite, QuicServerConfig};
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt,
+};
+use rustls::ServerConfig as Agreement;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, interval_at, timeout};
+
+use super::accept::House;
+use super::connection::Limited;
+use super::quic::{self, Quic, Receiver, Sender, Stopped};
+use super::service::{BoxError, Client, Served};
+use super::stream::{self, Gone, Way};
+
+/// What a client may send of a request's body, beside its head. No question of ours is longer.
+const UPLOAD_BYTES_MAX: usize = 64 << 10;
+/// What a client may send on one stream before it is read, in bytes.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// The same for a whole connection.
+const CONNECTION_WINDOW: u32 = 512 << 10;
+/// Bytes on their way to one client and not acknowledged, at most; this by the round-trip time is the highest rate.
+const SEND_WINDOW: u64 = 2 << 20;
+/// The streams of a client's own: control, two of QPACK, and some that only train us to ignore them.
+const UNI_STREAMS_MAX: u32 = 8;
+/// Handshakes that wait to be looked at.
+const INCOMING_MAX: usize = 1024;
+/// The most that is handed over at once, so that a client that takes little is seen to take something.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// The UDP side of the encrypted listener.
+pub(super) struct Acceptor {
+    pub endpoint: Endpoint,
+    pub house: Arc<House>,
+}
+
+/// Listens on a socket.
+pub(super) fn endpoint(
+    socket: std::net::UdpSocket,
+    agreement: Arc<Agreement>,
+    limits: &Limited,
+) -> io::Result<Endpoint> {
+    let config = server_config(agreement, limits).map_err(io::Error::other)?;
+    Endpoint::new(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(TokioRuntime),
+    )
+}
+
+fn server_config(agreement: Arc<Agreement>, limits: &Limited) -> Result<ServerConfig, NoInitialCipherSuite> {
+    let crypto = QuicServerConfig::try_from(agreement)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let streams = u32::try_from(limits.requests_max).unwrap_or(u32::MAX);
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(streams.into())
+        .max_concurrent_uni_streams(UNI_STREAMS_MAX.into())
+        .stream_receive_window(STREAM_WINDOW.into())
+        .receive_window(CONNECTION_WINDOW.into())
+        .send_window(SEND_WINDOW)
+        .datagram_receive_buffer_size(None)
+        .max_idle_timeout(idle(limits.head_timeout));
+    config
+        .transport_config(Arc::new(transport))
+        .max_incoming(INCOMING_MAX);
+    Ok(config)
+}
+
+fn idle(time: Duration) -> Option<IdleTimeout> {
+    Some(IdleTimeout::try_from(time).unwrap_or(IdleTimeout::from(VarInt::MAX)))
+}
+
+impl Acceptor {
+    pub(super) async fn run(self) {
+        let (stop, cut) = (self.house.stop.token(), self.house.cut.token());
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                incoming = self.endpoint.accept() => match incoming {
+                    Some(incoming) => self.take(incoming),
+                    None => break,
+                }
+            }
+        }
+        // New ones are told so; those that are there go on with the same socket.
+        self.endpoint.set_server_config(None);
+        tokio::select! {
+            () = self.endpoint.wait_idle() => {}
+            () = cut.cancelled() => self.endpoint.close(code(Code::H3_NO_ERROR), b""),
+        }
+    }
+
+    fn take(&self, incoming: Incoming) {
+        if self.house.places.are_scarce() && incoming.may_retry() {
+            // It was checked just now that this may be done.
+            let _ = incoming.retry();
+            return;
+        }
+        let address = incoming.remote_address();
+        let Some(place) = self.house.places.try_take(address.ip()) else {
+            self.house.metrics.refuse_connection();
+            incoming.refuse();
+            return;
+        };
+        let house = Arc::clone(&self.house);
+        self.house
+            .host(place, async move { connect(incoming, address, &house).await });
+    }
+}
+
+async fn connect(incoming: Incoming, address: SocketAddr, house: &House) {
+    let handshake = async { incoming.accept()?.await };
+    match timeout(house.limits.head_timeout, handshake).await {
+        Ok(Ok(connection)) => {
+            house.metrics.handshake("1.3");
+            let client = Client {
+                address,
+                secure: true,
+                is_node: false,
+            };
+            let served = house.service.to(client);
+            if let Err(error) = serve(connection, &served, house).await {
+                tracing::debug!(client = %address, %error, "an HTTP/3 connection broke");
+            }
+        }
+        Ok(Err(error)) => {
+            house.metrics.failed_handshake();
+            tracing::debug!(client = %address, %error, "a QUIC handshake failed");
+        }
+        Err(_) => house.metrics.failed_handshake(),
+    }
+}
+
+/// Serves requests until the client or the house ends the connection; requests in flight are answered first.
+async fn serve(
+    connection: quinn::Connection,
+    served: &Served,
+    house: &House,
+) -> Result<(), h3::error::ConnectionError> {
+    let (limits, stop) = (house.limits, house.stop.token());
+    let quic = Quic::new(connection, limits.head_bytes_max + UPLOAD_BYTES_MAX);
+    let stops = quic.stops();
+    let mut builder = h3::server::builder();
+    builder.max_field_section_size(limits.head_bytes_max as u64);
+    let mut h3 = builder.build::<_, Bytes>(quic).await?;
+    let mut streams = JoinSet::new();
+    let mut looks = interval_at(Instant::now() + limits.head_timeout, limits.head_timeout);
+    let mut busy = false;
+    loop {
+        tokio::select! {
+            accepted = h3.accept() => {
+                let Some(resolver) = accepted? else {
+                    break;
+                };
+                busy = true;
+                while streams.try_join_next().is_some() {}
+                let stopped = quic::latest(&stops);
+                streams.spawn(request(resolver, stopped, served.clone(), limits));
+            }
+            () = stop.cancelled() => break,
+            _ = looks.tick() => {
+                while streams.try_join_next().is_some() {}
+                if streams.is_empty() && !busy {
+                    break;
+                }
+                busy = false;
+            }
+        }
+    }
+    // Those from the next one on were not looked at, so their client may ask again elsewhere (RFC 9114, section 5.2).
+    h3.shutdown(1).await?;
+    while streams.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn request(
+    resolver: RequestResolver<Quic, Bytes>,
+    stopped: Option<Stopped>,
+    served: Served,
+    limits: Limited,
+) {
+    let resolved = timeout(limits.head_timeout, resolver.resolve_request()).await;
+    // What was wrong with it was told to the client.
+    let Ok(Ok((head, stream))) = resolved else {
+        return;
+    };
+    let (send, receive) = stream.split();
+    let (unread, rest) = oneshot::channel();
+    let upload = Upload {
+        receive: Some(receive),
+        unread: Some(unread),
+    };
+    let request = head.map(|()| upload.map_err(BoxError::from).boxed_unsync());
+    let back = Back { send, stopped };
+    stream::answer(served, request, back, limits).await;
+    drop(timeout(limits.head_timeout, skip(rest)).await);
+}
+
+/// Reads what nobody wanted: mostly the end of a request without a body, which may come after its answer has gone.
+/// A client that is told to stop before could take that for a failure.
+async fn skip(rest: oneshot::Receiver<RequestStream<Receiver, Bytes>>) {
+    if let Ok(mut rest) = rest.await {
+        while let Ok(Some(_)) = rest.recv_data().await {}
+    }
+}
+
+/// The body of a request. What is not read of it comes back when it is dropped.
+struct Upload {
+    receive: Option<RequestStream<Receiver, Bytes>>,
+    unread: Option<oneshot::Sender<RequestStream<Receiver, Bytes>>>,
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = StreamError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, StreamError>>> {
+        let Some(receive) = &mut self.get_mut().receive else {
+            return Poll::Ready(None);
+        };
+        let data = ready!(receive.poll_recv_data(cx)).transpose();
+        let frame = data.map(|data| data.map(|mut data| Frame::data(data.copy_to_bytes(data.remaining()))));
+        Poll::Ready(frame)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let (Some(unread), Some(receive)) = (self.unread.take(), self.receive.take()) {
+            // Who cut the request does not wait for it.
+            let _ = unread.send(receive);
+        }
+    }
+}
+
+/// The way back to the client of one request.
+struct Back {
+    send: RequestStream<Sender<Bytes>, Bytes>,
+    stopped: Option<Stopped>,
+}
+
+impl Way for Back {
+    async fn head(&mut self, head: Response<()>, last: bool) -> Result<(), Gone> {
+        self.send.send_response(head).await?;
+        match last {
+            true => self.end().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn data(&mut self, bytes: &mut Bytes, last: bool) -> Result<(), Gone> {
+        let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+        self.send.send_data(piece).await?;
+        match last && bytes.is_empty() {
+            true => self.end().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn end(&mut self) -> Result<(), Gone> {
+        self.send.finish().await?;
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        self.send.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+
+    /// After its end a stream is stopped when all of it has arrived.
+    async fn delivered(&mut self) {
+        self.gone().await;
+    }
+
+    async fn gone(&mut self) {
+        match &mut self.stopped {
+            Some(stopped) => stopped.as_mut().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl From<StreamError> for Gone {
+    fn from(_: StreamError) -> Self {
+        Self
+    }
+}
+
+/// Every code of HTTP/3 is small enough.
+fn code(code: Code) -> VarInt {
+    VarInt::from_u64(code.value()).unwrap_or(VarInt::MAX)
+}

@@ -1,0 +1,252 @@
+//! HTTP/2: many requests on a connection, and what clients cannot do with that.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{DEADLINE, until};
+use crate::site::{Site, big};
+use crate::wire::{Http2, get, method};
+
+const SHORT: Duration = Duration::from_millis(200);
+/// What begins a connection, and an empty SETTINGS frame (RFC 9113, section 3.4).
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// The HEADERS of a GET, by indices of the static table: method, scheme and path.
+const GET: &[u8] = &[0x82, 0x86, 0x84];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Writes until the server ends the connection; how many writes it took.
+async fn flood(site: &Site, mut parts: impl FnMut(u32) -> Vec<u8>) -> u32 {
+    let mut stream = TcpStream::connect(site.address()).await.expect("a connection");
+    stream.write_all(HELLO).await.expect("a hello");
+    let (mut read, mut write) = stream.split();
+    let writing = async {
+        for at in 0..100_000 {
+            if write.write_all(&parts(at)).await.is_err() {
+                return at;
+            }
+        }
+        100_000
+    };
+    let reading = async {
+        let mut sink = vec![0; 64 << 10];
+        while read.read(&mut sink).await.is_ok_and(|length| length > 0) {}
+    };
+    let both = async {
+        tokio::pin!(writing);
+        tokio::select! {
+            at = &mut writing => at,
+            () = reading => tokio::time::timeout(DEADLINE, writing).await.unwrap_or(0),
+        }
+    };
+    tokio::time::timeout(DEADLINE, both)
+        .await
+        .expect("an end in time")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once() {
+    let site = Site::new().await;
+    let client = Http2::plain(site.address()).await;
+    let path = |file: &str| format!("/ipfs/{}/{file}", site.root);
+    let (text, large) = (path("ascii.txt"), path("big.bin"));
+    let asked = (0..80).map(|at| {
+        let path = if at % 20 == 0 { &large } else { &text };
+        client.ask(get("localhost", path))
+    });
+    for (at, answer) in futures(asked).await.into_iter().enumerate() {
+        let answer = answer.expect("an answer");
+        assert!(answer.complete && answer.status == 200);
+        match at % 20 {
+            0 => assert!(answer.body == big()),
+            _ => assert_eq!(answer.text(), "hello application/vnd.ipld.raw\n"),
+        }
+        assert!(!answer.header("date").is_empty());
+    }
+    let head = client
+        .ask(method(Method::HEAD, "localhost", &text))
+        .await
+        .expect("an answer");
+    assert_eq!(
+        (head.status, head.header("content-length"), head.body.len()),
+        (200, "31", 0)
+    );
+    let none = client
+        .ask(get("localhost", &path("nothing")))
+        .await
+        .expect("an answer");
+    assert_eq!(none.status, 404);
+    assert_eq!(none.header("content-length"), none.body.len().to_string());
+    let name = client
+        .ask(get("alice.ddn.localhost", "/style.css"))
+        .await
+        .expect("an answer");
+    assert_eq!(name.header("content-type"), "text/css; charset=utf-8");
+    assert_eq!(
+        site.metric("gateway_requests_by_version_total{version=\"2\"}"),
+        83.0
+    );
+}
+
+async fn futures<F: Future + Send>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|cx| {
+        let mut pending = false;
+        for (one, output) in &mut all {
+            if output.is_none() {
+                match one.as_mut().poll(cx) {
+                    std::task::Poll::Ready(ended) => *output = Some(ended),
+                    std::task::Poll::Pending => pending = true,
+                }
+            }
+        }
+        if pending {
+            std::task::Poll::Pending
+        } else {
+            std::task::Poll::Ready(())
+        }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, output)| output).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_wants_no_more_stops_the_reading() {
+    let site = Site::new().await;
+    let client = Http2::plain(site.address()).await;
+    let path = format!("/ipfs/{}/big.bin", site.root);
+    let (parts, stream) = client.begin(get("localhost", &path)).await.expect("a head");
+    assert_eq!(parts.status, 200);
+    drop(stream);
+    until("the request ends", || {
+        site.metric("gateway_requests_in_flight") == 0.0
+    })
+    .await;
+    assert_eq!(site.metric("gateway_connections"), 1.0);
+    assert_eq!(
+        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_takes_nothing_is_cut_alone() {
+    let site = Site::with(|config| config.limits.stall_timeout = SHORT).await;
+    let client = Http2::plain(site.address()).await;
+    let path = format!("/ipfs/{}/big.bin", site.root);
+    let (_, mut stalled) = client.begin(get("localhost", &path)).await.expect("a head");
+    until("it is cut", || site.metric("gateway_requests_in_flight") == 0.0).await;
+    let ended = loop {
+        match stalled.data().await {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break Err(error),
+            None => break Ok(()),
+        }
+    };
+    assert!(ended.expect_err("an end before the end").is_reset());
+    assert_eq!(
+        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_too_long_is_refused() {
+    let site = Site::new().await;
+    let client = Http2::plain(site.address()).await;
+    let mut request = get("localhost", "/");
+    let long = "x".repeat(40 << 10).parse().expect("a header");
+    request.headers_mut().insert("x-long", long);
+    match client.ask(request).await {
+        Ok(answer) => assert_eq!(answer.status, 431),
+        Err(error) => assert!(error.is_reset() || error.is_go_away(), "{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_says_nothing_is_sent_away() {
+    let site = Site::with(|config| config.limits.head_timeout = SHORT).await;
+    // One that never says hello, one that never asks.
+    let mut silent = TcpStream::connect(site.address()).await.expect("a connection");
+    silent.write_all(&HELLO[..20]).await.expect("a part of a hello");
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(DEADLINE, silent.read_to_end(&mut rest)).await;
+    ended.expect("an end in time").expect("an end");
+    let idle = Http2::plain(site.address()).await;
+    let ended = tokio::time::timeout(DEADLINE, idle.end).await;
+    ended.expect("an end in time").expect("no panic").ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn floods_end_their_connection_and_no_other() {
+    let site = Site::new().await;
+    let honest = Http2::plain(site.address()).await;
+    // Streams that are reset as soon as they are opened.
+    let resets = flood(&site, |at| {
+        let stream = at * 2 + 1;
+        let mut both = frame(1, 0x5, stream, GET);
+        both.extend(frame(3, 0, stream, &8_u32.to_be_bytes()));
+        both
+    });
+    assert!(resets.await < 100_000, "rapid reset");
+    // A head that never ends.
+    let heads = flood(&site, |at| match at {
+        0 => frame(1, 0x1, 1, GET),
+        _ => frame(9, 0, 1, &[0; 0]),
+    });
+    assert!(heads.await < 100_000, "CONTINUATION flood");
+    // A head whose list is long: a literal of 4 KiB in each frame.
+    let mut literal = vec![0, 1, b'x', 0x7f, 0x81, 0x1f];
+    literal.extend(vec![b'y'; 4096]);
+    let lists = flood(&site, |at| match at {
+        0 => frame(1, 0x1, 1, GET),
+        _ => frame(9, 0, 1, &literal),
+    });
+    assert!(lists.await < 1000, "a header list without end");
+    assert_eq!(
+        honest.ask(get("localhost", "/")).await.expect("an answer").status,
+        200
+    );
+    until("the floods have gone", || {
+        site.metric("gateway_connections") == 1.0
+    })
+    .await;
+    assert_eq!(site.metric("gateway_requests_in_flight"), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_lets_answers_end_and_takes_no_more() {
+    let site = Site::new().await;
+    let client = Http2::plain(site.address()).await;
+    let path = format!("/ipfs/{}/big.bin", site.root);
+    let (_, mut stream) = client.begin(get("localhost", &path)).await.expect("a head");
+    let read = async {
+        until("the listener is closed", || {
+            std::net::TcpStream::connect(site.address()).is_err()
+        })
+        .await;
+        let refused = client.ask(get("localhost", "/")).await;
+        assert!(refused.is_err(), "GOAWAY came before");
+        let mut body = Vec::new();
+        while let Some(data) = stream.data().await {
+            let data: Bytes = data.expect("the rest");
+            stream.flow_control().release_capacity(data.len()).expect("room");
+            body.extend_from_slice(&data);
+        }
+        body
+    };
+    let ((), body) = tokio::join!(site.gateway.shutdown(), read);
+    assert!(body == big());
+    assert!(site.reads.load(Ordering::SeqCst) > 0);
+}
