@@ -63,7 +63,7 @@ async fn many_at_once() {
     let (text, large) = (path("ascii.txt"), path("big.bin"));
     let asked = (0..80).map(|at| {
         let path = if at % 20 == 0 { &large } else { &text };
-        client.ask(get("localhost", path))
+        client.ask(get("127.0.0.1", path))
     });
     for (at, answer) in futures(asked).await.into_iter().enumerate() {
         let answer = answer.expect("an answer");
@@ -75,7 +75,7 @@ async fn many_at_once() {
         assert!(!answer.header("date").is_empty());
     }
     let head = client
-        .ask(method(Method::HEAD, "localhost", &text))
+        .ask(method(Method::HEAD, "127.0.0.1", &text))
         .await
         .expect("an answer");
     assert_eq!(
@@ -83,7 +83,7 @@ async fn many_at_once() {
         (200, "31", 0)
     );
     let none = client
-        .ask(get("localhost", &path("nothing")))
+        .ask(get("127.0.0.1", &path("nothing")))
         .await
         .expect("an answer");
     assert_eq!(none.status, 404);
@@ -126,7 +126,7 @@ async fn a_client_that_wants_no_more_stops_the_reading() {
     let site = Site::new().await;
     let client = Http2::plain(site.address()).await;
     let path = format!("/ipfs/{}/big.bin", site.root);
-    let (parts, stream) = client.begin(get("localhost", &path)).await.expect("a head");
+    let (parts, stream) = client.begin(get("127.0.0.1", &path)).await.expect("a head");
     assert_eq!(parts.status, 200);
     drop(stream);
     until("the request ends", || {
@@ -135,7 +135,7 @@ async fn a_client_that_wants_no_more_stops_the_reading() {
     .await;
     assert_eq!(site.metric("gateway_connections"), 1.0);
     assert_eq!(
-        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        client.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200
     );
 }
@@ -145,7 +145,7 @@ async fn a_stream_that_takes_nothing_is_cut_alone() {
     let site = Site::with(|config| config.limits.stall_timeout = SHORT).await;
     let client = Http2::plain(site.address()).await;
     let path = format!("/ipfs/{}/big.bin", site.root);
-    let (_, mut stalled) = client.begin(get("localhost", &path)).await.expect("a head");
+    let (_, mut stalled) = client.begin(get("127.0.0.1", &path)).await.expect("a head");
     until("it is cut", || site.metric("gateway_requests_in_flight") == 0.0).await;
     let ended = loop {
         match stalled.data().await {
@@ -156,7 +156,7 @@ async fn a_stream_that_takes_nothing_is_cut_alone() {
     };
     assert!(ended.expect_err("an end before the end").is_reset());
     assert_eq!(
-        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        client.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200
     );
 }
@@ -165,7 +165,7 @@ async fn a_stream_that_takes_nothing_is_cut_alone() {
 async fn a_head_too_long_is_refused() {
     let site = Site::new().await;
     let client = Http2::plain(site.address()).await;
-    let mut request = get("localhost", "/");
+    let mut request = get("127.0.0.1", "/");
     let long = "x".repeat(40 << 10).parse().expect("a header");
     request.headers_mut().insert("x-long", long);
     match client.ask(request).await {
@@ -215,7 +215,7 @@ async fn floods_end_their_connection_and_no_other() {
     });
     assert!(lists.await < 1000, "a header list without end");
     assert_eq!(
-        honest.ask(get("localhost", "/")).await.expect("an answer").status,
+        honest.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200
     );
     until("the floods have gone", || {
@@ -230,13 +230,13 @@ async fn a_shutdown_lets_answers_end_and_takes_no_more() {
     let site = Site::new().await;
     let client = Http2::plain(site.address()).await;
     let path = format!("/ipfs/{}/big.bin", site.root);
-    let (_, mut stream) = client.begin(get("localhost", &path)).await.expect("a head");
+    let (_, mut stream) = client.begin(get("127.0.0.1", &path)).await.expect("a head");
     let read = async {
         until("the listener is closed", || {
             std::net::TcpStream::connect(site.address()).is_err()
         })
         .await;
-        let refused = client.ask(get("localhost", "/")).await;
+        let refused = client.ask(get("127.0.0.1", "/")).await;
         assert!(refused.is_err(), "GOAWAY came before");
         let mut body = Vec::new();
         while let Some(data) = stream.data().await {

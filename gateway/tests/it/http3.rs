@@ -31,7 +31,7 @@ async fn many_at_once() {
         let large = at % 20 == 0;
         let path = path(if large { "big.bin" } else { "ascii.txt" });
         let client = client.clone();
-        asked.spawn(async move { (large, client.ask(get("localhost", &path)).await) });
+        asked.spawn(async move { (large, client.ask(get("127.0.0.1", &path)).await) });
     }
     while let Some(answered) = asked.join_next().await {
         let (large, answer) = answered.expect("no panic");
@@ -45,7 +45,7 @@ async fn many_at_once() {
         assert_eq!(answer.header("alt-svc"), "");
     }
     let head = client
-        .ask(method(Method::HEAD, "localhost", &path("ascii.txt")))
+        .ask(method(Method::HEAD, "127.0.0.1", &path("ascii.txt")))
         .await
         .expect("an answer");
     assert_eq!(
@@ -53,7 +53,7 @@ async fn many_at_once() {
         (200, "31", 0)
     );
     let none = client
-        .ask(get("localhost", &path("nothing")))
+        .ask(get("127.0.0.1", &path("nothing")))
         .await
         .expect("an answer");
     assert_eq!(
@@ -81,7 +81,7 @@ async fn a_client_that_wants_no_more_stops_the_reading() {
     let mut stream = client
         .send
         .clone()
-        .send_request(get("localhost", &path))
+        .send_request(get("127.0.0.1", &path))
         .await
         .expect("a stream");
     stream.finish().await.expect("a request");
@@ -93,7 +93,7 @@ async fn a_client_that_wants_no_more_stops_the_reading() {
     .await;
     assert_eq!(site.metric("gateway_connections"), 1.0);
     assert_eq!(
-        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        client.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200
     );
 }
@@ -103,7 +103,7 @@ async fn a_head_too_long_is_refused() {
     let identity = Identity::new(&["localhost"]);
     let site = site(&identity).await;
     let client = client(&site, &identity).await;
-    let mut request = get("localhost", "/");
+    let mut request = get("127.0.0.1", "/");
     let long = "x".repeat(40 << 10).parse().expect("a header");
     request.headers_mut().insert("x-long", long);
     match client.ask(request).await {
@@ -112,7 +112,7 @@ async fn a_head_too_long_is_refused() {
         Err(error) => assert!(error.to_string().contains("too big"), "{error}"),
     }
     assert_eq!(
-        client.ask(get("localhost", "/")).await.expect("an answer").status,
+        client.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200
     );
 }
@@ -184,7 +184,7 @@ async fn a_shutdown_lets_answers_end_and_takes_no_more() {
     let mut stream = client
         .send
         .clone()
-        .send_request(get("localhost", &path))
+        .send_request(get("127.0.0.1", &path))
         .await
         .expect("a stream");
     stream.finish().await.expect("a request");
@@ -207,5 +207,5 @@ async fn a_shutdown_lets_answers_end_and_takes_no_more() {
         .expect("in time")
         .expect("no panic");
     assert!(error.is_h3_no_error(), "{error}");
-    assert!(client.ask(get("localhost", "/")).await.is_err());
+    assert!(client.ask(get("127.0.0.1", "/")).await.is_err());
 }

@@ -30,7 +30,7 @@ async fn http1_and_http2_by_what_was_agreed() {
         trust(&identity, &[&TLS12], &["http/1.1"]),
     ] {
         let stream = tls(address, "localhost", config).await.expect("a handshake");
-        let answer = raw_on(stream, &request("GET", "localhost", &path, &[])).await;
+        let answer = raw_on(stream, &request("GET", "127.0.0.1", &path, &[])).await;
         assert_eq!(answer.text(), "hello application/vnd.ipld.raw\n");
         assert_eq!(answer.header("alt-svc"), alt_svc);
     }
@@ -39,7 +39,7 @@ async fn http1_and_http2_by_what_was_agreed() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let answer = Http2::new(stream)
         .await
-        .ask(get("localhost", &path))
+        .ask(get("127.0.0.1", &path))
         .await
         .expect("an answer");
     assert_eq!(answer.text(), "hello application/vnd.ipld.raw\n");
