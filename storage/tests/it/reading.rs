@@ -442,3 +442,20 @@ fn cbor_link(cid: &Cid) -> Vec<u8> {
     let bytes = cid.to_bytes();
     [&[0xd8, 42, 0x58, bytes.len() as u8 + 1, 0][..], &bytes].concat()
 }
+
+#[test]
+fn a_walk_may_visit_a_block_for_every_link() {
+    let mut memory = Memory::default();
+    let mut cid = memory.put(codec::RAW, &b"leaf"[..]);
+    for _ in 0..6 {
+        cid = memory.put_node(&[(b"a", cid), (b"b", cid)], &[8, 1]);
+    }
+    assert_eq!(Walk::new(&memory, &[cid]).count(), 7);
+    assert_eq!(Walk::repeated(&memory, &[cid]).count(), 127);
+    // Endless in practice: whoever asks takes as much as it wants.
+    for _ in 0..1000 {
+        cid = memory.put_node(&[(b"a", cid), (b"b", cid)], &[8, 1]);
+    }
+    let some = Walk::repeated(&memory, &[cid]).take(5000).filter(Result::is_ok);
+    assert_eq!(some.count(), 5000);
+}

@@ -6,7 +6,7 @@ use std::thread;
 
 use cid::Cid;
 use multihash_codetable::{Code, MultihashDigest};
-use storage::{Error, Profile, Selection, Store, Walk, codec};
+use storage::{Error, Profile, Selection, Store, Walk, car, codec};
 use tempfile::TempDir;
 
 use crate::support::{Generator, Scratch, assert_clean, write_files};
@@ -119,6 +119,23 @@ fn a_pin_needs_everything_below_it() {
     assert!(matches!(scratch.store.pin(&root, ""), Err(Error::Missing(_))));
     assert!(!scratch.store.is_pinned(&root).unwrap());
     assert!(scratch.store.has(&root).unwrap(), "what was there before stays");
+}
+
+#[test]
+fn a_car_that_is_not_whole_is_taken_without_a_pin_alone() {
+    let (from, there) = (Scratch::new(), Scratch::new());
+    let root = from.import(&[("a", b"1"), ("b", b"2")]);
+    let (cid, block) = Walk::new(&from.store, &[root]).next().unwrap().unwrap();
+    let mut writer = car::Writer::new(Vec::new(), &[root]).unwrap();
+    writer.block(&cid, &block).unwrap();
+    let part = writer.finish().unwrap();
+    let refused = there.store.import_car(&part[..], &mut |_| {});
+    assert!(matches!(refused, Err(Error::Missing(_))), "{refused:?}");
+    assert_eq!(there.store.stat().unwrap().blocks, 0);
+    assert_eq!(there.store.add_car(&part[..], &mut |_| {}).unwrap(), [root]);
+    let stat = there.store.stat().unwrap();
+    assert_eq!((stat.blocks, stat.pins), (1, 0));
+    assert_eq!(there.store.gc(&mut |_| {}).unwrap().blocks, 1);
 }
 
 #[test]

@@ -182,6 +182,13 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
         ),
         (
             "",
+            &[],
+            &["gateway.dnslinks=example.org=/ipfs/nonsense"],
+            "--set: gateway.dnslinks = \"example.org=/ipfs/nonsense\": give domains with content paths, for example \
+             [\"example.org=/ipns/alice.ddn\", \"docs.example.org=/ipfs/bafy…\"]",
+        ),
+        (
+            "",
             &[("DDN_DELIVERY_TIMEOUT_S", "1")],
             &[],
             "environment DDN_DELIVERY_TIMEOUT_S: delivery.timeout_s = 1: give a whole number from 2 to 600",
@@ -189,6 +196,23 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
     ] {
         assert_eq!(error(file, environment, set), expected);
     }
+}
+
+#[test]
+fn domains_have_content_paths() {
+    let set = ["gateway.dnslinks=A.example.org=/ipns/alice.ddn/x, b.example=/ipfs/bafkqaaa"];
+    let links = load("", &[], &set).expect("good").settings.gateway.dnslinks;
+    let links: Vec<_> = links
+        .iter()
+        .map(|link| (link.domain.as_str(), link.path.as_str()))
+        .collect();
+    assert_eq!(
+        links,
+        [
+            ("a.example.org", "/ipns/alice.ddn/x"),
+            ("b.example", "/ipfs/bafkqaaa")
+        ]
+    );
 }
 
 #[test]
