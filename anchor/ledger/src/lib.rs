@@ -21,6 +21,7 @@ mod genesis;
 mod hash;
 mod keys;
 mod name;
+mod origin;
 pub mod payment;
 mod proposer;
 mod records;
@@ -41,6 +42,7 @@ pub use genesis::{Balance, Faucet, Genesis, GenesisDelegate, MAX_BLOCK_BYTES, Pr
 pub use hash::Hash;
 pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 pub use name::{Label, NamePath};
+pub use origin::Origin;
 pub use payment::{
     CreditTerms, DeliveryProof, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt, SessionTerms, Statement, Tab,
     VerifiedDelivery, Voucher, VoucherError, check_path, collectible, contradict, receipt_path,
@@ -54,5 +56,5 @@ pub use state::{
     NameEntry, Ownership, State, StateError, escrow_id, key,
 };
 pub use transition::{Refusal, Transition};
-pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Receipts, Tx, TxBody, edge_consent};
+pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};
 pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

@@ -1,4 +1,4 @@
-//! What a name says: content, addresses, texts. Bounded, since everybody keeps it.
+//! What a name says: content, addresses, texts, an origin. Bounded, since everybody keeps it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Link;
 use crate::error::Error;
 use crate::name::{MAX_NAME, under_fault};
+use crate::origin::Origin;
 
 /// The most addresses of one family under one name: more do not fit into a DNS answer over UDP.
 pub(crate) const MAX_ADDRESSES: usize = 16;
@@ -36,6 +37,9 @@ pub struct Records {
     /// Texts, at most 16 of at most 255 bytes, without control characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub txt: Vec<String>,
+    /// The HTTP site that gateways serve under this name, where it has no content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// Seconds that a resolver may keep these records, 1 to 604,800; the server's own value if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,

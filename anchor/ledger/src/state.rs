@@ -42,6 +42,8 @@ pub mod key {
     pub const ESCROWS: &[u8] = b"escrow/";
     /// Prefix of what escrows have set aside for payees and paid to them.
     pub const LINES: &[u8] = b"line/";
+    /// Prefix of what escrows have set aside for payees that count by themselves, by payee.
+    pub const METERS: &[u8] = b"meter/";
     /// Prefix of all claims that carried receipts.
     pub const CLAIMS: &[u8] = b"claim/";
     /// Prefix of all edges.
@@ -80,6 +82,11 @@ pub mod key {
     /// [`Line`] of a payee of an escrow.
     pub fn line(escrow: &Hash, payee: &Address) -> Vec<u8> {
         [LINES, &escrow.0, payee.as_bytes()].concat()
+    }
+
+    /// [`Line`] of a payee that counts by itself. The payee comes first, so that it finds its own.
+    pub fn meter(escrow: &Hash, payee: &Address) -> Vec<u8> {
+        [METERS, payee.as_bytes(), &escrow.0].concat()
     }
 
     /// [`ClaimEntry`] of a payee's claim with a root of receipts.
@@ -154,6 +161,11 @@ pub trait State {
     /// What an escrow has set aside for a payee and paid to it. It outlives the escrow.
     fn line(&self, escrow: &Hash, payee: &Address) -> Result<Option<Line>, StateError> {
         read(self, &key::line(escrow, payee))
+    }
+
+    /// What an escrow has set aside for a payee that counts by itself, and paid to it. It outlives the escrow.
+    fn meter(&self, escrow: &Hash, payee: &Address) -> Result<Option<Line>, StateError> {
+        read(self, &key::meter(escrow, payee))
     }
 
     /// A payee's claim that carried the receipts under a root.

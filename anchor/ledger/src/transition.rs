@@ -28,6 +28,7 @@ use crate::keys::Address;
 use crate::state::{State, StateError};
 use crate::tx::{Action, MAX_TX_BYTES, Tx};
 use edges::Offer;
+use escrows::Place;
 use money::Bill;
 use overlay::Overlay;
 
@@ -167,7 +168,11 @@ impl<'a> Transition<'a> {
                 payee,
                 amount,
                 expires,
-            } => self.allot(sender, escrow, payee, *amount, *expires),
+                metered,
+            } => {
+                let place = Place::of(escrow, payee, *metered);
+                self.allot(sender, &place, *amount, *expires)
+            }
             Action::EscrowExit { escrow } => self.exit_escrow(sender, escrow),
             Action::EdgeRegister {
                 node,
@@ -199,7 +204,11 @@ impl<'a> Transition<'a> {
         match &tx.body.action {
             Action::Faucet {} => self.draw(sender),
             Action::EscrowClose { escrow } => self.close_escrow(sender, escrow),
-            Action::Claim { vouchers, receipts } => self.claim(sender, vouchers, receipts.as_ref()),
+            Action::Claim {
+                vouchers,
+                receipts,
+                metered,
+            } => self.claim(sender, vouchers, metered, receipts.as_ref()),
             _ => Ok(()),
         }
     }

@@ -127,6 +127,10 @@ pub enum Action {
         amount: Amount,
         /// The first height at which they are set aside no more: later than this block, at most a year's blocks later.
         expires: u64,
+        /// The payee counts by itself what it earns of them, and claims that without vouchers ([`Metered`]). What is set
+        /// aside so is apart from what is set aside for vouchers.
+        #[serde(default, skip_serializing_if = "is_false")]
+        metered: bool,
     },
     /// Announces that an own escrow is to be closed, so that payees claim in time.
     EscrowExit {
@@ -140,12 +144,15 @@ pub enum Action {
     },
     /// Turns vouchers into coins. The sender is their payee. The fee is taken after the coins have come in.
     Claim {
-        /// The highest voucher of each escrow; at most [`MAX_CLAIM_VOUCHERS`]. May be empty if there are receipts.
+        /// The highest voucher of each escrow; at most [`MAX_CLAIM_VOUCHERS`]. May be empty if there is something else.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         vouchers: Vec<Signed<Voucher>>,
         /// What was delivered since the last claim.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         receipts: Option<Receipts>,
+        /// What it has counted of metered allotments; together with the vouchers at most [`MAX_CLAIM_VOUCHERS`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        metered: Vec<Metered>,
     },
     /// Registers a node that offers delivery.
     EdgeRegister {
@@ -190,6 +197,21 @@ pub struct Receipts {
     pub root: Hash,
     /// How many they are, at least 1.
     pub count: u64,
+}
+
+/// What a payee has counted by itself for the payer of an escrow, who trusts in that as far as a metered allotment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metered {
+    /// The escrow.
+    pub escrow: Hash,
+    /// All that was counted since the escrow was opened. The ledger pays what this adds to what it has paid, and at most
+    /// what is set aside.
+    pub cumulative: Amount,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// A node's consent to being registered by an account.

@@ -18,7 +18,7 @@ pub struct Escrow {
     pub voucher_key: PublicKey,
     /// All that is in it, with what is set aside for payees.
     pub balance: Amount,
-    /// What is set aside for payees: the sum over its lines, also over those that have expired since.
+    /// What is set aside for payees: the sum over its lines, metered ones too, also over those that have expired since.
     pub reserved: Amount,
     /// The latest height at which something that was set aside expires; 0 if nothing ever was. It is not closed before.
     pub reserved_until: u64,
@@ -50,7 +50,7 @@ impl Escrow {
     }
 }
 
-/// One payee of an escrow.
+/// One payee of an escrow: what vouchers pay it, or, in an entry of its own, what it counts by itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {

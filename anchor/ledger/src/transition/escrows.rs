@@ -10,6 +10,24 @@ use crate::state::{Escrow, Line, State, escrow_id, key};
 /// The longest time for which coins are set aside, in blocks: a year of 10 s. Nobody is to lock coins for ever by a slip.
 const MAX_ALLOT_BLOCKS: u64 = 3_153_600;
 
+/// Where something is set aside: for a payee's vouchers, or for what it counts by itself.
+pub(super) struct Place<'a> {
+    pub(super) escrow: &'a Hash,
+    pub(super) payee: &'a Address,
+    key: Vec<u8>,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(escrow: &'a Hash, payee: &'a Address, metered: bool) -> Self {
+        let key = if metered { key::meter } else { key::line };
+        Self {
+            escrow,
+            payee,
+            key: key(escrow, payee),
+        }
+    }
+}
+
 impl Transition<'_> {
     pub(super) fn open_escrow(
         &mut self,
@@ -51,15 +69,15 @@ impl Transition<'_> {
     pub(super) fn allot(
         &mut self,
         sender: &Address,
-        id: &Hash,
-        payee: &Address,
+        place: &Place<'_>,
         amount: Amount,
         expires: u64,
     ) -> Result<(), Refusal> {
+        let id = place.escrow;
         let mut escrow = self.staying_escrow(id)?;
         self.check_payer(sender, id, &escrow)?;
-        let mut line = self.overlay.line(id, payee)?.unwrap_or_default();
-        self.check_allotment(id, &escrow, payee, &line, amount, expires)?;
+        let mut line = self.line_at(place)?;
+        self.check_allotment(place, &escrow, &line, amount, expires)?;
         let others = escrow
             .reserved
             .checked_sub(line.reserved)
@@ -69,20 +87,20 @@ impl Transition<'_> {
         if !amount.is_zero() {
             escrow.reserved_until = escrow.reserved_until.max(expires);
         }
-        self.write_line(id, payee, &line);
+        self.write_line(place, &line);
         self.overlay.write(key::escrow(id), &escrow);
         Ok(())
     }
 
     fn check_allotment(
         &self,
-        id: &Hash,
+        place: &Place<'_>,
         escrow: &Escrow,
-        payee: &Address,
         line: &Line,
         amount: Amount,
         expires: u64,
     ) -> Result<(), Refusal> {
+        let (id, payee) = (place.escrow, place.payee);
         let first = self.height.saturating_add(1);
         let last = self.height.saturating_add(MAX_ALLOT_BLOCKS);
         if !(first..=last).contains(&expires) {
@@ -163,9 +181,13 @@ impl Transition<'_> {
         })
     }
 
+    pub(super) fn line_at(&self, place: &Place<'_>) -> Result<Line, Refusal> {
+        Ok(self.overlay.read(&place.key)?.unwrap_or_default())
+    }
+
     /// A line that says nothing is not kept.
-    pub(super) fn write_line(&mut self, escrow: &Hash, payee: &Address, line: &Line) {
-        let key = key::line(escrow, payee);
+    pub(super) fn write_line(&mut self, place: &Place<'_>, line: &Line) {
+        let key = place.key.clone();
         if line.reserved.is_zero() && line.paid.is_zero() {
             self.overlay.remove(key);
         } else {

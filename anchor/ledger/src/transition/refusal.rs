@@ -176,18 +176,25 @@ pub enum Refusal {
     /// A close before its time.
     #[error("escrow {escrow} can be closed from height {from} on: send it again then")]
     EscrowLocked { escrow: String, from: u64 },
-    /// A claim with neither vouchers nor receipts.
-    #[error("a claim needs a voucher, or receipts")]
+    /// A claim of nothing.
+    #[error("a claim needs a voucher, a count, or receipts")]
     ClaimEmpty,
-    /// A claim with too many vouchers.
-    #[error("a claim of {vouchers} vouchers is too long: at most {max} in one")]
+    /// A claim with too many vouchers and counts.
+    #[error("a claim of {vouchers} vouchers and counts is too long: at most {max} in one")]
     ClaimTooLong { vouchers: usize, max: usize },
     /// A voucher that does not hold.
     #[error("the voucher on escrow {escrow} is refused: {reason}")]
     Voucher { escrow: String, reason: VoucherError },
-    /// Vouchers, but nothing left to pay them with.
+    /// A count that adds nothing.
+    #[error("of the {counted} coins counted for escrow {escrow}, {paid} were paid already: count more first")]
+    NothingCounted {
+        escrow: String,
+        counted: Amount,
+        paid: Amount,
+    },
+    /// Vouchers or counts, but nothing left to pay them with.
     #[error(
-        "nothing can be paid: the escrows of these vouchers hold no coins that are not set aside for others"
+        "nothing can be paid: the escrows hold no coins for this claim that are not set aside for others"
     )]
     NothingToClaim,
     /// Receipts that are none.

@@ -1,8 +1,12 @@
-//! Claims: vouchers into coins, and the root of the receipts.
+//! Claims: vouchers and counts into coins, and the root of the receipts.
 //!
 //! What is set aside for a payee pays its claims first. So whatever others claim, a voucher within it is paid in full;
 //! what is set aside for nobody goes to whoever claims first.
+//!
+//! What a payee has counted by itself is signed by nobody else. Its payer has said by a metered allotment that it trusts in
+//! that count, and how far: only what is set aside so pays for it.
 
+use super::escrows::Place;
 use super::money::impossible;
 use super::{Refusal, Transition};
 use crate::amount::Amount;
@@ -10,21 +14,23 @@ use crate::keys::Address;
 use crate::payment::{Voucher, VoucherError};
 use crate::signed::Signed;
 use crate::state::{ClaimEntry, Escrow, Line, State, key};
-use crate::tx::{MAX_CLAIM_VOUCHERS, Receipts};
+use crate::tx::{MAX_CLAIM_VOUCHERS, Metered, Receipts};
 
 impl Transition<'_> {
     pub(super) fn claim(
         &mut self,
         payee: &Address,
         vouchers: &[Signed<Voucher>],
+        metered: &[Metered],
         receipts: Option<&Receipts>,
     ) -> Result<(), Refusal> {
-        if vouchers.is_empty() && receipts.is_none() {
+        let asked = vouchers.len() + metered.len();
+        if asked == 0 && receipts.is_none() {
             return Err(Refusal::ClaimEmpty);
         }
-        if vouchers.len() > MAX_CLAIM_VOUCHERS {
+        if asked > MAX_CLAIM_VOUCHERS {
             return Err(Refusal::ClaimTooLong {
-                vouchers: vouchers.len(),
+                vouchers: asked,
                 max: MAX_CLAIM_VOUCHERS,
             });
         }
@@ -33,7 +39,11 @@ impl Transition<'_> {
             let paid = self.pay_voucher(payee, voucher)?;
             amount = amount.checked_add(paid).ok_or_else(impossible)?;
         }
-        if amount.is_zero() && !vouchers.is_empty() {
+        for count in metered {
+            let paid = self.pay_count(payee, count)?;
+            amount = amount.checked_add(paid).ok_or_else(impossible)?;
+        }
+        if amount.is_zero() && asked > 0 {
             return Err(Refusal::NothingToClaim);
         }
         self.credit(payee, amount)?;
@@ -43,16 +53,39 @@ impl Transition<'_> {
     /// Takes what a voucher adds out of its escrow. Returns how much that is: less than it promises if there is less.
     fn pay_voucher(&mut self, payee: &Address, voucher: &Signed<Voucher>) -> Result<Amount, Refusal> {
         let id = voucher.body.escrow;
+        let place = Place::of(&id, payee, false);
         let mut escrow = self.open_one(&id)?;
-        let mut line = self.overlay.line(&id, payee)?.unwrap_or_default();
+        let mut line = self.line_at(&place)?;
         let fresh = self
             .check_voucher(payee, voucher, &escrow, &line)
             .map_err(|reason| Refusal::Voucher {
                 escrow: id.to_string(),
                 reason,
             })?;
-        let paid = self.draw_on(&mut escrow, &mut line, fresh)?;
-        self.write_line(&id, payee, &line);
+        let free = escrow.free_for(Some(&line), self.height);
+        let paid = self.draw_on(&mut escrow, &mut line, fresh, free)?;
+        self.write_line(&place, &line);
+        self.overlay.write(key::escrow(&id), &escrow);
+        Ok(paid)
+    }
+
+    /// Takes what a count adds out of what is set aside for it. Returns how much that is.
+    fn pay_count(&mut self, payee: &Address, count: &Metered) -> Result<Amount, Refusal> {
+        let id = count.escrow;
+        let place = Place::of(&id, payee, true);
+        let mut escrow = self.open_one(&id)?;
+        let mut line = self.line_at(&place)?;
+        let fresh = count
+            .cumulative
+            .checked_sub(line.paid)
+            .filter(|fresh| !fresh.is_zero())
+            .ok_or_else(|| Refusal::NothingCounted {
+                escrow: id.to_string(),
+                counted: count.cumulative,
+                paid: line.paid,
+            })?;
+        let paid = self.draw_on(&mut escrow, &mut line, fresh, Amount::ZERO)?;
+        self.write_line(&place, &line);
         self.overlay.write(key::escrow(&id), &escrow);
         Ok(paid)
     }
@@ -82,15 +115,21 @@ impl Transition<'_> {
             .ok_or(VoucherError::Shrunk { cumulative, highest })
     }
 
-    /// Takes up to `fresh` from what is set aside, then from what is free.
-    fn draw_on(&self, escrow: &mut Escrow, line: &mut Line, fresh: Amount) -> Result<Amount, Refusal> {
+    /// Takes up to `fresh` from what is set aside, then from what is `free` to be taken.
+    fn draw_on(
+        &self,
+        escrow: &mut Escrow,
+        line: &mut Line,
+        fresh: Amount,
+        free: Amount,
+    ) -> Result<Amount, Refusal> {
         if self.height >= line.expires {
             let others = escrow.reserved.checked_sub(line.reserved);
             escrow.reserved = others.ok_or_else(impossible)?;
             line.reserved = Amount::ZERO;
         }
         let reserve = line.reserved;
-        let most = reserve.checked_add(escrow.free()).ok_or_else(impossible)?;
+        let most = reserve.checked_add(free).ok_or_else(impossible)?;
         let (paid, from_reserve) = (fresh.min(most), fresh.min(reserve));
         line.reserved = reserve.checked_sub(from_reserve).ok_or_else(impossible)?;
         line.paid = line.paid.checked_add(paid).ok_or_else(impossible)?;

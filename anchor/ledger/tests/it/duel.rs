@@ -124,6 +124,7 @@ impl Duel {
                     payee,
                     amount,
                     expires,
+                    metered: false,
                 };
                 self.send(1, action)?;
             }

@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use ledger::{
-    Action, AssetMeta, Body, Bundle, CreditTerms, DeliveryProof, Genesis, Kind, Purse, Receipt, Records, Tab,
-    Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify, verify_delivery,
-    vote_bytes,
+    Action, AssetMeta, Body, Bundle, CreditTerms, DeliveryProof, Genesis, Kind, Origin, Purse, Receipt,
+    Records, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify,
+    verify_delivery, vote_bytes,
 };
 
 use crate::blocks::{certify, header, set};
@@ -42,6 +42,7 @@ fn actions() -> Vec<Action> {
         cname: None,
         txt: vec!["hello".into()],
         ttl: Some(60),
+        ..Records::default()
     };
     let meta = AssetMeta {
         profile: Some("unixfs-v1-2025".into()),
@@ -130,6 +131,37 @@ fn transactions() {
     for (nonce, action) in actions.into_iter().enumerate() {
         let name = action.kind().name();
         let tx = sign(1, nonce as u64, coins("0.001"), action);
+        check(&format!("tx-{name}.hex"), &tx.encode());
+        assert_eq!(Tx::decode(&tx.encode()).unwrap(), tx);
+        let json = serde_json::to_string_pretty(&tx).unwrap() + "\n";
+        check_text(&format!("tx-{name}.json"), &json);
+        assert_eq!(serde_json::from_str::<Tx>(&json).unwrap(), tx);
+    }
+}
+
+/// Fields that came later and are absent elsewhere, so that what was signed before is as it was.
+#[test]
+fn transactions_with_later_fields() {
+    let escrow = secret(4);
+    let origin = Records {
+        origin: Some(Origin::parse("https://www.example.com").unwrap()),
+        txt: vec!["ddn-origin=token".into()],
+        ..Records::default()
+    };
+    let actions = [
+        (
+            "name_set-origin",
+            Action::NameSet {
+                label: label("alice"),
+                under: String::new(),
+                records: origin,
+            },
+        ),
+        ("escrow_allot-metered", allot_metered(escrow, 2, "10", 99)),
+        ("claim-metered", claim_counted(escrow, coins("10"))),
+    ];
+    for (name, action) in actions {
+        let tx = sign(1, 0, coins("0.001"), action);
         check(&format!("tx-{name}.hex"), &tx.encode());
         assert_eq!(Tx::decode(&tx.encode()).unwrap(), tx);
         let json = serde_json::to_string_pretty(&tx).unwrap() + "\n";
@@ -267,6 +299,21 @@ fn payment() {
     ];
     let line = |(name, hash): (&str, ledger::Hash)| format!("{name} {hash}\n");
     check_text("payment-ids.txt", &lines.map(line).concat());
+}
+
+/// The entry of a payee that counts by itself, after it has claimed some.
+#[test]
+fn meter() {
+    let mut world = World::new();
+    let id = open(&mut world, 1, "10");
+    world.pass(1, allot_metered(id, 2, "4", 50));
+    world.pass(2, claim_counted(id, coins("1")));
+    let key = key::meter(&id, &at(2));
+    let value = &world.state.0[&key];
+    check_text(
+        "meter.txt",
+        &format!("{} {}\n", hex::encode(&key), hex::encode(value)),
+    );
 }
 
 /// What the two sides keep in their books.

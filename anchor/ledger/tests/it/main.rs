@@ -12,6 +12,7 @@ mod escrows;
 mod fixtures;
 mod genesis;
 mod keys;
+mod metered;
 mod money;
 mod names;
 mod paying;

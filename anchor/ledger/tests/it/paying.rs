@@ -1,7 +1,7 @@
 //! What tests about payment are made of: account `n` pays with the voucher key `100 + n`, node `n` has key `150 + n`.
 
 use ledger::{
-    Action, Address, Amount, Escrow, Hash, Line, PublicKey, Quote, Receipt, Receipts, SecretKey,
+    Action, Address, Amount, Escrow, Hash, Line, Metered, PublicKey, Quote, Receipt, Receipts, SecretKey,
     SessionTerms, Signed, State, Statement, Voucher, escrow_id,
 };
 
@@ -34,6 +34,7 @@ pub fn claim_of(vouchers: Vec<Signed<Voucher>>) -> Action {
     Action::Claim {
         vouchers,
         receipts: None,
+        metered: vec![],
     }
 }
 
@@ -41,6 +42,16 @@ pub fn claim_with(vouchers: Vec<Signed<Voucher>>, root: Hash, count: u64) -> Act
     Action::Claim {
         vouchers,
         receipts: Some(Receipts { root, count }),
+        metered: vec![],
+    }
+}
+
+/// A claim of what was counted.
+pub fn claim_counted(escrow: Hash, cumulative: Amount) -> Action {
+    Action::Claim {
+        vouchers: vec![],
+        receipts: None,
+        metered: vec![Metered { escrow, cumulative }],
     }
 }
 
@@ -69,6 +80,18 @@ pub fn allot(escrow: Hash, payee: u8, amount: &str, expires: u64) -> Action {
         payee: at(payee),
         amount: coins(amount),
         expires,
+        metered: false,
+    }
+}
+
+/// Sets coins aside for what a payee counts by itself.
+pub fn allot_metered(escrow: Hash, payee: u8, amount: &str, expires: u64) -> Action {
+    Action::EscrowAllot {
+        escrow,
+        payee: at(payee),
+        amount: coins(amount),
+        expires,
+        metered: true,
     }
 }
 
@@ -78,6 +101,10 @@ pub fn escrow_at(world: &World, id: &Hash) -> Option<Escrow> {
 
 pub fn line_at(world: &World, id: &Hash, payee: u8) -> Option<Line> {
     world.state.line(id, &at(payee)).unwrap()
+}
+
+pub fn meter_at(world: &World, id: &Hash, payee: u8) -> Option<Line> {
+    world.state.meter(id, &at(payee)).unwrap()
 }
 
 /// A quote of node 1, for account 2.

@@ -44,13 +44,15 @@ fn records() -> impl Strategy<Value = Records> {
         weighted(0.1, "[a-z.]{0,20}"),
         vec("[a-z\\PC]{0,70}", 0..3),
         prop_oneof![3 => Just(None), 3 => (1..600_000u32).prop_map(Some), 1 => any::<u32>().prop_map(Some)],
+        weighted(0.2, "https://[a-z]{1,20}\\.example(:[1-3][0-9]{0,4})?"),
     );
-    parts.prop_map(|(content, a, aaaa, cname, txt, ttl)| Records {
+    parts.prop_map(|(content, a, aaaa, cname, txt, ttl, origin)| Records {
         content,
         a: a.into_iter().map(Into::into).collect(),
         aaaa: aaaa.into_iter().map(Into::into).collect(),
         cname,
         txt,
+        origin: origin.map(|text| ledger::Origin::parse(&text).unwrap()),
         ttl,
     })
 }
@@ -132,7 +134,9 @@ enum Use {
         payee: u8,
         amount: Amount,
         term: u64,
+        metered: bool,
     },
+    Count(Amount),
     Exit,
     Close,
     Claim {
@@ -150,12 +154,19 @@ impl Use {
                 escrow,
                 amount: *amount,
             },
-            Self::Allot { payee, amount, term } => Action::EscrowAllot {
+            Self::Allot {
+                payee,
+                amount,
+                term,
+                metered,
+            } => Action::EscrowAllot {
                 escrow,
                 payee: at(*payee),
                 amount: *amount,
                 expires: height + term,
+                metered: *metered,
             },
+            Self::Count(cumulative) => claim_counted(escrow, *cumulative),
             Self::Exit => Action::EscrowExit { escrow },
             Self::Close => Action::EscrowClose { escrow },
             Self::Claim {
@@ -176,8 +187,9 @@ impl Use {
 fn uses() -> impl Strategy<Value = Use> {
     prop_oneof![
         1 => amounts().prop_map(Use::TopUp),
-        2 => (people(), amounts(), 0..30u64)
-            .prop_map(|(payee, amount, term)| Use::Allot { payee, amount, term }),
+        3 => (people(), amounts(), 0..30u64, any::<bool>())
+            .prop_map(|(payee, amount, term, metered)| Use::Allot { payee, amount, term, metered }),
+        2 => amounts().prop_map(Use::Count),
         1 => Just(Use::Exit),
         1 => Just(Use::Close),
         5 => (weighted(0.2, people()), amounts(), weighted(0.2, 0..6u8))
@@ -320,9 +332,35 @@ impl Trial {
             state.write(changes);
             let audit = audit(state.0.clone(), genesis).unwrap();
             prop_assert!(audit.holds(), "{:?} at height {}", audit, height);
+            reserves_add_up(state)?;
         }
         Ok(())
     }
+}
+
+/// What an escrow says that it has set aside is what its lines say, metered or not.
+fn reserves_add_up(state: &MemoryState) -> Result<(), TestCaseError> {
+    use ledger::{Escrow, Line, key};
+    let id = |key: &[u8], from: usize| key[from..from + 32].to_vec();
+    let mut reserves: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+    for (key, value) in &state.0 {
+        let escrow = if key.starts_with(key::LINES) {
+            id(key, key::LINES.len())
+        } else if key.starts_with(key::METERS) {
+            id(key, key.len() - 32)
+        } else {
+            continue;
+        };
+        *reserves.entry(escrow).or_default() += decode::<Line>(value).unwrap().reserved.units();
+    }
+    for (key, value) in &state.0 {
+        if key.starts_with(key::ESCROWS) {
+            let escrow: Escrow = decode(value).unwrap();
+            let lines = reserves.remove(&id(key, key::ESCROWS.len())).unwrap_or_default();
+            prop_assert_eq!(escrow.reserved.units(), lines);
+        }
+    }
+    Ok(())
 }
 
 impl Tried {
@@ -448,6 +486,11 @@ proptest! {
         let _ = ledger::Label::parse(&text);
         let _ = ledger::Address::parse("dev", &text);
         let _ = Amount::parse_coins(&text);
+        for origin in [text.clone(), format!("http://{text}"), format!("https://{text}:{text}")] {
+            if let Ok(parsed) = ledger::Origin::parse(&origin) {
+                prop_assert_eq!(parsed.as_str(), origin);
+            }
+        }
         if let Ok(path) = ledger::NamePath::parse(&format!("{text}.ddn"), "ddn") {
             prop_assert_eq!(path.display("ddn"), format!("{text}.ddn"));
         }

@@ -82,7 +82,7 @@ fn what_is_set_aside_is_paid_whatever_others_claim() {
         world
             .refused(3, claim_of(vec![voucher(id, 1, 3, coins("101"))]))
             .to_string(),
-        "nothing can be paid: the escrows of these vouchers hold no coins that are not set aside for others"
+        "nothing can be paid: the escrows hold no coins for this claim that are not set aside for others"
     );
     world.pass(2, claim_of(vec![voucher(id, 1, 2, coins("3"))]));
     let line = line_at(&world, &id, 2).unwrap();
@@ -183,7 +183,7 @@ fn receipts_are_noted_once() {
     );
     assert_eq!(
         world.refused(3, claim_of(vec![])).to_string(),
-        "a claim needs a voucher, or receipts"
+        "a claim needs a voucher, a count, or receipts"
     );
 }
 
@@ -200,6 +200,6 @@ fn a_full_claim_fits_into_a_transaction() {
     assert_eq!(line_at(&world, &id, 2).unwrap().paid, coins("32"));
     assert_eq!(
         world.refused(2, claim_of(vouchers(most + 1))).to_string(),
-        "a claim of 33 vouchers is too long: at most 32 in one"
+        "a claim of 33 vouchers and counts is too long: at most 32 in one"
     );
 }
