@@ -1,9 +1,11 @@
-//! What a node remembers of deliveries: tabs of those who owe to it, purses of what it owes, receipts and claims.
+//! What a node remembers of deliveries: tabs of those who owe to it, purses of what it owes, counts of what it serves by
+//! itself, receipts and claims.
 //!
 //! All of it is in the database of the block store. Writes of money survive the death of the process at once; that of
 //! the machine since the last claim or stop in order.
 
 mod claims;
+mod counts;
 mod receipts;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use claims::Batch;
+pub use counts::{Count, CountRow};
 pub use receipts::ReceiptRow;
 
 use crate::store::database::Column;

@@ -7,7 +7,7 @@ use cid::Cid;
 use ledger::{Address, Amount, Hash, Quote};
 use prometheus_client::registry::Registry;
 
-use super::books::{Batch, Books, PurseRow, ReceiptRow, TabRow};
+use super::books::{Batch, Books, Count, CountRow, PurseRow, ReceiptRow, TabRow};
 use super::endpoint::Endpoint;
 use super::fetch::Fetcher;
 use super::serve::Server;
@@ -110,6 +110,21 @@ impl Delivery {
     /// What this node had from others and promised.
     pub fn purses(&self) -> Result<Vec<PurseRow>, Error> {
         self.books.purses()
+    }
+
+    /// What this node has counted by itself for the payers of metered allotments.
+    pub fn counts(&self) -> Result<Vec<CountRow>, Error> {
+        self.books.counts()
+    }
+
+    /// What of that is for one payer and account.
+    pub fn count(&self, escrow: &Hash, payee: &Address) -> Result<Count, Error> {
+        self.books.count(escrow, payee)
+    }
+
+    /// Writes it. Whoever counts it must be alone in that.
+    pub fn keep_count(&self, escrow: &Hash, payee: &Address, count: &Count) -> Result<(), Error> {
+        self.books.keep_count(escrow, payee, count)
     }
 
     /// At most `max` receipts from number `from` on. Numbers begin with 1.

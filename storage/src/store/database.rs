@@ -36,6 +36,8 @@ pub(crate) enum Column {
     ReceiptIds,
     /// Root of a tree of receipts to its leaves.
     Claims,
+    /// Pair of escrow and payee to what this node has counted by itself for that payer.
+    Counts,
 }
 
 /// What the index knows of a block.
@@ -335,7 +337,7 @@ impl BlockEntry {
 }
 
 impl Column {
-    const ALL: [Column; 9] = [
+    const ALL: [Column; 10] = [
         Column::Blocks,
         Column::Index,
         Column::Pins,
@@ -345,6 +347,7 @@ impl Column {
         Column::Receipts,
         Column::ReceiptIds,
         Column::Claims,
+        Column::Counts,
     ];
 
     fn name(self) -> &'static str {
@@ -358,6 +361,7 @@ impl Column {
             Column::Receipts => "receipts",
             Column::ReceiptIds => "receipt_ids",
             Column::Claims => "claims",
+            Column::Counts => "counts",
         }
     }
 }

@@ -26,6 +26,10 @@ fn rows_have_this_form() {
         leaves: vec![Hash::of(b"receipt")],
         settled: false,
     };
+    let count = Count::default();
+    let count = count
+        .add(1 << 20, Amount::from_units(5), Amount::from_units(5))
+        .unwrap();
     let key = Pair::new(&Hash::of(b"escrow"), &key(8).address()).key();
     let rows = [
         ("pair", key),
@@ -33,12 +37,31 @@ fn rows_have_this_form() {
         ("purse", ledger::encode(&purse)),
         ("receipt", ledger::encode(&entry(1, Some(Hash::of(b"root"))))),
         ("claim", ledger::encode(&claim)),
+        ("count", ledger::encode(&count)),
     ];
     let lines = rows
         .iter()
         .map(|(name, row)| format!("{name} {}\n", hex::encode(row)));
     let written: String = lines.collect();
     assert_eq!(written, FIXTURES, "the rows are now:\n{written}");
+}
+
+#[test]
+fn counts_are_kept_and_end_where_the_money_does() {
+    let (_folder, books) = books();
+    let (escrow, payee, price) = (Hash::of(b"escrow"), key(8).address(), Amount::from_units(3));
+    let most = Amount::from_units(4);
+    let count = books.count(&escrow, &payee).unwrap();
+    let count = count.add(1 << 20, price, most).unwrap();
+    assert_eq!(count.add(1 << 20, price, most), None);
+    let count = count.add((1 << 20) / 3, price, most).unwrap();
+    assert_eq!(
+        (count.earned.amount(), count.bytes),
+        (most, (1 << 20) + (1 << 20) / 3)
+    );
+    books.keep_count(&escrow, &payee, &count).unwrap();
+    assert_eq!(books.count(&escrow, &payee).unwrap(), count);
+    assert_eq!(books.counts().unwrap(), [CountRow { escrow, payee, count }]);
 }
 
 #[test]
