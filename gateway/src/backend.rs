@@ -10,6 +10,7 @@ use storage::BlockSource;
 use crate::absent::Upstream;
 use crate::domains::Domains;
 use crate::door::Node;
+use crate::origin::OriginBackend;
 
 /// What a gateway serves from.
 #[derive(Clone)]
@@ -28,4 +29,6 @@ pub struct Backend {
     pub dns: Arc<Responder>,
     /// Whether there is anybody who could be asked for content.
     pub upstream: Arc<dyn Upstream>,
+    /// What it takes to serve the sites of origins; `None` if that is off.
+    pub origins: Option<OriginBackend>,
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use storage::{Error, Leaves};
+use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::DropGuard;
@@ -23,6 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::fetches::{Fetches, Place};
 use crate::flights::{Lead, Turn, Wanted};
 use crate::metrics::Receipt;
+use crate::origin::Meter;
 use crate::pack::Encoder;
 use crate::problem::Problem;
 use crate::server::admission::{Admission, Note};
@@ -42,6 +44,7 @@ pub(crate) struct Body {
     held: Option<Held>,
     onlooker: Option<Box<dyn Onlooker>>,
     watch: Option<Watch>,
+    meter: Option<Arc<dyn Meter>>,
     _reading: Option<DropGuard>,
 }
 
@@ -66,6 +69,7 @@ pub(crate) struct Held {
 
 enum State {
     Done,
+    Piped(mpsc::Receiver<io::Result<Bytes>>, Option<u64>),
     Whole(Bytes),
     Several(std::vec::IntoIter<Bytes>),
     Ready(Bytes, Box<Stream>),
@@ -83,6 +87,7 @@ impl Body {
             held: None,
             onlooker: None,
             watch: None,
+            meter: None,
             _reading: None,
         }
     }
@@ -120,6 +125,22 @@ impl Body {
         }
     }
 
+    /// What comes through `parts`, of which the length may be known.
+    pub(crate) fn piped(parts: mpsc::Receiver<io::Result<Bytes>>, length: Option<u64>) -> Self {
+        Self::new(match length {
+            Some(0) => State::Done,
+            length => State::Piped(parts, length),
+        })
+    }
+
+    /// The same body, which is counted, and ends where it is not paid for.
+    pub(crate) fn metered(self, meter: Arc<dyn Meter>) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self
+        }
+    }
+
     /// The blocks of the file that it is, or is a part of.
     pub(crate) fn leaves(&self) -> Option<&Arc<Leaves>> {
         self.leaves.as_ref()
@@ -130,7 +151,11 @@ impl Body {
         match &self.state {
             State::Done => Some(Bytes::new()),
             State::Whole(bytes) => Some(bytes.clone()),
-            State::Several(_) | State::Ready(..) | State::Reading(_) | State::Failed(_) => None,
+            State::Several(_)
+            | State::Piped(..)
+            | State::Ready(..)
+            | State::Reading(_)
+            | State::Failed(_) => None,
         }
     }
 
@@ -169,7 +194,7 @@ impl Body {
             State::Done => Some(0),
             State::Whole(bytes) => Some(bytes.len()),
             State::Several(parts) => Some(parts.as_slice().iter().map(Bytes::len).sum()),
-            State::Ready(..) | State::Reading(_) | State::Failed(_) => None,
+            State::Piped(..) | State::Ready(..) | State::Reading(_) | State::Failed(_) => None,
         }
     }
 
@@ -215,6 +240,11 @@ impl Body {
             if watch.end <= Instant::now() {
                 return self.late();
             }
+        }
+        if let Some(meter) = &self.meter
+            && !meter.count(part.len() as u64)
+        {
+            return Poll::Ready(Some(Err(io::Error::other("nobody pays for the rest"))));
         }
         if let Some(held) = &mut self.held {
             held.receipt.sent(part.len());
@@ -372,6 +402,19 @@ impl HttpBody for Body {
                     }
                     return this.give(part);
                 }
+                State::Piped(mut parts, length) => match parts.poll_recv(cx) {
+                    Poll::Pending => {
+                        this.state = State::Piped(parts, length);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+                    Poll::Ready(Some(Ok(part))) => {
+                        let left = length.map(|length| length.saturating_sub(part.len() as u64));
+                        this.state = State::Piped(parts, left);
+                        return this.give(part);
+                    }
+                },
                 State::Ready(part, stream) => {
                     this.state = Self::read(stream);
                     if !part.is_empty() {
@@ -406,7 +449,10 @@ impl HttpBody for Body {
             State::Several(parts) => {
                 SizeHint::with_exact(parts.as_slice().iter().map(|part| part.len() as u64).sum())
             }
-            State::Ready(..) | State::Reading(_) | State::Failed(_) => SizeHint::default(),
+            State::Piped(_, Some(length)) => SizeHint::with_exact(*length),
+            State::Piped(_, None) | State::Ready(..) | State::Reading(_) | State::Failed(_) => {
+                SizeHint::default()
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::acme::Acme;
 use crate::door::Allowance;
 use crate::guard::Guarding;
 use crate::journal::AccessLog;
+use crate::origin::OriginLimits;
 use crate::tls::Certificates;
 
 /// The settings of a gateway.
@@ -45,6 +46,8 @@ pub struct Config {
     pub denylists: Vec<PathBuf>,
     /// The access log. Default: none.
     pub access_log: Option<AccessLog>,
+    /// What sites of origins may take.
+    pub origins: OriginLimits,
     /// What the node says of itself at `/.well-known/ddn/node`.
     pub card: Card,
 }
@@ -64,6 +67,7 @@ impl Default for Config {
             guarding: Guarding::default(),
             denylists: Vec::new(),
             access_log: None,
+            origins: OriginLimits::default(),
             card: Card::default(),
         }
     }

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::Ask;
-use crate::ask::address::Root;
+use crate::ask::address::{Face, Root};
 use crate::ask::format::{self, Codec, Format};
 use crate::body::{Body, Parts, Stream};
 use crate::deny::{self, Denylists};
@@ -37,12 +37,13 @@ use crate::fast::{Basis, Fast};
 use crate::fetches::Fetches;
 use crate::fill::Fills;
 use crate::flights::{Lead, Wanted};
+use crate::origin::Site;
 use crate::pack::Packer;
 use crate::problem::Problem;
 use crate::reply;
 use crate::trail::{self, Trail};
 use head::{Head, tag};
-use root::Start;
+use root::{Goal, Start};
 pub(crate) use site::Rules;
 
 /// What answers are made from.
@@ -84,6 +85,16 @@ pub(crate) enum Tried {
     Answered(Box<Response<Body>>),
     /// A block is not here; others may have it.
     Elsewhere(Arc<Ask>, Arc<Trail>, Wanted),
+    /// It is a site of another origin.
+    Origin(Box<Site>),
+}
+
+/// What the records on the way say of a request.
+enum Settled {
+    /// The request, with that, and where its content begins.
+    Content(Arc<Ask>, Start),
+    /// It is for a site of another origin.
+    Origin(Box<Site>),
 }
 
 impl Desk {
@@ -94,7 +105,13 @@ impl Desk {
         }
         let height = self.names.height();
         let (ask, start) = match self.settled(ask) {
-            Ok(settled) => settled,
+            Ok(Settled::Content(ask, start)) => (ask, start),
+            Ok(Settled::Origin(site)) => {
+                return match self.allow_site(ask, &site) {
+                    Ok(()) => Tried::Origin(site),
+                    Err(problem) => Tried::Answered(Box::new(self.told(ask, Err(problem)))),
+                };
+            }
             Err(problem) => return Tried::Answered(Box::new(self.told(ask, Err(problem)))),
         };
         let basis = self.basis(&ask, &start, height);
@@ -146,18 +163,24 @@ impl Desk {
         Some(self.fast.basis(start.cid, name))
     }
 
-    /// The request with all that the records on the way to its content say, and where that content begins.
-    fn settled(&self, ask: &Arc<Ask>) -> Result<(Arc<Ask>, Start), Problem> {
-        let start = self.start(&ask.address.root)?;
+    fn settled(&self, ask: &Arc<Ask>) -> Result<Settled, Problem> {
+        let start = match self.find(&ask.address.root)? {
+            Goal::Content(start) => start,
+            // Its pages may run scripts, so they are not put beside those of others.
+            Goal::Origin(site) if ask.address.face == Face::Path => {
+                return Err(Problem::origin_by_host(&site.name));
+            }
+            Goal::Origin(site) => return Ok(Settled::Origin(site)),
+        };
         if let Root::Cid(_) = ask.address.root {
-            return Ok((Arc::clone(ask), start));
+            return Ok(Settled::Content(Arc::clone(ask), start));
         }
         let settled = Ask {
             lead: start.lead.clone(),
             fresh: start.fresh,
             ..Ask::clone(ask)
         };
-        Ok((Arc::new(settled), start))
+        Ok(Settled::Content(Arc::new(settled), start))
     }
 
     /// Answers with what others have, and waits for them: the caller has a place for that.
@@ -175,6 +198,12 @@ impl Desk {
     fn allow_all(&self, ask: &Ask, start: &Start) -> Result<(), Problem> {
         self.allow(&ask.address.root, &ask.address.segments)?;
         self.allow(&Root::Cid(start.cid), &ask.path())
+    }
+
+    /// As [`Desk::allow_all`], for a site of another origin.
+    fn allow_site(&self, ask: &Ask, site: &Site) -> Result<(), Problem> {
+        self.allow(&ask.address.root, &ask.address.segments)?;
+        self.allow(&Root::Name(site.name.clone()), &ask.address.segments)
     }
 
     /// Refuses a path that a denylist names.

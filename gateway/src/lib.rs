@@ -19,6 +19,8 @@
 //! Besides content it has doors (`door`): delegated routing and single blocks for IPFS clients, DNS over HTTPS, the nearest
 //! edge, proofs and receipts.
 //!
+//! A name without content may have an origin: an HTTP site that is served through a cache (`origin`).
+//!
 //! Content that is not here is read through the [`BlockSource`](storage::BlockSource), which may wait for other nodes.
 //! So each read is tried first with what is here (`trail`), and only one that needs more waits, in a place of a bounded
 //! number (`fetches`): a page that is here comes at once, however many others are fetched. The first byte goes out as
@@ -51,6 +53,7 @@ mod guard;
 mod journal;
 mod media;
 mod metrics;
+mod origin;
 mod pac;
 mod pace;
 mod pack;
@@ -72,5 +75,6 @@ pub use domains::{Dnslink, DomainError, Domains};
 pub use door::{Allowance, Neighbour, Node, Ranked, Served, Unreadable};
 pub use guard::{Guarding, Network};
 pub use journal::{AccessLog, Style};
+pub use origin::{Free, Looked, Lookup, Meter, Meters, OriginBackend, OriginLimits, SystemLookup};
 pub use server::{Error, Gateway};
 pub use tls::{CertificateError, CertificateFiles, Certificates};

@@ -43,7 +43,7 @@ pub(crate) struct Way {
 }
 
 impl Problem {
-    fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self {
             status,
             title,
@@ -64,7 +64,7 @@ impl Problem {
         }
     }
 
-    fn advise(self, advice: &'static str) -> Self {
+    pub(crate) fn advise(self, advice: &'static str) -> Self {
         Self {
             advice: Some(advice),
             ..self
@@ -157,6 +157,15 @@ impl Problem {
             "These names stand for each other",
             detail,
         )
+    }
+
+    /// 404: the name is served from an origin, whose pages need a host of their own.
+    pub(crate) fn origin_by_host(name: &str) -> Self {
+        let detail = format!(
+            "{name} is served from an origin, and that only under a host of its own, not below /ipns/"
+        );
+        Self::new(StatusCode::NOT_FOUND, "This site has a host of its own", detail)
+            .advise("Ask for it by its name as host, as in http://NAME.localhost:8080/.")
     }
 
     /// 404: the content is there, and has nothing at this path.

@@ -1,8 +1,10 @@
-//! The root of a request's path: what ledger names, keys and domains say now, through each other.
+//! The root of a request's path: what ledger names, keys and domains say now, through each other. A name with content is
+//! served from that, also if it has an origin.
 
 use std::time::SystemTime;
 
 use cid::Cid;
+use ledger::Records;
 use named::dap::{self, NameError, Resolution};
 use named::ipns;
 
@@ -11,6 +13,7 @@ use crate::ask::address::Root;
 use crate::ask::content_path::{self, target};
 use crate::domains::Domains as _;
 use crate::fresh::Fresh;
+use crate::origin::{self, Site};
 use crate::problem::Problem;
 
 /// Names that stand for each other, at most: more is a loop (DNSLink gateway specification).
@@ -29,6 +32,22 @@ pub(crate) struct Start {
     pub by_ledger: bool,
 }
 
+/// What a root leads to.
+pub(crate) enum Goal {
+    /// Content.
+    Content(Start),
+    /// A site of another origin.
+    Origin(Box<Site>),
+}
+
+/// What a ledger name points to.
+enum Held {
+    /// Content, or another name.
+    Step(Step),
+    /// An origin.
+    Origin(Box<Site>),
+}
+
 /// What one name points to.
 struct Step {
     root: Root,
@@ -37,22 +56,27 @@ struct Step {
 }
 
 impl Desk {
-    /// Follows a root to its content.
-    pub(crate) fn start(&self, root: &Root) -> Result<Start, Problem> {
+    /// Follows a root to its content or its origin.
+    pub(crate) fn find(&self, root: &Root) -> Result<Goal, Problem> {
         let mut at = root.clone();
         let (mut lead, mut fresh, mut by_ledger) = (Vec::new(), Fresh::Forever, true);
         for _ in 0..=LINKS_MAX {
             self.allow(&at, &lead)?;
             let step = match &at {
                 Root::Cid(cid) => {
-                    return Ok(Start {
+                    return Ok(Goal::Content(Start {
                         cid: *cid,
                         lead,
                         fresh,
                         by_ledger,
-                    });
+                    }));
                 }
-                Root::Name(name) => self.by_name(name)?,
+                Root::Name(name) => match self.by_name(name)? {
+                    Held::Step(step) => step,
+                    // A path into it is no site: its pages link to each other from its root.
+                    Held::Origin(_) if !lead.is_empty() => return Err(Problem::name_empty(name)),
+                    Held::Origin(site) => return Ok(Goal::Origin(site)),
+                },
                 Root::Ipns(name) => self.by_key(name)?,
                 Root::Domain(domain) => self.by_domain(domain)?,
             };
@@ -62,6 +86,14 @@ impl Desk {
             at = step.root;
         }
         Err(Problem::endless(&text(root), LINKS_MAX))
+    }
+
+    /// Follows a root to its content, for those who need that.
+    pub(crate) fn start(&self, root: &Root) -> Result<Start, Problem> {
+        match self.find(root)? {
+            Goal::Content(start) => Ok(start),
+            Goal::Origin(site) => Err(Problem::name_empty(&site.name)),
+        }
     }
 
     /// The record of a key, with what it says.
@@ -103,9 +135,11 @@ impl Desk {
         Some(Step { root, below, fresh })
     }
 
-    fn by_name(&self, name: &str) -> Result<Step, Problem> {
-        let records = match dap::resolve(&*self.names, name) {
-            Ok(Resolution::Found { records, .. }) => records,
+    fn by_name(&self, name: &str) -> Result<Held, Problem> {
+        let (whole, records, owner) = match dap::resolve(&*self.names, name) {
+            Ok(Resolution::Found {
+                name, records, owner, ..
+            }) => (name, records, owner),
             Ok(Resolution::Absent { name, .. }) => return Err(Problem::name_unknown(&name)),
             Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tld())),
             Err(NameError::State(error)) => {
@@ -114,16 +148,31 @@ impl Desk {
             }
             Err(error) => return Err(Problem::bad_name(name, &error.to_string())),
         };
-        let root = match (records.content, records.cname) {
-            (Some(link), _) => Root::Cid(link.0),
-            (None, Some(other)) => content_path::name(&other, self.names.tld()),
-            (None, None) => return Err(Problem::name_empty(name)),
+        let Records {
+            content,
+            cname,
+            origin,
+            txt,
+            ..
+        } = records;
+        let root = match (content, cname, origin) {
+            (Some(link), ..) => Root::Cid(link.0),
+            (None, Some(other), _) => content_path::name(&other, self.names.tld()),
+            (None, None, Some(origin)) => {
+                return Ok(Held::Origin(Box::new(Site {
+                    token: origin::token(&txt),
+                    name: whole,
+                    origin,
+                    owner,
+                })));
+            }
+            (None, None, None) => return Err(Problem::name_empty(name)),
         };
-        Ok(Step {
+        Ok(Held::Step(Step {
             root,
             below: Vec::new(),
             fresh: Fresh::Never,
-        })
+        }))
     }
 }
 

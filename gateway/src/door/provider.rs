@@ -131,7 +131,7 @@ impl Provider {
     fn car(&self, ask: &Arc<Ask>) -> Response<Body> {
         let answer = match self.desk.here(ask, CancellationToken::new()) {
             Tried::Answered(answer) => *answer,
-            Tried::Elsewhere(..) => return absent(),
+            Tried::Elsewhere(..) | Tried::Origin(_) => return absent(),
         };
         match answer.status() {
             StatusCode::OK | StatusCode::NOT_MODIFIED => lean(answer, ask_name(ask, "car")),

@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Response, StatusCode, Version, header};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode, Uri, Version, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
@@ -43,6 +44,7 @@ use crate::flights::{Lead, Turn};
 use crate::guard::{Admitted, Seat};
 use crate::journal::Line;
 use crate::metrics::Metrics;
+use crate::origin::{Origins, Site, Want};
 use crate::pac;
 use crate::pack::Packer;
 use crate::page::landing::{self, Door};
@@ -115,6 +117,7 @@ struct Shared {
     gate: Gate,
     limits: Limits,
     upgrade: Option<Upgrade>,
+    origins: Option<Origins>,
     metrics: Arc<Metrics>,
 }
 
@@ -135,6 +138,7 @@ impl Service {
             node,
             dns,
             upstream,
+            origins,
         } = backend;
         let limits = &config.limits;
         let hosts = Hosts {
@@ -182,6 +186,7 @@ impl Service {
             gate,
             limits: limits.clone(),
             upgrade,
+            origins: origins.map(|backend| Origins::new(&config.origins, backend)),
             metrics,
         }))
     }
@@ -437,7 +442,7 @@ impl Shared {
         match decision {
             Decision::Content(ask) => {
                 let name = ask.address.ledger_name().map(str::to_owned);
-                let response = self.content(ask, asker).await;
+                let response = self.content(ask, request, asker).await;
                 self.doors.accompany(&request.headers, name.as_deref(), response)
             }
             Decision::Landing { host, secure } => {
@@ -495,15 +500,21 @@ impl Shared {
     }
 
     /// Reads for the client as long as it is there.
-    async fn content(&self, ask: Box<Ask>, asker: &Asker) -> Response<Body> {
+    async fn content(&self, ask: Box<Ask>, request: &Parts, asker: &Asker) -> Response<Body> {
         let gone = CancellationToken::new();
         let reading = gone.clone().drop_guard();
-        let response = self.read(&Arc::from(ask), asker, gone).await;
+        let response = self.read(&Arc::from(ask), request, asker, gone).await;
         response.map(|body| body.guarded(reading))
     }
 
     /// Reads what is here; if a block is wanting, waits with all others who want it, or fetches it for them.
-    async fn read(&self, ask: &Arc<Ask>, asker: &Asker, gone: CancellationToken) -> Response<Body> {
+    async fn read(
+        &self,
+        ask: &Arc<Ask>,
+        request: &Parts,
+        asker: &Asker,
+        gone: CancellationToken,
+    ) -> Response<Body> {
         let told = |problem| self.desk.told(ask, Err(problem));
         let mut had_no_place = false;
         for _ in 0..TURNS_MAX {
@@ -511,6 +522,7 @@ impl Shared {
             let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
                 Ok(Tried::Answered(response)) => return *response,
                 Ok(Tried::Elsewhere(settled, trail, wanted)) => (settled, trail, wanted),
+                Ok(Tried::Origin(site)) => return self.origin(ask, &request.uri, *site).await,
                 Err(error) => return panicked(ask, &error),
             };
             if self.desk.fetches.is_absent(&wanted) {
@@ -556,6 +568,21 @@ impl Shared {
             response
         });
         answered.await.unwrap_or_else(|error| panicked(ask, &error))
+    }
+
+    async fn origin(&self, ask: &Ask, uri: &Uri, site: Site) -> Response<Body> {
+        let want = Want {
+            head: ask.head,
+            target: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+            headers: ask.headers.clone(),
+            loops: self.gate.hops.onward(&ask.headers),
+            only_if_cached: ask.only_if_cached,
+        };
+        let answered = match &self.origins {
+            Some(origins) => origins.answer(site, &want).await,
+            None => Err(Problem::name_empty(&site.name)),
+        };
+        answered.unwrap_or_else(|problem| reply::problem(&problem, wants_html(&ask.headers), ask.head))
     }
 
     async fn landing(&self, host: &str, scheme: &str, head: bool) -> Response<Body> {

@@ -20,6 +20,7 @@ mod limits;
 mod names;
 mod network;
 mod node;
+mod origin;
 mod packed;
 mod provider;
 mod proxy;

@@ -336,6 +336,7 @@ fn backend_of(blocks: Arc<dyn BlockSource>, names: Arc<Book>, node: Arc<Behind>)
         ipns: Arc::new(Records::open(nowhere.path(), 1).expect("a folder of records")),
         domains: None,
         upstream: Arc::new(Somebody),
+        origins: None,
     }
 }
 

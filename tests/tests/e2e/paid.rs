@@ -185,7 +185,7 @@ fn settled_bytes(payee: &Node) -> Result<u64> {
     number(&payee.ddn().json(&["earn", "status"])?, "/bytes")
 }
 
-fn balance(node: &Node) -> Result<u64> {
+pub fn balance(node: &Node) -> Result<u64> {
     units(&node.ddn().json(&["wallet", "balance"])?, "/balance")
 }
 
@@ -197,13 +197,13 @@ fn escrowed(node: &Node) -> Result<u64> {
     units(&escrows[0], "/balance")
 }
 
-fn fee(node: &Node) -> Result<u64> {
+pub fn fee(node: &Node) -> Result<u64> {
     let genesis: Value = serde_json::from_slice(&fs::read(node.data().join("genesis.json"))?)?;
     units(&genesis, "/fee")
 }
 
 /// Amounts are decimal strings of base units.
-fn units(document: &Value, pointer: &str) -> Result<u64> {
+pub fn units(document: &Value, pointer: &str) -> Result<u64> {
     text(document, pointer)?
         .parse()
         .with_context(|| format!("{pointer} of {document}"))

@@ -185,8 +185,8 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
     if let Some(digits) = text.strip_prefix("0x") {
         return hex::decode(digits).map_err(|error| bad(error.to_string()));
     }
-    let forms = "use name/NAME, asset/CID, account/ADDRESS, escrow/ID, line/ESCROW/ADDRESS, claim/ADDRESS/ROOT, \
-                 edge/NODE, or 0x and hex digits";
+    let forms = "use name/NAME, asset/CID, account/ADDRESS, escrow/ID, line/ESCROW/ADDRESS, \
+                 meter/ESCROW/ADDRESS, claim/ADDRESS/ROOT, edge/NODE, or 0x and hex digits";
     let hash = |text: &str| text.parse::<Hash>().map_err(|error| bad(error.to_string()));
     let (kind, rest) = text.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
     match kind {
@@ -203,9 +203,10 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
         "asset" => Ok(key::asset(&extract::cid(rest)?)),
         "account" => Ok(key::account(&view::parse_address(node, rest)?)),
         "escrow" => Ok(key::escrow(&hash(rest)?)),
-        "line" => {
+        "line" | "meter" => {
             let (escrow, payee) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
-            Ok(key::line(&hash(escrow)?, &view::parse_address(node, payee)?))
+            let of = if kind == "line" { key::line } else { key::meter };
+            Ok(of(&hash(escrow)?, &view::parse_address(node, payee)?))
         }
         "claim" => {
             let (payee, root) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;

@@ -4,7 +4,7 @@
 //! again: if the ledger has it, the books are brought up to date; if not, it is sent again, with the highest vouchers that
 //! there are by then. The ledger takes the same receipts, and the same voucher, only once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use axum::Json;
 use axum::extract::State;
 use cid::Cid;
 use ledger::{
-    Action, Address, Amount, Hash, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Receipts, SecretKey, Signed, State as _,
-    Voucher,
+    Action, Address, Amount, Hash, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, SecretKey, Signed,
+    State as _, Voucher,
 };
 use storage::ddp::Batch;
 use tokio::sync::Mutex;
 
-use super::earn::{payable, sum};
+use super::earn::{countable, payable, sum};
 use super::extract::{Body, blocking};
 use super::failure::Failed;
 use super::types::{ClaimView, Claimed, EarnClaim, ErrorBody};
@@ -55,6 +55,9 @@ async fn claim_all(node: &Arc<Node>) -> Result<Claimed, Failed> {
     while let Some(claim) = read(node, rest).await? {
         claimed.add(vec![send(node, claim).await?]);
     }
+    while let Some(claim) = read(node, counted).await? {
+        claimed.add(vec![send(node, claim).await?]);
+    }
     if claimed.height == 0 {
         claimed.height = node.chain.tip().height;
     }
@@ -79,6 +82,7 @@ struct Claim {
     key: SecretKey,
     vouchers: Vec<Signed<Voucher>>,
     receipts: Option<Receipts>,
+    metered: Vec<Metered>,
 }
 
 /// Claims a batch of receipts, where the ledger does not have it already, and settles it.
@@ -121,6 +125,7 @@ async fn once(node: &Arc<Node>, payee: Address, receipts: Receipts) -> Result<Cl
             key: key_of(node, &payee)?,
             vouchers: fitting(fresh(node, &payee)?),
             receipts: Some(receipts),
+            metered: Vec::new(),
         })
     });
     match send(node, claim.await?).await {
@@ -170,10 +175,36 @@ fn rest(node: &Node) -> Result<Option<Claim>, Failed> {
                 key: key_of(node, &row.payee)?,
                 vouchers,
                 receipts: None,
+                metered: Vec::new(),
             }));
         }
     }
     Ok(None)
+}
+
+/// What was counted by itself: the next transaction of it, if the ledger would pay for some.
+fn counted(node: &Node) -> Result<Option<Claim>, Failed> {
+    node.meters.keep()?;
+    let mut metered: BTreeMap<Address, Vec<Metered>> = BTreeMap::new();
+    for row in node.delivery.counts()? {
+        if !countable(node, &row)?.is_zero() {
+            metered.entry(row.payee).or_default().push(Metered {
+                escrow: row.escrow,
+                cumulative: row.count.earned.amount(),
+            });
+        }
+    }
+    let Some((payee, mut metered)) = metered.pop_first() else {
+        return Ok(None);
+    };
+    metered.truncate(MAX_CLAIM_VOUCHERS);
+    Ok(Some(Claim {
+        payee,
+        key: key_of(node, &payee)?,
+        vouchers: Vec::new(),
+        receipts: None,
+        metered,
+    }))
 }
 
 /// The vouchers of a payee for which the ledger would pay something now.
@@ -217,7 +248,10 @@ fn key_of(node: &Node, payee: &Address) -> Result<SecretKey, Failed> {
 /// Sends a claim, and waits for its block.
 async fn send(node: &Arc<Node>, claim: Claim) -> Result<ClaimView, Failed> {
     let (payee, receipts) = (claim.payee, claim.receipts);
-    let escrows: Vec<Hash> = claim.vouchers.iter().map(|voucher| voucher.body.escrow).collect();
+    let escrows = Escrows {
+        vouched: claim.vouchers.iter().map(|voucher| voucher.body.escrow).collect(),
+        counted: claim.metered.iter().map(|count| count.escrow).collect(),
+    };
     let (tx, before) = read(node, {
         let escrows = escrows.clone();
         move |node| {
@@ -242,17 +276,29 @@ fn submit(node: &Node, claim: Claim) -> Result<Cid, Failed> {
     let action = Action::Claim {
         vouchers: claim.vouchers,
         receipts: claim.receipts,
+        metered: claim.metered,
     };
     Ok(node.sender.send(&claim.key, action, |_| Ok(()))??)
 }
 
+/// The escrows of a claim.
+#[derive(Clone)]
+struct Escrows {
+    vouched: Vec<Hash>,
+    counted: Vec<Hash>,
+}
+
 /// What a payee was paid from some escrows so far.
-fn paid(node: &Node, payee: &Address, escrows: &[Hash]) -> Result<Amount, Failed> {
+fn paid(node: &Node, payee: &Address, escrows: &Escrows) -> Result<Amount, Failed> {
     let state = node.chain.state();
-    escrows.iter().try_fold(Amount::ZERO, |all, escrow| {
-        let line = state.line(escrow, payee)?;
-        Ok(sum(all, line.map(|line| line.paid).unwrap_or_default()))
-    })
+    let mut all = Amount::ZERO;
+    for escrow in &escrows.vouched {
+        all = sum(all, state.line(escrow, payee)?.unwrap_or_default().paid);
+    }
+    for escrow in &escrows.counted {
+        all = sum(all, state.meter(escrow, payee)?.unwrap_or_default().paid);
+    }
+    Ok(all)
 }
 
 /// Work on books and ledger, on a thread for it.
@@ -296,6 +342,7 @@ mod tests {
                 action: Action::Claim {
                     vouchers,
                     receipts: Some(receipts),
+                    metered: Vec::new(),
                 },
             };
             assert!(Tx::sign(body, &key).encode().len() <= MAX_TX_BYTES);

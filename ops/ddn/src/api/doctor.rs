@@ -218,7 +218,8 @@ fn earnings(node: &Node) -> Result<Check, Failed> {
         "{} coins earned, {unclaimed} of them unclaimed",
         earned.total.earned
     );
-    let leaving = |view: &&EarnView| view.claim_until.is_some() && !view.earned.unclaimed.is_zero();
+    let leaving =
+        |view: &&EarnView| view.claim_until.is_some() && !view.metered && !view.earned.unclaimed.is_zero();
     if let Some(view) = earned.escrows.iter().find(leaving) {
         let until = view.claim_until.unwrap_or_default();
         let text = format!(

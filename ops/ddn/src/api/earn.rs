@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use ledger::{Amount, Hash, State as _};
-use storage::ddp::{ReceiptRow, TabRow};
+use storage::ddp::{CountRow, ReceiptRow, TabRow};
 
 use super::extract::{Params, Segments, blocking};
 use super::failure::Failed;
@@ -31,9 +31,12 @@ pub async fn status(State(node): Shared) -> Answer<EarnStatus> {
 pub fn status_of(node: &Node) -> Result<EarnStatus, Failed> {
     let quote = node.delivery.quote();
     let tabs = node.delivery.tabs()?;
+    node.meters.keep()?;
+    let counts = node.delivery.counts()?;
     let escrows: Vec<EarnView> = tabs
         .iter()
         .map(|row| earn_view(node, row))
+        .chain(counts.iter().map(|row| count_view(node, row)))
         .collect::<Result<_, _>>()?;
     Ok(EarnStatus {
         payee: view::address(node, &quote.payee),
@@ -56,6 +59,7 @@ fn earn_view(node: &Node, row: &TabRow) -> Result<EarnView, Failed> {
         escrow: row.escrow.to_string(),
         payer: escrow.as_ref().map(|escrow| view::address(node, &escrow.payer)),
         payee: view::address(node, &row.payee),
+        metered: false,
         earned: Earned {
             earned: row.tab.vouched,
             claimed,
@@ -69,6 +73,42 @@ fn earn_view(node: &Node, row: &TabRow) -> Result<EarnView, Failed> {
             .and_then(|escrow| pay::closes_at(node, &escrow))
             .map(|closes| closes.saturating_sub(1)),
     })
+}
+
+/// What was counted for an escrow, in the words of this node alone.
+fn count_view(node: &Node, row: &CountRow) -> Result<EarnView, Failed> {
+    let state = node.chain.state();
+    let escrow = state.escrow(&row.escrow)?;
+    let line = state.meter(&row.escrow, &row.payee)?.unwrap_or_default();
+    let earned = row.count.earned.amount();
+    let left = line.reserve_at(state.tip().height + 1);
+    Ok(EarnView {
+        escrow: row.escrow.to_string(),
+        payer: escrow.as_ref().map(|escrow| view::address(node, &escrow.payer)),
+        payee: view::address(node, &row.payee),
+        metered: true,
+        earned: Earned {
+            earned,
+            claimed: line.paid,
+            unclaimed: earned.checked_sub(line.paid).unwrap_or_default(),
+            bytes: row.count.bytes,
+            ..Earned::default()
+        },
+        collectible: countable(node, row)?,
+        claim_until: (!left.is_zero()).then(|| line.expires.saturating_sub(1)),
+    })
+}
+
+/// What the ledger would pay in the next block for a count: at most what is set aside for it.
+pub fn countable(node: &Node, row: &CountRow) -> Result<Amount, Failed> {
+    let state = node.chain.state();
+    if state.escrow(&row.escrow)?.is_none() {
+        return Ok(Amount::ZERO);
+    }
+    let line = state.meter(&row.escrow, &row.payee)?.unwrap_or_default();
+    let fresh = row.count.earned.amount().checked_sub(line.paid);
+    let left = line.reserve_at(state.tip().height + 1);
+    Ok(fresh.unwrap_or_default().min(left))
 }
 
 /// What the ledger would pay in the next block for the highest voucher of a row.

@@ -100,7 +100,23 @@ fn payees(node: &Node, id: &Hash, purses: &[PurseRow]) -> Result<Vec<PayeeView>,
     let row = |(payee, (line, purse)): (Address, (Option<Line>, Option<&PurseRow>))| {
         payee_view(node, &payee, line.as_ref(), purse)
     };
-    Ok(payees.into_iter().map(row).collect())
+    let metered = meters(node, id)?.into_iter().map(|(payee, line)| PayeeView {
+        metered: true,
+        ..payee_view(node, &payee, Some(&line), None)
+    });
+    Ok(payees.into_iter().map(row).chain(metered).collect())
+}
+
+/// The payees of an escrow that count by themselves.
+fn meters(node: &Node, id: &Hash) -> Result<Vec<(Address, Line)>, Failed> {
+    let all: Vec<((Address, Hash), Line)> = view::entries(node, ledger::key::METERS, |rest| {
+        let (payee, escrow) = rest
+            .split_first_chunk()
+            .ok_or_else(|| "an address of another length".to_owned())?;
+        Ok((Address::from_bytes(*payee), hash(escrow)?))
+    })?;
+    let ours = all.into_iter().filter(|((_, escrow), _)| escrow == id);
+    Ok(ours.map(|((payee, _), line)| (payee, line)).collect())
 }
 
 fn payee_view(node: &Node, payee: &Address, line: Option<&Line>, purse: Option<&PurseRow>) -> PayeeView {
@@ -108,6 +124,7 @@ fn payee_view(node: &Node, payee: &Address, line: Option<&Line>, purse: Option<&
     let signed = purse.map(|row| row.purse.signed).unwrap_or_default();
     PayeeView {
         payee: view::address(node, payee),
+        metered: false,
         reserved: line.map(|line| line.reserved).unwrap_or_default(),
         expires: line.map(|line| line.expires).filter(|height| *height > 0),
         claimed,
@@ -193,6 +210,7 @@ pub async fn allot(
             payee: payee(node, &ask.payee)?,
             amount: ask.amount,
             expires,
+            metered: ask.metered,
         };
         let plan = Plan::new(wallet_of(node, &found)?, EscrowStep::Allot, Some(id), action);
         Ok(Plan {

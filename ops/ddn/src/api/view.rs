@@ -1,7 +1,7 @@
 //! The ledger's objects as the API shows them, and back.
 
 use cid::Cid;
-use ledger::{Address, Asset, Label, Link, NameEntry, Records, Tx};
+use ledger::{Address, Asset, Label, Link, NameEntry, Origin, Records, Tx};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -133,6 +133,7 @@ impl From<&Records> for RecordSet {
             aaaa: records.aaaa.clone(),
             cname: records.cname.clone(),
             txt: records.txt.clone(),
+            origin: records.origin.as_ref().map(ToString::to_string),
             ttl: records.ttl,
         }
     }
@@ -148,6 +149,9 @@ impl TryFrom<RecordSet> for Records {
             .map(super::extract::cid)
             .transpose()?
             .map(Link);
+        let bad = |error: ledger::Error| Failed::bad_request(error.to_string());
+        let origin = set.origin.as_deref().map(Origin::parse);
+        let origin = origin.transpose().map_err(bad)?;
         let RecordSet {
             a,
             aaaa,
@@ -162,11 +166,10 @@ impl TryFrom<RecordSet> for Records {
             aaaa,
             cname,
             txt,
+            origin,
             ttl,
         };
-        records
-            .check()
-            .map_err(|error| Failed::bad_request(error.to_string()))?;
+        records.check().map_err(bad)?;
         Ok(records)
     }
 }

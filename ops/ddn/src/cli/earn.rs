@@ -111,7 +111,12 @@ fn tell(out: &mut dyn Write, status: &EarnStatus) -> io::Result<()> {
         let payer = escrow.payer.clone().unwrap_or_else(|| "(closed)".to_owned());
         let leaving = escrow
             .claim_until
-            .map(|until| format!("  leaves: claim by height {until}"));
+            .map(|until| format!("  claim by height {until}"));
+        let counted = if escrow.metered {
+            "  counted by this node"
+        } else {
+            ""
+        };
         table.row([
             escrow.escrow.clone(),
             escrow.earned.earned.coins(),
@@ -119,7 +124,7 @@ fn tell(out: &mut dyn Write, status: &EarnStatus) -> io::Result<()> {
             escrow.earned.unclaimed.coins(),
             escrow.earned.owed.coins(),
             screen::bytes(escrow.earned.bytes),
-            payer + &leaving.unwrap_or_default(),
+            payer + counted + &leaving.unwrap_or_default(),
         ]);
     }
     writeln!(out)?;

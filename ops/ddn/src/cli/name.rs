@@ -28,7 +28,11 @@ Examples:
   ddn name register alice.ddn --content bafy…
   ddn name set www.alice.ddn --a 192.0.2.1 --ttl 300
   ddn name set alice.ddn --unset txt
-  ddn name transfer alice.ddn ddn1…")]
+  ddn name set shop.ddn --origin https://www.example.com --txt ddn-origin=TOKEN
+  ddn name transfer alice.ddn ddn1…
+
+A name without content and with an origin is served from that site, through the caches of the gateways. The site agrees to
+that by the line `NAME TOKEN` in its file /.well-known/ddn-origin, with the TOKEN of the name's text ddn-origin=TOKEN.")]
 pub enum Command {
     /// Take a free name for one period: a commit, then the claim
     Register {
@@ -130,6 +134,9 @@ pub struct Records {
     /// A text; may be repeated
     #[arg(long, value_name = "TEXT")]
     txt: Vec<String>,
+    /// The HTTP site to serve under this name, where it has no content
+    #[arg(long, value_name = "URL")]
+    origin: Option<ledger::Origin>,
     /// Seconds that resolvers may keep these records
     #[arg(long, value_name = "SECONDS")]
     ttl: Option<u32>,
@@ -148,6 +155,8 @@ pub enum RecordKind {
     Cname,
     /// Texts.
     Txt,
+    /// The HTTP site.
+    Origin,
     /// How long to keep.
     Ttl,
 }
@@ -243,6 +252,7 @@ impl Records {
             aaaa: if self.aaaa.is_empty() { old.aaaa } else { self.aaaa },
             cname: self.cname.or(old.cname),
             txt: or_old(self.txt, old.txt),
+            origin: self.origin.map(|origin| origin.to_string()).or(old.origin),
             ttl: self.ttl.or(old.ttl),
         }
     }
@@ -255,6 +265,7 @@ fn without(mut records: RecordSet, kind: RecordKind) -> RecordSet {
         RecordKind::Aaaa => records.aaaa.clear(),
         RecordKind::Cname => records.cname = None,
         RecordKind::Txt => records.txt.clear(),
+        RecordKind::Origin => records.origin = None,
         RecordKind::Ttl => records.ttl = None,
     }
     records
@@ -313,6 +324,7 @@ pub fn record_lines(records: &RecordSet) -> Vec<(&'static str, String)> {
     lines.extend(records.aaaa.iter().map(|ip| ("AAAA", ip.to_string())));
     lines.extend(records.cname.iter().map(|name| ("CNAME", name.clone())));
     lines.extend(records.txt.iter().map(|text| ("TXT", format!("{text:?}"))));
+    lines.extend(records.origin.iter().map(|origin| ("origin", origin.clone())));
     lines.extend(records.ttl.iter().map(|ttl| ("TTL", format!("{ttl} s"))));
     lines
 }
@@ -396,6 +408,7 @@ mod tests {
             aaaa: vec![],
             cname: None,
             txt: vec![],
+            origin: None,
             ttl: None,
         }
     }
@@ -410,12 +423,18 @@ mod tests {
         let new = Records {
             ttl: Some(300),
             a: vec![Ipv4Addr::LOCALHOST],
+            origin: Some("https://example.com".parse().unwrap()),
             ..records()
         }
         .onto(old);
         assert_eq!(
-            (new.ttl, new.txt, new.a),
-            (Some(300), vec!["x".to_owned()], vec![Ipv4Addr::LOCALHOST])
+            (new.ttl, new.txt, new.a, new.origin.as_deref()),
+            (
+                Some(300),
+                vec!["x".to_owned()],
+                vec![Ipv4Addr::LOCALHOST],
+                Some("https://example.com")
+            )
         );
     }
 

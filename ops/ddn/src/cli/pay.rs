@@ -30,6 +30,7 @@ Examples:
   ddn pay status
   ddn pay open 10                   put coins aside to pay from
   ddn pay allot ddn1… 2 --for 7d    set some of them aside for one payee
+  ddn pay allot NODE 2 --metered    let that gateway count what it serves of your names' origins
   ddn pay exit                      ask for the rest back; again later, to get it
 
 A node opens an escrow by itself when the first delivery has to be paid (settings delivery.escrow and
@@ -57,6 +58,10 @@ pub enum Command {
         /// For how long, as in 12h or 30d [default: 1d]
         #[arg(long = "for", value_name = "SPAN", value_parser = units::span)]
         span: Option<Duration>,
+        /// For what the payee counts by itself: a gateway that serves the origins of your names. It claims what it has
+        /// counted, and these coins are the most that it can claim so
+        #[arg(long)]
+        metered: bool,
         #[command(flatten)]
         which: Which,
     },
@@ -109,12 +114,14 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
             payee,
             amount,
             span,
+            metered,
             which,
         } => {
             let order = PayAllot {
                 payee,
                 amount,
                 blocks: span.map(|span| blocks(context, span)).transpose()?,
+                metered,
                 wait: Some(!which.no_wait),
             };
             node.call_with(Call::post(paths::PAY_ALLOT, &[&which.escrow]), &order)
@@ -235,8 +242,9 @@ fn tell_escrow(
         "until height>",
     ]);
     for payee in &escrow.payees {
+        let counts = if payee.metered { " (counts by itself)" } else { "" };
         table.row([
-            payee.payee.clone(),
+            format!("{}{counts}", payee.payee),
             payee.signed.coins(),
             payee.claimed.coins(),
             payee.unclaimed.coins(),

@@ -65,7 +65,7 @@ pub fn show(bytes: &[u8], genesis: &Genesis) -> String {
     }
 }
 
-/// A key of an escrow, a line, a claim or an edge.
+/// A key of an escrow, a line, a meter, a claim or an edge.
 fn of_payment(bytes: &[u8], genesis: &Genesis) -> Option<String> {
     let address = |bytes: &[u8]| {
         let bytes = bytes.try_into().ok()?;
@@ -83,6 +83,12 @@ fn of_payment(bytes: &[u8], genesis: &Genesis) -> Option<String> {
     {
         return Some(format!("line/{}/{}", hex::encode(escrow), address(payee)?));
     }
+    if let Some((payee, escrow)) = bytes
+        .strip_prefix(key::METERS)
+        .and_then(|rest| rest.split_at_checked(20))
+    {
+        return Some(format!("meter/{}/{}", hex::encode(escrow), address(payee)?));
+    }
     let (payee, root) = bytes.strip_prefix(key::CLAIMS)?.split_at_checked(20)?;
     Some(format!("claim/{}/{}", address(payee)?, hex::encode(root)))
 }
@@ -95,7 +101,7 @@ pub fn value(key_bytes: &[u8], value: &[u8], genesis: &Genesis) -> Value {
         bytes if bytes.starts_with(key::ASSETS) => json_of::<Asset>(value),
         bytes if bytes.starts_with(key::ACCOUNTS) => json_of::<Account>(value),
         bytes if bytes.starts_with(key::ESCROWS) => json_of::<Escrow>(value),
-        bytes if bytes.starts_with(key::LINES) => json_of::<Line>(value),
+        bytes if bytes.starts_with(key::LINES) || bytes.starts_with(key::METERS) => json_of::<Line>(value),
         bytes if bytes.starts_with(key::CLAIMS) => json_of::<ClaimEntry>(value),
         bytes if bytes.starts_with(key::EDGES) => json_of::<EdgeEntry>(value),
         bytes if bytes.starts_with(key::POOLS) || bytes == key::supply() => json_of::<Amount>(value),
@@ -181,6 +187,7 @@ mod tests {
         for (bytes, expected) in [
             (key::escrow(&id), format!("escrow/{digits}")),
             (key::line(&id, &address), format!("line/{digits}/{payee}")),
+            (key::meter(&id, &address), format!("meter/{digits}/{payee}")),
             (key::claim(&address, &id), format!("claim/{payee}/{digits}")),
         ] {
             assert_eq!(show(&bytes, &genesis), expected);

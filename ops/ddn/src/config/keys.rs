@@ -195,6 +195,22 @@ settings! {
         fills_max: Whole<0, 64> = Whole::new(4);
         /// Answers that are compressed at the same time, each with some 4 MiB; what is beyond goes out as it is. 0 for none.
         compressions_max: Whole<0, 10_000> = Whole::new(4);
+        /// Serve names that have an `origin` and no content from that HTTP site, through a cache.
+        origins: bool = true;
+        /// Addresses, `IP:PORT`, at which origins may be though they are not public: sites of this network that names are to
+        /// be served from. Whoever holds a name can make the gateway ask there.
+        origin_allow: Vec<SocketAddr> = Vec::new();
+        /// A PEM file with certificates of authorities that origins are verified by, besides those of the system.
+        origin_ca: String = String::new();
+        /// Memory for answers of origins, in MiB.
+        origin_cache_mib: Whole<1, 1_048_576> = Whole::new(64);
+        /// The largest answer of an origin that is kept, in KiB; at most an eighth of the cache. Larger ones are passed on.
+        origin_answer_kib: Whole<1, 1_048_576> = Whole::new(4096);
+        /// Requests to origins at once, a quarter of them to one origin; each holds a connection and about 100 KiB. More are
+        /// answered 503.
+        origin_requests_max: Whole<1, 100_000> = Whole::new(64);
+        /// Seconds that an origin may take for the head of an answer, and for each part of its body.
+        origin_timeout_s: Whole<1, 600> = Whole::new(15);
     }
     /// The provider face: single blocks for IPFS clients and other nodes, of what is here and nothing else.
     provider: ProviderSettings {

@@ -44,7 +44,7 @@ use crate::config::Config;
 use claims::Claims;
 pub use error::Error;
 use folder::Folder;
-use joins::{ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
+use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
 pub use origin::{Origin, Role};
 use sender::Sender;
 use start::{Listeners, Started};
@@ -76,6 +76,8 @@ pub struct Node {
     pub finder: Arc<EdgeFinder>,
     /// Who pays for deliveries.
     pub payer: Arc<WalletPayer>,
+    /// Who pays for what the gateway serves of origins.
+    pub meters: Arc<ChainMeters>,
     /// The accounts whose keys are here.
     pub wallets: Wallets,
     /// From where transactions leave.
@@ -241,6 +243,15 @@ async fn work(
     }
 }
 
+/// After the gateway, which counts, and before the books are closed.
+async fn keep_counts(node: &Arc<Node>) {
+    let meters = Arc::clone(&node.meters);
+    let kept = tokio::task::spawn_blocking(move || meters.keep()).await;
+    if let Ok(Err(error)) = kept {
+        tracing::error!(%error, "the last of what was served of origins is not written down");
+    }
+}
+
 /// Everything takes nothing new at once; what is in hand has the configured time.
 async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
     node.enter(Phase::Stopping);
@@ -265,6 +276,7 @@ async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
     {
         tracing::warn!("some requests did not end in time and were cut");
     }
+    keep_counts(node).await;
     start::stop_parts(Some(&node.delivery), Some(&node.mesh), &node.chain).await;
     tracing::info!("the node has stopped");
 }

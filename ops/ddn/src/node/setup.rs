@@ -6,6 +6,8 @@ use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
 use named::dns::{Challenges, NameServer};
 use named::mesh::{self, Web};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::{self, PemObject as _};
 use storage::ddp;
 
 use super::error::Error;
@@ -60,15 +62,18 @@ pub fn dnslink(settings: &Settings) -> Option<named::dnslink::Config> {
 }
 
 /// The gateway.
+///
+/// # Errors
+/// If a file that the settings name cannot be read.
 pub fn gateway(
     settings: &Settings,
     data: &Path,
     node_id: &PublicKey,
     genesis: &Genesis,
     tls: Option<gateway::Tls>,
-) -> gateway::Config {
+) -> Result<gateway::Config, Error> {
     let set = &settings.gateway;
-    gateway::Config {
+    Ok(gateway::Config {
         listen: set.listen,
         hosts: set.hosts.clone(),
         alias_zones: settings.dns.alias_zones.clone(),
@@ -117,12 +122,36 @@ pub fn gateway(
             path: data.join(&set.access_log),
             style: set.access_log_style.get(),
         }),
+        origins: gateway::OriginLimits {
+            allow: set.origin_allow.clone(),
+            roots: authorities(&set.origin_ca)?,
+            cache_bytes_max: set.origin_cache_mib.size() << 20,
+            answer_bytes_max: set.origin_answer_kib.get() << 10,
+            requests_max: set.origin_requests_max.size(),
+            patience: set.origin_timeout_s.seconds(),
+        },
         card: gateway::Card {
             node_id: Some(node_id.to_string()),
             chain_id: Some(genesis.chain_id.clone()),
             ..gateway::Card::default()
         },
+    })
+}
+
+/// The certificates of a PEM file; none if no file is named.
+fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    if path.is_empty() {
+        return Ok(Vec::new());
     }
+    let path = Path::new(path);
+    let unfit = |error: pem::Error| {
+        Error::content(
+            path,
+            format!("(gateway.origin_ca) is no PEM file of certificates: {error}"),
+        )
+    };
+    let found = CertificateDer::pem_file_iter(path).map_err(unfit)?;
+    found.collect::<Result<_, _>>().map_err(unfit)
 }
 
 /// The face for other nodes.

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
-use gateway::{Backend, Certificates, Gateway};
+use gateway::{Backend, Certificates, Gateway, OriginBackend, SystemLookup};
 use ledger::{Address, Amount, SecretKey};
 use named::dns::DnsServer;
 use named::dnslink::DnsLinks;
@@ -26,8 +26,8 @@ use super::claims::{Claims, Parts};
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
-    ChainFunds, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks, NodeDoors,
-    PublicDns, SecureHosts, WalletPayer,
+    ChainFunds, ChainMeters, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks,
+    NodeDoors, PublicDns, SecureHosts, WalletPayer,
 };
 use super::origin::{self, Place};
 use super::sender::Sender;
@@ -233,13 +233,14 @@ async fn join(
     };
     let tls = ground.certificates.as_ref();
     let tls = tls.and_then(|known| setup::tls(&settings, &ground.folder, known, dns.challenges()));
+    let meters = Arc::new(ChainMeters::new(chain.clone(), delivery.clone()));
     let gateway_config = setup::gateway(
         &settings,
         ground.folder.dir(),
         &key.public(),
         genesis,
         tls.clone(),
-    );
+    )?;
     let gateway = Gateway::bind(
         gateway_config,
         Backend {
@@ -250,6 +251,10 @@ async fn join(
             node: Arc::new(doors),
             dns: dns.responder(),
             upstream: Arc::new(MeshUpstream(mesh.clone())),
+            origins: settings.gateway.origins.then(|| OriginBackend {
+                lookup: Arc::new(SystemLookup),
+                meters: meters.clone(),
+            }),
         },
         &mut registry,
     )
@@ -276,6 +281,7 @@ async fn join(
         webs,
         finder,
         payer,
+        meters,
         wallets: ground.wallets,
         sender,
         claims,

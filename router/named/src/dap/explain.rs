@@ -82,9 +82,10 @@ fn name_steps(names: &dyn Names, input: &str, resolution: &Resolution) -> Vec<St
             if !under.is_empty() {
                 steps.push(format!("its owner's record set has the undername `{under}`"));
             }
-            steps.push(match &records.content {
-                Some(content) => format!("its content is {}", content.0),
-                None => "it points to no content".into(),
+            steps.push(match (&records.content, &records.origin) {
+                (Some(content), _) => format!("its content is {}", content.0),
+                (None, Some(origin)) => format!("it has no content, and is served from {origin}"),
+                (None, None) => "it points to no content".into(),
             });
             steps
         }

@@ -253,9 +253,10 @@ impl Zones {
             .map(IpAddr::V4)
             .chain(records.aaaa.iter().copied().map(IpAddr::V6))
             .collect();
-        let mut data = match (own.is_empty(), &records.content) {
-            (true, Some(_)) => self.addresses(&self.edges, ttl),
-            _ => self.addresses(&own, ttl),
+        let served = records.content.is_some() || records.origin.is_some();
+        let mut data = match own.is_empty() && served {
+            true => self.addresses(&self.edges, ttl),
+            false => self.addresses(&own, ttl),
         };
         data.extend(self.link(records));
         let linked = records.content.is_some();

@@ -48,6 +48,7 @@ async fn pays(live: &Live) {
             payee: "default".to_owned(),
             amount,
             blocks: Some(100),
+            metered: false,
             wait: None,
         })
     };

@@ -138,6 +138,6 @@ pub struct TxSubmitted {
 #[into_params(parameter_in = Query)]
 pub struct ProofQuery {
     /// What to prove: `name/alice` or `name/alice.ddn`, `asset/CID`, `account/ADDRESS`, `escrow/ID`,
-    /// `line/ESCROW/ADDRESS`, `claim/ADDRESS/ROOT`, `edge/NODE`, or `0x` and the key in hex.
+    /// `line/ESCROW/ADDRESS`, `meter/ESCROW/ADDRESS`, `claim/ADDRESS/ROOT`, `edge/NODE`, or `0x` and the key in hex.
     pub key: String,
 }

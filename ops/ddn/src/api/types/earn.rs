@@ -26,7 +26,7 @@ pub struct EarnStatus {
 /// What was earned.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Earned {
-    /// What payers have signed vouchers for.
+    /// What payers have signed vouchers for, and what this node has counted for those who trust in its count.
     #[schema(value_type = String)]
     pub earned: Amount,
     /// What of that was claimed on the ledger.
@@ -53,13 +53,18 @@ pub struct EarnView {
     pub payer: Option<String>,
     /// Address that is paid.
     pub payee: String,
+    /// Whether this node has counted it by itself, and its payer trusts in that as far as it has set coins aside for it. An
+    /// escrow may be here twice.
+    #[serde(default)]
+    pub metered: bool,
     /// What was earned.
     #[serde(flatten)]
     pub earned: Earned,
     /// What of the unclaimed the ledger would pay now.
     #[schema(value_type = String)]
     pub collectible: Amount,
-    /// The last height at which a claim is sure to be paid, if the payer leaves: after it the escrow can be closed.
+    /// The last height at which a claim is sure to be paid, if there is one: after it the escrow can be closed, or nothing
+    /// is set aside any more for what was counted.
     pub claim_until: Option<u64>,
 }
 

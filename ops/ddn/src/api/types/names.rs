@@ -69,6 +69,9 @@ pub struct RecordSet {
     /// Texts, at most 16 of at most 255 bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub txt: Vec<String>,
+    /// The HTTP site that gateways serve under this name, where it has no content, as in `https://www.example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// Seconds that a resolver may keep these records, 1 to 604,800.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,

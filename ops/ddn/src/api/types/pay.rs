@@ -53,6 +53,9 @@ pub struct EscrowView {
 pub struct PayeeView {
     /// Address.
     pub payee: String,
+    /// Whether it counts by itself, and is trusted in that as far as `reserved` goes. A payee may be here twice.
+    #[serde(default)]
+    pub metered: bool,
     /// What is set aside for it.
     #[schema(value_type = String)]
     pub reserved: Amount,
@@ -114,6 +117,10 @@ pub struct PayAllot {
     /// For how many blocks; left out, those of a day.
     #[serde(default)]
     pub blocks: Option<u64>,
+    /// For what the payee counts by itself, as a gateway does for its readers: it claims that without vouchers, and this
+    /// is the most that it can claim so.
+    #[serde(default)]
+    pub metered: bool,
     /// See the conventions.
     #[serde(default)]
     pub wait: Option<bool>,

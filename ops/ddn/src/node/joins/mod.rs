@@ -1,9 +1,10 @@
 //! Where crates that do not know each other meet: each of these implements a trait of one crate with the others.
 //!
 //! The chain asks its peers over the mesh ([`peers`]), delivery finds providers through mesh and adverts ([`finder`]),
-//! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); names and blocks are
-//! read from chain, store and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]). The doors of the
-//! gateway ask all of them ([`doors`]). The DNS server learns of the gateway what is encrypted ([`secure`]).
+//! pays from an escrow of the ledger ([`payer`]) and looks up what others can pay ([`ChainFunds`]); the gateway counts what
+//! it serves of origins against the allotments of the ledger ([`ChainMeters`]); names and blocks are read from chain, store
+//! and delivery ([`names`], [`blocks`]), domains from the public DNS ([`domains`]). The doors of the gateway ask all of them
+//! ([`doors`]). The DNS server learns of the gateway what is encrypted ([`secure`]).
 
 mod acquaintances;
 mod blocks;
@@ -12,6 +13,7 @@ mod doors;
 mod escrow;
 mod finder;
 mod funds;
+mod meters;
 mod names;
 mod payer;
 mod peers;
@@ -23,6 +25,7 @@ pub use domains::PublicDns;
 pub use doors::{NodeDoors, Webs};
 pub use finder::EdgeFinder;
 pub use funds::ChainFunds;
+pub use meters::ChainMeters;
 pub use names::ChainNames;
 pub use payer::WalletPayer;
 pub use peers::{ChainPeers, MeshHandler, MeshUpstream};

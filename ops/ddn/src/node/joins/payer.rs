@@ -308,6 +308,7 @@ impl Parts {
             payee: *payee,
             amount,
             expires: view.tip().height + blocks.max(1),
+            metered: false,
         };
         let sent = self.sender.send(&self.payer()?, action, |_| Ok(()));
         match sent.map_err(|error| chained(&error))? {
