@@ -223,6 +223,17 @@ fn cbor(bytes: Vec<u8>, filename: &str, head: bool) -> Response<Body> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        for (length, status) in [(0, None), (10, None), (11, Some(StatusCode::PAYLOAD_TOO_LARGE))] {
+            let body = http_body_util::Full::new(Bytes::from(vec![1; length]));
+            let upload = body.map_err(|never| match never {}).boxed_unsync();
+            let read = whole(upload, 10).await;
+            assert_eq!(read.as_ref().err().map(|problem| problem.status), status);
+            assert!(read.map_or(true, |bytes| bytes.len() == length));
+        }
+    }
+
     #[test]
     fn doors_are_found_by_their_paths() {
         for (path, expected) in [

@@ -134,7 +134,7 @@ impl Provider {
             Tried::Elsewhere(..) | Tried::Origin(_) => return absent(),
         };
         match answer.status() {
-            StatusCode::OK | StatusCode::NOT_MODIFIED => lean(answer, ask_name(ask, "car")),
+            StatusCode::OK | StatusCode::NOT_MODIFIED => lean(answer, &ask_name(ask, "car")),
             StatusCode::GONE | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => bare(answer.status()),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => later(answer.status(), 1),
             status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
@@ -220,11 +220,11 @@ fn raw(cid: &Cid, block: Bytes, asked: &HeaderMap, head: bool) -> Response<Body>
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format::RAW));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    lean(response, format!("{cid}.bin"))
+    lean(response, &format!("{cid}.bin"))
 }
 
 /// The same answer with the head that other nodes read. Pages of any origin may read it, and none may show it.
-fn lean(answer: Response<Body>, filename: String) -> Response<Body> {
+fn lean(answer: Response<Body>, filename: &str) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     let mut headers = HeaderMap::with_capacity(HEAD.len() + 3);
     for name in HEAD {

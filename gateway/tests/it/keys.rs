@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use gateway::Config;
 
-use crate::client::Answer;
+use crate::client::{Answer, upload};
 use crate::site::Site;
 
 /// A key whose record says `/ipns/alice.ddn`, for a minute at a time, until 2126.
@@ -43,6 +43,58 @@ async fn site() -> Site {
     put(&site, KEY, RECORD);
     put(&site, DEEP_KEY, DEEP_RECORD);
     site
+}
+
+#[tokio::test]
+async fn records_are_given_and_taken_by_delegated_routing() {
+    const MEDIA: &str = "application/vnd.ipfs.ipns-record";
+    let site = Site::new().await;
+    let (target, other) = (
+        format!("/routing/v1/ipns/{KEY}"),
+        format!("/routing/v1/ipns/{DEEP_KEY}"),
+    );
+    let accept = [("Accept", MEDIA)];
+    let none = site.ask("GET", "127.0.0.1", &target, &accept).await;
+    assert_eq!(
+        (none.status, none.header("content-type")),
+        (200, "text/plain; charset=utf-8")
+    );
+    let record = bytes(RECORD);
+    let media = [("Content-Type", MEDIA)];
+    for (target, media, body, status) in [
+        (&target, &[][..], &record[..], 406),
+        (&target, &media, &record[1..], 400),
+        (&other, &media, &record, 400),
+        (&"/routing/v1/ipns/nonsense".to_owned(), &media, &record, 400),
+        (&target, &media, &record, 200),
+        (&target, &media, &record, 200),
+    ] {
+        let put = upload(site.address(), "PUT", target, media, body).await;
+        assert_eq!(put.status, status, "{target} {media:?}");
+    }
+    for target in [target.clone(), format!("/routing/v1/ipns/{PEER}")] {
+        let given = site.ask("GET", "127.0.0.1", &target, &accept).await;
+        assert_eq!((given.status, given.header("content-type")), (200, MEDIA));
+        assert_eq!(given.body, record);
+        assert!(
+            given
+                .header("cache-control")
+                .starts_with("public, max-age=60, stale-while-revalidate=")
+        );
+        assert_eq!(given.header("expires"), "Tue, 01 Jan 2126 00:00:00 GMT");
+        assert!(given.header("etag").len() == 66 && given.header("last-modified").ends_with("GMT"));
+    }
+    let page = site
+        .ask("GET", "127.0.0.1", &target, &[("Accept", "text/html")])
+        .await;
+    assert_eq!(page.status, 406);
+    let options = site.ask("OPTIONS", "127.0.0.1", &target, &[]).await;
+    assert!(options.header("access-control-allow-methods").contains("PUT"));
+    // What was published is served.
+    let content = site
+        .ask("GET", "127.0.0.1", &format!("/ipns/{KEY}/ascii.txt"), &[])
+        .await;
+    assert!(content.text().starts_with("hello"));
 }
 
 fn seen(answer: &Answer) -> (u16, String) {
