@@ -5,6 +5,9 @@ go 1.26.5
 
 tool github.com/ipfs/kubo/cmd/ipfs
 
+// As Kubo itself is built: what it replaces counts in its own go.mod only.
+replace github.com/libp2p/go-libp2p => github.com/lidel/go-libp2p v0.0.0-20260914191659-9c4ee60cf924
+
 require (
 	contrib.go.opencensus.io/exporter/prometheus v0.4.2 // indirect
 	filippo.io/bigmod v0.1.1-0.20260103110540-f8a47775ebe5 // indirect
