@@ -15,7 +15,11 @@ async fn site() -> (Site, PathBuf, TempDir) {
     fs::write(&list, "").expect("a list");
     let path = list.clone();
     (
-        Site::with(|config| config.denylists = vec![path]).await,
+        Site::with(|config| {
+            config.denylists = vec![path];
+            config.provider.hosts = vec!["blocks.example".into()];
+        })
+        .await,
         list,
         folder,
     )
@@ -63,6 +67,12 @@ async fn a_block_is_denied_by_every_way() {
         status(&site, &format!("/ipfs/{}/ascii.txt", site.root)).await,
         200
     );
+    // Other nodes are told in their own way.
+    for form in ["raw", "car"] {
+        let target = format!("{direct}?format={form}");
+        let told = site.ask("GET", "blocks.example", &target, &[]).await;
+        assert_eq!((told.status, told.body.len()), (451, 0), "{form}");
+    }
     let car = site.get("?format=car", &[]).await;
     assert!(
         car.status == 451 || !car.complete,

@@ -5,8 +5,12 @@ go 1.26.5
 
 tool github.com/ipfs/kubo/cmd/ipfs
 
-// As Kubo itself is built: what it replaces counts in its own go.mod only.
-replace github.com/libp2p/go-libp2p => github.com/lidel/go-libp2p v0.0.0-20260914191659-9c4ee60cf924
+// Kubo's own go.mod takes a fork of go-libp2p for a newer QUIC, and the public proxy does not have it. So go-libp2p is that
+// of the release, with the QUIC that it asks for; nothing here speaks QUIC.
+replace (
+	github.com/quic-go/quic-go => github.com/quic-go/quic-go v0.60.0
+	github.com/quic-go/webtransport-go => github.com/quic-go/webtransport-go v0.11.1
+)
 
 require (
 	contrib.go.opencensus.io/exporter/prometheus v0.4.2 // indirect
