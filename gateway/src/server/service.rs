@@ -516,7 +516,7 @@ impl Shared {
         gone: CancellationToken,
     ) -> Response<Body> {
         let told = |problem| self.desk.told(ask, Err(problem));
-        let mut had_no_place = false;
+        let mut had_no_place = None;
         for _ in 0..TURNS_MAX {
             let (desk, asked, gone) = (Arc::clone(&self.desk), Arc::clone(ask), gone.clone());
             let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
@@ -531,9 +531,9 @@ impl Shared {
             match self.desk.fetches.turn(wanted) {
                 Turn::Lead(lead) => match self.place(asker) {
                     Ok(place) => return self.elsewhere(&settled, trail, lead, place).await,
-                    Err(problem) if had_no_place => return told(problem),
+                    Err(problem) if had_no_place == Some(wanted) => return told(problem),
                     // Whoever has the place may have fetched this very block meanwhile.
-                    Err(_) => had_no_place = true,
+                    Err(_) => had_no_place = Some(wanted),
                 },
                 Turn::Follow(follow) => {
                     if let Err(problem) = follow.end().await {

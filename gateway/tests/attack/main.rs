@@ -17,7 +17,7 @@ mod site;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use gateway::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use client::{DEADLINE, request, until};
 use site::Site;
@@ -115,7 +116,7 @@ fn resident_mib() -> u64 {
 }
 
 /// Runs honest readers alone and then beside an attack, which goes on until it is told to stop.
-async fn beside<A>(what: &str, site: &Site, attack: impl FnOnce(Arc<AtomicBool>) -> A)
+async fn beside<A>(what: &str, site: &Site, attack: impl FnOnce(CancellationToken) -> A)
 where
     A: Future<Output = ()> + Send + 'static,
 {
@@ -123,11 +124,11 @@ where
     honest(site).await;
     let quiet = p99(honest(site).await);
     let before = resident_mib();
-    let stop = Arc::new(AtomicBool::new(false));
-    let attack = tokio::spawn(attack(Arc::clone(&stop)));
+    let stop = CancellationToken::new();
+    let attack = tokio::spawn(attack(stop.clone()));
     let attacked = p99(honest(site).await);
     let grown = resident_mib().saturating_sub(before);
-    stop.store(true, Ordering::Relaxed);
+    stop.cancel();
     attack.await.expect("the attack");
     let ratio = attacked.as_secs_f64() / quiet.as_secs_f64();
     println!(
@@ -137,14 +138,14 @@ where
 }
 
 /// Asks the same over and over, on `lines` connections at a time; how often each status came.
-async fn flood(to: SocketAddr, lines: usize, texts: Vec<String>, stop: Arc<AtomicBool>) -> [u64; 6] {
+async fn flood(to: SocketAddr, lines: usize, texts: Vec<String>, stop: CancellationToken) -> [u64; 6] {
     let counts: Arc<[AtomicU64; 6]> = Arc::default();
     let mut attackers = JoinSet::new();
     for line in 0..lines {
-        let (texts, stop, counts) = (texts.clone(), Arc::clone(&stop), Arc::clone(&counts));
+        let (texts, stop, counts) = (texts.clone(), stop.clone(), Arc::clone(&counts));
         attackers.spawn(async move {
             let mut texts = texts.iter().cycle().skip(line);
-            while !stop.load(Ordering::Relaxed) {
+            while !stop.is_cancelled() {
                 let Some(text) = texts.next() else { return };
                 let answer = ask(to, ATTACKER, text).await;
                 let class = status(&answer)
@@ -181,12 +182,13 @@ fn heads_that_never_end() {
                 let _ = line.write_all(b"GET / HTTP/1.1\r\nHost: ").await;
                 lines.push(line);
             }
-            while !stop.load(Ordering::Relaxed) {
+            let mut trickle = tokio::time::interval(Duration::from_millis(200));
+            while !stop.is_cancelled() {
+                trickle.tick().await;
                 for line in &mut lines {
                     // Those that were cut are cut.
                     let _ = line.write_all(b"x").await;
                 }
-                tokio::task::yield_now().await;
             }
         })
         .await;
@@ -216,9 +218,7 @@ fn readers_who_do_not_read() {
                 line.write_all(text.as_bytes()).await.expect("a request");
                 lines.push(line);
             }
-            while !stop.load(Ordering::Relaxed) {
-                tokio::task::yield_now().await;
-            }
+            stop.cancelled().await;
             let _ = sender.send(lines);
         })
         .await;
