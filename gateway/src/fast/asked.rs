@@ -5,7 +5,7 @@
 //! overlooked here.
 
 use http::header::HeaderMap;
-use http::{Method, Version, request};
+use http::{Method, Uri, Version};
 
 use crate::ask::came::Came;
 
@@ -94,24 +94,31 @@ impl<'a> Asked<'a> {
     }
 
     /// Reads the head of a request that came by HTTP/2 or 3, or in a way that had to be taken apart already.
-    pub(crate) fn of(request: &'a request::Parts, way: Way) -> Option<Self> {
-        if request.method != Method::GET {
+    pub(crate) fn of(
+        method: &Method,
+        uri: &'a Uri,
+        version: Version,
+        headers: &'a HeaderMap,
+        way: Way,
+    ) -> Option<Self> {
+        if method != Method::GET {
             return None;
         }
-        let target = request.uri.path_and_query()?.as_str().as_bytes();
-        let headers = request.headers.iter();
-        let mut named = headers.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        match request.uri.authority() {
+        let target = uri.path_and_query()?.as_str().as_bytes();
+        let mut named = headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()));
+        match uri.authority() {
             // HTTP/1 knows it as an absolute target.
-            Some(_) if request.version < Version::HTTP_2 => None,
-            Some(authority) if !request.headers.contains_key(http::header::HOST) => {
+            Some(_) if version < Version::HTTP_2 => None,
+            Some(authority) if !headers.contains_key(http::header::HOST) => {
                 let host = [("host", authority.as_str().as_bytes())];
                 Self::read(way, target, host.into_iter().chain(named))
             }
             Some(authority) => {
                 let same = authority.as_str().as_bytes();
                 let agrees = named.all(|(name, value)| name != "host" || value == same);
-                agrees.then(|| Self::read(way, target, pairs(&request.headers)))?
+                agrees.then(|| Self::read(way, target, pairs(headers)))?
             }
             None => Self::read(way, target, named),
         }

@@ -12,7 +12,6 @@ use super::asked::Asked;
 use super::head::{Head, Part};
 use super::kept::{Content, Kept};
 use crate::ask::range::{Selected, select};
-use crate::body::Body;
 
 /// An answer from memory.
 pub(crate) struct Found {
@@ -58,7 +57,7 @@ impl Found {
     }
 
     /// The head alone, for other versions of HTTP, around `body`.
-    pub(crate) fn respond(&self, body: Body) -> Response<Body> {
+    pub(crate) fn respond<B>(&self, body: B) -> Response<B> {
         let mut response = Response::new(body);
         *response.status_mut() = self.head.status();
         *response.headers_mut() = self.head.headers(self.part.as_ref());

@@ -3,8 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
+use http::HeaderValue;
+
 /// How old the date of an answer may be.
 const DATE_EVERY: Duration = Duration::from_millis(100);
+const NAME: &str = "date: ";
+const END: &str = "\r\n";
+/// `date: Sat, 21 Nov 2026 03:00:00 GMT` and the end of the line.
+const DATE_LINE_BYTES: usize = 37;
 
 thread_local! {
     /// `None` on threads that do not tick.
@@ -22,13 +28,21 @@ pub(super) fn now() -> Instant {
     NOW.get().unwrap_or_else(Instant::now)
 }
 
+/// The value of `Date`.
+pub(super) fn date() -> HeaderValue {
+    let mut line = Vec::with_capacity(DATE_LINE_BYTES);
+    write_date(&mut line);
+    let value = &line[NAME.len()..line.len() - END.len()];
+    HeaderValue::from_bytes(value).unwrap_or(HeaderValue::from_static(""))
+}
+
 /// Appends the `Date` line (RFC 9110, 5.6.7).
 pub(super) fn write_date(out: &mut Vec<u8>) {
     DATE.with_borrow_mut(|(at, line)| {
         let now = now();
         if at.is_none_or(|at| now.saturating_duration_since(at) >= DATE_EVERY) {
             *at = Some(now);
-            *line = format!("date: {}\r\n", httpdate::fmt_http_date(SystemTime::now())).into_bytes();
+            *line = format!("{NAME}{}{END}", httpdate::fmt_http_date(SystemTime::now())).into_bytes();
         }
         out.extend_from_slice(line);
     });

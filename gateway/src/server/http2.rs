@@ -66,6 +66,17 @@ where
                 let (request, respond) = accepted?;
                 busy = true;
                 while streams.try_join_next().is_some() {}
+                let at_once = match request.body().is_end_stream() {
+                    true => served.at_once(&request),
+                    false => None,
+                };
+                if let Some((head, body)) = at_once {
+                    // A task costs more than the answer.
+                    if let Some((back, rest)) = Back::give(respond, head, body) {
+                        streams.spawn(stream::rest(back, rest, limits.stall_timeout));
+                    }
+                    continue;
+                }
                 let request = request.map(|body| Upload(body).map_err(BoxError::from).boxed_unsync());
                 streams.spawn(stream::answer(served.clone(), request, Back::new(respond), limits));
             }
@@ -147,6 +158,25 @@ impl Back {
             respond,
             stream: None,
         }
+    }
+
+    /// Sends a small answer as far as the client takes it now. Returns what is left.
+    fn give(mut respond: SendResponse<Bytes>, head: Response<()>, mut body: Bytes) -> Option<(Self, Bytes)> {
+        // An error says that the client wants it no more.
+        let mut stream = respond.send_response(head, body.is_empty()).ok()?;
+        if body.is_empty() {
+            return None;
+        }
+        stream.reserve_capacity(body.len());
+        let part = body.split_to(stream.capacity().min(body.len()));
+        if !part.is_empty() {
+            stream.send_data(part, body.is_empty()).ok()?;
+        }
+        let back = Self {
+            respond,
+            stream: Some(stream),
+        };
+        (!body.is_empty()).then_some((back, body))
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::clock;
@@ -31,7 +31,7 @@ where
 {
     let line = Line {
         stream: Some(stream),
-        way: served.way(),
+        way: served.way(Version::HTTP_11),
         limits,
         held: Vec::new(),
         unread: false,

@@ -115,6 +115,8 @@ async fn watch(settings: Tls, house: Arc<House>) {
             None => {}
             Some(Ok(())) => {
                 tracing::info!("the certificates have changed and are in use");
+                // Plain answers for new hosts may be redirects from now on.
+                house.service.forget();
                 house.metrics.certificates(certificates.ends());
             }
             Some(Err(error)) => tracing::warn!("{error}; the certificates stay as they were"),

@@ -24,6 +24,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Asker, Gate, Note};
+use super::clock;
 use super::request::Usual;
 use super::tunnel::Tunnel;
 use crate::ask::came::Came;
@@ -77,11 +78,6 @@ impl Client {
             secure: self.secure,
             trusted: self.address.ip().is_loopback(),
         }
-    }
-
-    /// How its requests of this version come.
-    fn way(&self, version: Version) -> Way {
-        Way::of(version, self.came())
     }
 }
 
@@ -248,7 +244,7 @@ impl Served {
         if self.client.is_node {
             return None;
         }
-        self.shared.quick(asked, self.seat)
+        self.shared.quick(asked, self.seat, u64::MAX)
     }
 
     /// Notes in the access log what was answered from memory: at once, or when it has been sent.
@@ -273,14 +269,38 @@ impl Served {
         }
     }
 
+    /// A small answer from memory, for a version of HTTP in which it is one of several on a connection.
+    pub(super) fn at_once<B>(&self, request: &Request<B>) -> Option<(Response<()>, Bytes)> {
+        let version = request.version();
+        let way = self.way(version);
+        let asked = Asked::of(request.method(), request.uri(), version, request.headers(), way)?;
+        // Who is written down, is so in the usual way.
+        if self.client.is_node || self.shared.gate.journal.is_some() {
+            return None;
+        }
+        let found = self.shared.quick(&asked, self.seat, AT_ONCE_BYTES_MAX)?.found;
+        self.shared.metrics.spoken(version);
+        let (mut head, ()) = found.respond(()).into_parts();
+        head.headers.insert(header::DATE, clock::date());
+        let body = match found.sent {
+            Sent::Bytes(bytes) => bytes,
+            // A small range over the end of a block.
+            Sent::Several(parts) => parts.concat().into(),
+            Sent::Nothing | Sent::Blocks { .. } => Bytes::new(),
+        };
+        Some((Response::from_parts(head, ()), body))
+    }
+
     /// Who asks.
     pub(super) fn client(&self) -> Client {
         self.client
     }
 
-    /// How requests of HTTP/1.1 come here.
-    pub(super) fn way(&self) -> Way {
-        self.client.way(Version::HTTP_11)
+    /// How requests of this version come here: what one may say of itself is a part of that.
+    pub(super) fn way(&self, version: Version) -> Way {
+        let mut came = self.client.came();
+        came.trusted |= self.shared.gate.guard.is_proxy(self.client.address.ip());
+        Way::of(version, came)
     }
 
     /// The same, for a connection that may become a tunnel.
@@ -346,7 +366,13 @@ impl Shared {
 
     /// Answers from memory, or in the usual way; then what was answered is kept.
     async fn remembered(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
-        let asked = Asked::of(request, Way::of(request.version, asker.came));
+        let asked = Asked::of(
+            &request.method,
+            &request.uri,
+            request.version,
+            &request.headers,
+            Way::of(request.version, asker.came),
+        );
         let Some(asked) = asked.filter(|_| !asker.client.is_node) else {
             return self.in_time(request, upload, asker).await;
         };
@@ -375,13 +401,16 @@ impl Shared {
         found.respond(body)
     }
 
-    /// `None` also for a client that asks too much: it is told so in the usual way.
-    fn quick(&self, asked: &Asked<'_>, seat: Seat) -> Option<Quick> {
+    /// An answer of at most `bytes_max`; none also for a client that asks too much: it is told so in the usual way.
+    fn quick(&self, asked: &Asked<'_>, seat: Seat, bytes_max: u64) -> Option<Quick> {
         let found = self.fast.find(asked)?;
         let bytes = match &found.sent {
             Sent::Blocks { .. } => return None,
             sent => sent.length(),
         };
+        if bytes > bytes_max {
+            return None;
+        }
         let held = match bytes > AT_ONCE_BYTES_MAX {
             true => Some(Held {
                 _places: (Some(self.gate.place(seat).ok()?), None),

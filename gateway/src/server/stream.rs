@@ -2,15 +2,16 @@
 //! its client takes it.
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
+use super::clock;
 use super::connection::Limited;
 use super::service::{Served, Upload};
 use crate::body::Body;
@@ -83,6 +84,15 @@ async fn send(
     Ok(())
 }
 
+/// Sends the rest of an answer, as fast as the client takes it.
+pub(super) async fn rest(mut way: impl Way, mut bytes: Bytes, stall: Duration) {
+    while !bytes.is_empty() {
+        if in_time(stall, way.data(&mut bytes, true)).await.is_err() {
+            return way.cut();
+        }
+    }
+}
+
 async fn in_time(stall: Duration, sent: impl Future<Output = Result<(), Gone>>) -> Result<(), Gone> {
     timeout(stall, sent).await.unwrap_or(Err(Gone))
 }
@@ -97,10 +107,7 @@ fn complete(headers: &mut HeaderMap, length: Option<u64>) {
             .entry(header::CONTENT_LENGTH)
             .or_insert_with(|| length.into());
     }
-    let now = httpdate::fmt_http_date(SystemTime::now());
-    if let Ok(now) = HeaderValue::try_from(now) {
-        headers.entry(header::DATE).or_insert(now);
-    }
+    headers.entry(header::DATE).or_insert_with(clock::date);
 }
 
 const CONNECTION_ONLY: [HeaderName; 5] = [

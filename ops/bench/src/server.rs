@@ -27,7 +27,6 @@ pub struct Servers {
     caddy: Process,
     node: Node,
     node_prefix: String,
-    node_tls: Option<SocketAddr>,
     ports: Ports,
 }
 
@@ -69,6 +68,7 @@ struct Ports {
     varnish: SocketAddr,
     caddy: SocketAddr,
     caddy_tls: SocketAddr,
+    node_tls: SocketAddr,
 }
 
 impl Servers {
@@ -90,7 +90,7 @@ impl Servers {
                 Ok(TcpStream::connect(address).is_ok())
             })?;
         }
-        let node = node(work, memory_mib)?;
+        let node = node(work, &ports, memory_mib)?;
         let published = node.ddn().json(&["publish", &files.to_string_lossy()])?;
         let cid = published["cid"].as_str().context("a publish names no CID")?;
         Ok(Self {
@@ -99,7 +99,6 @@ impl Servers {
             varnish,
             caddy,
             node_prefix: format!("/ipfs/{cid}/"),
-            node_tls: node.listener("gateway_tls").ok(),
             node,
             ports,
         })
@@ -117,7 +116,7 @@ impl Servers {
             (Peer::Caddy, false) => (self.caddy.child.id(), ports.caddy),
             (Peer::Caddy, true) => (self.caddy.child.id(), ports.caddy_tls),
             (Peer::Node, false) => (self.node.pid()?, self.node.listener("gateway").ok()?),
-            (Peer::Node, true) => (self.node.pid()?, self.node_tls?),
+            (Peer::Node, true) => (self.node.pid()?, ports.node_tls),
             _ => return None,
         };
         let prefix = match peer {
@@ -130,7 +129,7 @@ impl Servers {
 
 impl Ports {
     fn free() -> Result<Self> {
-        let held: Vec<TcpListener> = (0..7)
+        let held: Vec<TcpListener> = (0..8)
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .collect::<Result<_, _>>()?;
         let at = |index: usize| held[index].local_addr();
@@ -142,6 +141,7 @@ impl Ports {
             varnish: at(4)?,
             caddy: at(5)?,
             caddy_tls: at(6)?,
+            node_tls: at(7)?,
         })
     }
 }
@@ -228,16 +228,11 @@ fn caddy(files: &Path, work: &Path, ports: &Ports) -> Result<Process> {
 }
 
 /// A node of a chain of its own.
-fn node(work: &Path, memory_mib: u64) -> Result<Node> {
-    let set = |what: String| ["--set".to_owned(), what];
-    let mut args = vec!["--dev".to_owned()];
-    args.extend(set("gateway.workers=1".into()));
-    args.extend(set(format!("gateway.memory_mib={memory_mib}")));
-    args.extend(set("gateway.head_timeout_s=3600".into()));
-    args.extend(set("gateway.connections_max=10000".into()));
-    args.extend(config::node_tls(work).into_iter().flat_map(set));
+fn node(work: &Path, ports: &Ports, memory_mib: u64) -> Result<Node> {
+    let settings = config::node(work, ports.node_tls, memory_mib);
+    let set = settings.into_iter().flat_map(|what| ["--set".to_owned(), what]);
     Node::launch(Launch {
-        args,
+        args: ["--dev".to_owned()].into_iter().chain(set).collect(),
         wrapper: vec!["taskset".into(), "-c".into(), SERVER_CORE.into()],
         ..Launch::default()
     })

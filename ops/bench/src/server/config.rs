@@ -85,7 +85,17 @@ https://:{} {{
     )
 }
 
-/// The settings of the node for TLS.
-pub fn node_tls(_work: &Path) -> Vec<String> {
-    Vec::new()
+/// The settings of the node: one worker, and room for as much as is measured.
+pub fn node(work: &Path, tls: SocketAddr, memory_mib: u64) -> Vec<String> {
+    let work = work.display();
+    vec![
+        "gateway.workers=1".into(),
+        format!("gateway.memory_mib={memory_mib}"),
+        format!("gateway.tls_listen={tls}"),
+        format!("gateway.certificates=[\"{work}/cert.pem:{work}/key.pem\"]"),
+        "gateway.connections_max=10000".into(),
+        "gateway.connections_per_prefix_max=10000".into(),
+        // Idle connections are to stay while they are counted.
+        "gateway.head_timeout_s=3600".into(),
+    ]
 }
