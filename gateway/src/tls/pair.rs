@@ -40,12 +40,12 @@ impl CertificateFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file cannot be read.
-    #[error("gateway.certificates: cannot read {}: {}", path.display(), advice(.source))]
+    #[error("gateway.certificates: cannot read {}: {}", path.display(), advice(.error))]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+        /// What the system said, which is in the text already.
+        error: io::Error,
     },
     /// A file is not what it should be.
     #[error("gateway.certificates: {} {reason}", path.display())]
@@ -132,9 +132,9 @@ impl Pair {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let failed = |source| CertificateError::Read {
+    let failed = |error| CertificateError::Read {
         path: path.to_owned(),
-        source,
+        error,
     };
     let (mut bytes, file) = (Vec::new(), File::open(path).map_err(failed)?);
     file.take(FILE_BYTES_MAX + 1)
