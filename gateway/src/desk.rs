@@ -39,7 +39,7 @@ use crate::fill::Fills;
 use crate::flights::{Lead, Wanted};
 use crate::origin::Site;
 use crate::pack::Packer;
-use crate::problem::Problem;
+use crate::problem::{Lack, Problem};
 use crate::reply;
 use crate::trail::{self, Trail};
 use head::{Head, tag};
@@ -121,22 +121,17 @@ impl Desk {
         }
         let trail = self.trail(start.cid, !ask.only_if_cached, gone);
         let answer = match self.serve(&ask, &trail) {
-            Err(Problem {
-                missing: Some(block), ..
-            }) if trail.may_fetch() => match self.known(&ask, &trail) {
-                Some(answer) => Ok(answer),
-                None => {
-                    return Tried::Elsewhere(
-                        ask,
-                        trail,
-                        Wanted {
-                            root: start.cid,
-                            block,
-                        },
-                    );
-                }
+            Err(problem) => match (problem.missing(), trail.may_fetch()) {
+                (None, _) => Err(problem),
+                (Some(_), false) => self.known(&ask, &trail).ok_or(problem),
+                (Some(block), true) => match self.known(&ask, &trail) {
+                    Some(answer) => Ok(answer),
+                    None => {
+                        let root = start.cid;
+                        return Tried::Elsewhere(ask, trail, Wanted { root, block });
+                    }
+                },
             },
-            Err(problem) if problem.missing.is_some() => self.known(&ask, &trail).ok_or(problem),
             answer => answer,
         };
         let mut answer = self.told(&ask, answer);
@@ -149,7 +144,15 @@ impl Desk {
     /// The blocks below `root`, for one request.
     pub(crate) fn trail(&self, root: Cid, may_fetch: bool, gone: CancellationToken) -> Arc<Trail> {
         let in_memory = deny::only(&self.denylists, self.fast.in_memory());
-        Arc::new(Trail::new(&*self.source, in_memory, root, may_fetch, gone))
+        let flights = self.fetches.flights();
+        Arc::new(Trail::new(
+            &*self.source,
+            in_memory,
+            root,
+            may_fetch,
+            flights,
+            gone,
+        ))
     }
 
     /// On what the answer is based: all of it follows from the root, and that from the name at this height. Records of
@@ -359,7 +362,7 @@ fn failed(ask: &Ask, error: &storage::Error) -> Problem {
         return Problem::denied(denied);
     }
     if let Some(problem) = Problem::absence(error, ask.only_if_cached) {
-        if problem.withheld.is_some() {
+        if matches!(problem.lack.as_deref(), Some(Lack::Withheld(_))) {
             tracing::info!(%error, path = ask.address.content_path(), "content could not be fetched");
         }
         return problem;

@@ -8,11 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::absent::{Absences, Outcome, Upstream};
 use crate::flights::{Flights, Lead, Turn, Wanted};
 use crate::metrics::{Fetching, Metrics};
-use crate::problem::Problem;
+use crate::problem::{Lack, Problem};
+
+/// How long a request waits for a place before it is refused: long enough for a burst to pass, too short for a queue to
+/// hide an overload.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The places and what is known of the fetches; a clone shares it all.
 #[derive(Clone)]
@@ -49,10 +54,9 @@ impl Fetches {
         }
     }
 
-    /// A place, if one is free.
-    pub(crate) fn try_place(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        Some(self.counted(permit))
+    /// The next free place, if one becomes free soon.
+    pub(crate) async fn place_soon(&self) -> Option<Place> {
+        timeout(PATIENCE, self.place()).await.ok().flatten()
     }
 
     /// The next free place, in the order of asking.
@@ -66,6 +70,11 @@ impl Fetches {
         self.flights.turn(wanted)
     }
 
+    /// Who waits for what.
+    pub(crate) fn flights(&self) -> Flights {
+        self.flights.clone()
+    }
+
     /// Whether nobody had it a moment ago, as far as that can be believed.
     pub(crate) fn is_absent(&self, wanted: &Wanted) -> bool {
         self.absences.is_known(wanted, Instant::now())
@@ -73,17 +82,12 @@ impl Fetches {
 
     /// A fetch for what `lead` leads to ended, if that is still wanting, with `problem` in its way.
     pub(crate) fn ended(&self, root: cid::Cid, lead: Option<Lead>, problem: Option<&Problem>) {
-        let outcome = match problem {
-            Some(Problem {
-                missing: Some(block), ..
-            }) => (*block, Outcome::Absent),
-            Some(Problem {
-                withheld: Some(block),
-                ..
-            }) => (*block, Outcome::Failed),
-            _ => (root, Outcome::Came),
+        let lack = problem.and_then(|problem| problem.lack.as_deref());
+        let (block, outcome) = match lack {
+            Some(Lack::Missing(block)) => (*block, Outcome::Absent),
+            Some(Lack::Withheld(block)) => (*block, Outcome::Failed),
+            None => (root, Outcome::Came),
         };
-        let (block, outcome) = outcome;
         let wanted = Wanted { root, block };
         self.absences
             .note(wanted, outcome, self.upstream.is_there(), Instant::now());

@@ -28,7 +28,7 @@ pub(crate) struct Fills {
 
 impl Fills {
     /// A reader took a part of a file.
-    pub(crate) fn note(&self, taken: Taken) {
+    pub(crate) fn note(&self, taken: &Taken) {
         if self.table().note(taken) {
             self.wake.notify_one();
         }

@@ -174,9 +174,9 @@ impl Drop for Admitted {
 
 impl TooMuch {
     /// Seconds to wait, for `Retry-After`.
-    pub(crate) fn seconds(self) -> u64 {
+    pub(crate) fn seconds(self) -> u16 {
         match self {
-            Self::Often(wait) => wait.as_secs() + 1,
+            Self::Often(wait) => u16::try_from(wait.as_secs() + 1).unwrap_or(u16::MAX),
             Self::AtOnce => 1,
         }
     }
@@ -186,8 +186,8 @@ impl TooMuch {
 mod tests {
     use super::*;
 
-    fn guard(terms: Guarding) -> Arc<Guard> {
-        Arc::new(Guard::new(&terms))
+    fn guard(terms: &Guarding) -> Arc<Guard> {
+        Arc::new(Guard::new(terms))
     }
 
     fn address(text: &str) -> IpAddr {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let guard = guard(Guarding {
+        let guard = guard(&Guarding {
             requests_in_flight: 2,
             ..Guarding::default()
         });
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn who_is_refused_for_haste_holds_no_place() {
-        let guard = guard(Guarding {
+        let guard = guard(&Guarding {
             requests_per_s: 1,
             requests_burst: 1,
             requests_in_flight: 2,
@@ -233,7 +233,7 @@ mod tests {
             requests_in_flight: 1,
             ..Guarding::default()
         };
-        let guard = guard(strict.clone());
+        let guard = guard(&strict);
         let own = guard.seat(address("127.0.0.1"));
         let held: Vec<_> = (0..100).map(|_| guard.admit(own)).collect();
         assert!(held.iter().all(Result::is_ok));

@@ -21,8 +21,9 @@ pub(crate) struct Metrics {
     good: Counter,
     unchanged: Counter,
     versions: Family<Spoken, Counter>,
-    /// Of `versions`, at hand: those of answers from memory.
+    /// The usual ones of `versions`, at hand.
     of_http1: Counter,
+    of_http2: Counter,
     handshakes: Family<Agreed, Counter>,
     failed_handshakes: Counter,
     certificate_ends: Family<Named, Gauge>,
@@ -87,9 +88,14 @@ impl Metrics {
     pub(crate) fn new(registry: &mut Registry) -> Self {
         let seconds = || Histogram::new(exponential_buckets(0.000_25, 4.0, 10));
         let (requests, versions) = (Family::default(), Family::<Spoken, Counter>::default());
-        let version = version_name(Version::HTTP_11);
+        let spoken = |version| {
+            versions.get_or_create_owned(&Spoken {
+                version: version_name(version),
+            })
+        };
         let metrics = Self {
-            of_http1: versions.get_or_create_owned(&Spoken { version }),
+            of_http1: spoken(Version::HTTP_11),
+            of_http2: spoken(Version::HTTP_2),
             good: of_class(&requests, StatusCode::OK),
             unchanged: of_class(&requests, StatusCode::NOT_MODIFIED),
             requests,
@@ -207,19 +213,25 @@ impl Metrics {
     }
 
     /// Counts an answer from memory that is given at once, as a whole.
-    pub(crate) fn at_once(&self, status: StatusCode, bytes: u64) {
+    pub(crate) fn at_once(&self, version: Version, status: StatusCode, bytes: u64) {
         match status {
             StatusCode::NOT_MODIFIED => self.unchanged.inc(),
             _ => self.good.inc(),
         };
-        self.of_http1.inc();
+        self.spoken(version);
         self.sent_bytes.inc_by(bytes);
     }
 
     /// A request came by this version of HTTP.
     pub(crate) fn spoken(&self, version: Version) {
-        let version = version_name(version);
-        self.versions.get_or_create(&Spoken { version }).inc();
+        match version {
+            Version::HTTP_11 => self.of_http1.inc(),
+            Version::HTTP_2 => self.of_http2.inc(),
+            _ => {
+                let version = version_name(version);
+                self.versions.get_or_create(&Spoken { version }).inc()
+            }
+        };
     }
 
     /// A connection is encrypted now, by this version of TLS.

@@ -26,11 +26,18 @@ pub(crate) struct Problem {
     /// Where the reader can go on.
     pub ways: Vec<Way>,
     /// The block that is wanting, if nothing else is wrong: with it there would be another answer.
-    pub missing: Option<Cid>,
-    /// The block that others have and did not give.
-    pub withheld: Option<Cid>,
+    pub lack: Option<Box<Lack>>,
     /// Seconds after which the same request may have another answer.
-    pub wait_s: Option<u64>,
+    pub wait_s: Option<u16>,
+}
+
+/// Why a block is wanting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Nobody has it.
+    Missing(Cid),
+    /// Others have it and did not give it.
+    Withheld(Cid),
 }
 
 /// A link to go on with.
@@ -51,13 +58,20 @@ impl Problem {
             notes: Vec::new(),
             advice: None,
             ways: Vec::new(),
-            missing: None,
-            withheld: None,
+            lack: None,
             wait_s: None,
         }
     }
 
-    fn wait(self, seconds: u64) -> Self {
+    /// The block that nobody has.
+    pub(crate) fn missing(&self) -> Option<Cid> {
+        match self.lack.as_deref() {
+            Some(Lack::Missing(block)) => Some(*block),
+            _ => None,
+        }
+    }
+
+    fn wait(self, seconds: u16) -> Self {
         Self {
             wait_s: Some(seconds),
             ..self
@@ -80,11 +94,9 @@ impl Problem {
             });
         };
         match self.status {
-            StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED => {
-                if !address.segments.is_empty() {
-                    let start = format!("The start page of {}", address.root_text);
-                    way(format!("{}/", address.base()), &start);
-                }
+            StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED if !address.segments.is_empty() => {
+                let start = format!("The start page of {}", address.root_text);
+                way(format!("{}/", address.base()), &start);
             }
             StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => {
                 let slash = if address.slash { "/" } else { "" };
@@ -221,7 +233,7 @@ impl Problem {
         };
         let detail = format!("block {cid} is not on this node{others}");
         Self {
-            missing: Some(*cid),
+            lack: Some(Box::new(Lack::Missing(*cid))),
             ..Self::new(status, "This content is not on this node", detail)
         }
         .advise("The address is well formed. The content may be on another node, or nowhere any more.")
@@ -245,7 +257,7 @@ impl Problem {
         }
         Self {
             notes,
-            withheld: Some(*cid),
+            lack: Some(Box::new(Lack::Withheld(*cid))),
             ..Self::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 "This content could not be fetched",

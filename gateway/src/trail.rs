@@ -13,7 +13,7 @@ use cid::Cid;
 use storage::{BlockSource, Blocks, Error, SharedBlocks};
 use tokio_util::sync::CancellationToken;
 
-use crate::flights::Lead;
+use crate::flights::{Flights, Lead, Turn, Wanted};
 
 /// The blocks of one request. One thread at a time reads through it.
 pub(crate) struct Trail {
@@ -27,8 +27,9 @@ pub(crate) struct Trail {
     /// The client has left: what is read from now on is read for nobody.
     gone: CancellationToken,
     memory: Mutex<Memory>,
-    /// Others wait for a block that is read through this.
+    /// Others may wait for the block that is being read through this.
     lead: Mutex<Option<Lead>>,
+    flights: Flights,
 }
 
 /// How far reading goes.
@@ -65,6 +66,7 @@ impl Trail {
         in_memory: SharedBlocks,
         root: Cid,
         may_fetch: bool,
+        flights: Flights,
         gone: CancellationToken,
     ) -> Self {
         Self {
@@ -76,6 +78,7 @@ impl Trail {
             gone,
             memory: Mutex::default(),
             lead: Mutex::default(),
+            flights,
         }
     }
 
@@ -139,6 +142,20 @@ impl Trail {
         self.lead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// While it waits for `cid`, others who want that wait with it, unless they wait already for what it gets first.
+    fn lead_on(&self, cid: &Cid) {
+        if !self.is_far() || self.lead().is_some() {
+            return;
+        }
+        let wanted = Wanted {
+            root: self.root,
+            block: *cid,
+        };
+        if let Turn::Lead(lead) = self.flights.turn(wanted) {
+            *self.lead() = Some(lead);
+        }
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,7 +184,10 @@ impl Blocks for Trail {
         let known = self.memory().recall(cid);
         let block = match known {
             Some(block) => Some(block),
-            None => self.blocks().block(cid)?,
+            None => {
+                self.lead_on(cid);
+                self.blocks().block(cid)?
+            }
         };
         if let Some(block) = &block {
             self.memory().note(cid, block);

@@ -102,12 +102,12 @@ impl Chromium {
     pub fn open(&mut self, url: &str) -> Result<Page<'_>> {
         let target = self.order(
             "Target.createTarget",
-            json!({"url": "about:blank"}),
+            &json!({"url": "about:blank"}),
             None,
             &mut Vec::new(),
         )?;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let session = self.order("Target.attachToTarget", attach, None, &mut Vec::new())?;
+        let session = self.order("Target.attachToTarget", &attach, None, &mut Vec::new())?;
         let session = session["sessionId"].as_str().context("a tab has a session")?;
         let mut page = Page {
             session: session.to_owned(),
@@ -115,9 +115,9 @@ impl Chromium {
             events: Vec::new(),
         };
         for domain in ["Page", "Network", "Log", "Runtime"] {
-            page.order(&format!("{domain}.enable"), json!({}))?;
+            page.order(&format!("{domain}.enable"), &json!({}))?;
         }
-        page.order("Page.setLifecycleEventsEnabled", json!({"enabled": true}))?;
+        page.order("Page.setLifecycleEventsEnabled", &json!({"enabled": true}))?;
         page.go(url)?;
         Ok(page)
     }
@@ -126,7 +126,7 @@ impl Chromium {
     fn order(
         &mut self,
         method: &str,
-        params: Value,
+        params: &Value,
         session: Option<&str>,
         events: &mut Vec<Value>,
     ) -> Result<Value> {
@@ -178,7 +178,7 @@ impl Page<'_> {
     /// Goes to `url`, and waits until the page and what it names is loaded. Errors as [`Chromium::open`].
     pub fn go(&mut self, url: &str) -> Result<()> {
         self.events.clear();
-        let went = self.order("Page.navigate", json!({"url": url}))?;
+        let went = self.order("Page.navigate", &json!({"url": url}))?;
         ensure!(went["errorText"].is_null(), "{url}: {}", went["errorText"]);
         let loader = went["loaderId"].clone();
         self.until(|event| event["name"] == "load" && event["loaderId"] == loader)
@@ -191,7 +191,7 @@ impl Page<'_> {
     pub fn eval(&mut self, script: &str) -> Result<Value> {
         let params =
             json!({"expression": script, "awaitPromise": true, "returnByValue": true, "userGesture": true});
-        let answer = self.order("Runtime.evaluate", params)?;
+        let answer = self.order("Runtime.evaluate", &params)?;
         let thrown = &answer["exceptionDetails"];
         ensure!(thrown.is_null(), "{script}: {thrown}");
         Ok(answer["result"]["value"].clone())
@@ -220,10 +220,10 @@ impl Page<'_> {
     /// When the browser does not answer.
     pub fn look(&mut self, width: u32, dark: bool) -> Result<()> {
         let size = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.order("Emulation.setDeviceMetricsOverride", size)?;
+        self.order("Emulation.setDeviceMetricsOverride", &size)?;
         let scheme = if dark { "dark" } else { "light" };
         let features = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
-        self.order("Emulation.setEmulatedMedia", features)?;
+        self.order("Emulation.setEmulatedMedia", &features)?;
         Ok(())
     }
 
@@ -265,7 +265,7 @@ impl Page<'_> {
             .map(|event| &event["params"])
     }
 
-    fn order(&mut self, method: &str, params: Value) -> Result<Value> {
+    fn order(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.browser
             .order(method, params, Some(&self.session), &mut self.events)
     }

@@ -2,11 +2,10 @@
 //! `Cargo.toml` cannot bend the architecture unnoticed. The rules are those of ARCHITECTURE.md.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use serde::Deserialize;
 
 /// Our crates, each with those of ours that it may use. What is not here does not exist.
 const MAY_USE: [(&str, &[&str]); 9] = [
@@ -26,6 +25,9 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("bench", &["testkit"]),
 ];
 
+/// What a build is for.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// The consensus engine's crates; one module of `chain` embeds them.
 const ENGINE: &str = "arc-malachitebft";
 
@@ -42,36 +44,66 @@ const OTHER_TLS: [&str; 5] = [
     "openssl-sys",
 ];
 
-fn metadata() -> Result<Metadata> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let options = ["--locked", "--filter-platform", "x86_64-unknown-linux-gnu"].map(String::from);
-    MetadataCommand::new()
-        .manifest_path(manifest)
-        .other_options(options)
-        .exec()
-        .context("cargo metadata")
+/// What these tests read of `cargo metadata`'s answer.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: BTreeSet<String>,
 }
 
-/// What each crate of the workspace names in its `Cargo.toml`, by kind of dependency.
-fn direct(metadata: &Metadata, kinds: &[DependencyKind]) -> BTreeMap<String, BTreeSet<String>> {
-    let ours = metadata.workspace_packages();
-    let uses = |package: &cargo_metadata::Package| {
-        let wanted = package
-            .dependencies
-            .iter()
-            .filter(|dependency| kinds.contains(&dependency.kind));
-        wanted.map(|dependency| dependency.name.clone()).collect()
-    };
-    ours.into_iter()
-        .map(|package| (package.name.to_string(), uses(package)))
-        .collect()
+#[derive(Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    /// `None`: what the crate itself links; else "build" or "dev".
+    kind: Option<String>,
+}
+
+fn cargo(arguments: &[&str]) -> Result<String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(arguments).current_dir(env!("CARGO_MANIFEST_DIR"));
+    // A developer's own cargo settings may unify features over the workspace.
+    cargo.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected");
+    let output = cargo.output().context("cargo")?;
+    let refused = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo {arguments:?}: {refused}");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn metadata() -> Result<Metadata> {
+    let target = ["--filter-platform", TARGET];
+    let answer = cargo(&[&["metadata", "--locked", "--format-version", "1"], &target[..]].concat())?;
+    Ok(serde_json::from_str(&answer)?)
+}
+
+/// What each crate of the workspace names in its `Cargo.toml`, for the kinds of dependency that are `wanted`.
+fn direct(metadata: &Metadata, wanted: fn(&Dependency) -> bool) -> BTreeMap<&str, BTreeSet<&str>> {
+    let ours = metadata
+        .packages
+        .iter()
+        .filter(|package| metadata.workspace_members.contains(&package.id));
+    let mut crates = BTreeMap::new();
+    for package in ours {
+        let named = package.dependencies.iter().filter(|named| wanted(named));
+        crates.insert(
+            package.name.as_str(),
+            named.map(|named| named.name.as_str()).collect(),
+        );
+    }
+    crates
 }
 
 /// Everything that `package` links, with the features that it asks for itself: built together with the rest, some of its
 /// dependencies get more of them, which is not its doing (`cargo metadata` knows only that view).
 fn linked(package: &str) -> Result<BTreeSet<String>> {
-    let mut tree = Command::new(env!("CARGO"));
-    tree.args([
+    let lines = cargo(&[
         "tree",
         "--locked",
         "--edges",
@@ -80,17 +112,7 @@ fn linked(package: &str) -> Result<BTreeSet<String>> {
         "none",
         "--package",
         package,
-    ]);
-    // A developer's own cargo settings may unify features over the workspace.
-    tree.env("CARGO_RESOLVER_FEATURE_UNIFICATION", "selected")
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    let tree = tree.output().context("cargo tree")?;
-    ensure!(
-        tree.status.success(),
-        "cargo tree: {}",
-        String::from_utf8_lossy(&tree.stderr)
-    );
-    let lines = String::from_utf8(tree.stdout)?;
+    ])?;
     Ok(lines
         .lines()
         .filter_map(|line| line.split(' ').next())
@@ -102,18 +124,13 @@ fn linked(package: &str) -> Result<BTreeSet<String>> {
 fn imports_go_one_way() -> Result<()> {
     let rules: BTreeMap<_, _> = MAY_USE.into_iter().collect();
     let metadata = metadata()?;
-    let kinds = [
-        DependencyKind::Normal,
-        DependencyKind::Build,
-        DependencyKind::Development,
-    ];
-    for (package, uses) in direct(&metadata, &kinds) {
-        let allowed = rules.get(package.as_str());
+    for (package, uses) in direct(&metadata, |_| true) {
+        let allowed = rules.get(package);
         let allowed =
             allowed.with_context(|| format!("{package} has no place in the layers: name it in MAY_USE"))?;
-        for used in uses.iter().filter(|used| rules.contains_key(used.as_str())) {
+        for used in uses.iter().filter(|used| rules.contains_key(*used)) {
             assert!(
-                allowed.contains(&used.as_str()),
+                allowed.contains(used),
                 "{package} may not use {used}, only {allowed:?}"
             );
         }
@@ -123,8 +140,9 @@ fn imports_go_one_way() -> Result<()> {
 
 #[test]
 fn the_kit_uses_nothing_of_the_product() -> Result<()> {
-    let normal = direct(&metadata()?, &[DependencyKind::Normal]);
-    let ours: BTreeSet<_> = MAY_USE.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let metadata = metadata()?;
+    let normal = direct(&metadata, |named| named.kind.is_none());
+    let ours: BTreeSet<_> = MAY_USE.iter().map(|(name, _)| *name).collect();
     let used: Vec<_> = normal["testkit"].intersection(&ours).collect();
     assert!(
         used.is_empty(),
@@ -149,12 +167,8 @@ fn pure_crates_reach_no_runtime_no_database_and_no_engine() -> Result<()> {
 
 #[test]
 fn only_chain_names_the_engine() -> Result<()> {
-    let kinds = [
-        DependencyKind::Normal,
-        DependencyKind::Build,
-        DependencyKind::Development,
-    ];
-    for (package, uses) in direct(&metadata()?, &kinds) {
+    let metadata = metadata()?;
+    for (package, uses) in direct(&metadata, |_| true) {
         let engine: Vec<_> = uses.iter().filter(|used| used.starts_with(ENGINE)).collect();
         assert_eq!(
             package == "chain",
@@ -185,12 +199,40 @@ fn one_release_of_the_engine() -> Result<()> {
         .iter()
         .filter(|package| package.name.starts_with(ENGINE))
     {
-        versions.insert(package.version.to_string());
+        versions.insert(package.version.clone());
     }
     assert_eq!(
         versions.len(),
         1,
         "the engine's crates share their inner types: {versions:?}"
+    );
+    Ok(())
+}
+
+/// What tests add to a library's features compiles it, and all that stands on it, a second time: minutes of a cold build.
+#[test]
+fn tests_compile_no_library_anew() -> Result<()> {
+    let built = |edges| -> Result<BTreeSet<String>> {
+        let whole = [
+            "tree",
+            "--locked",
+            "--workspace",
+            "--target",
+            TARGET,
+            "--edges",
+            edges,
+        ];
+        let lines = cargo(&[&whole[..], &["--prefix", "none", "--format", "{p} with {f}"]].concat())?;
+        Ok(lines
+            .lines()
+            .map(|line| line.trim_end_matches(" (*)").to_owned())
+            .collect())
+    };
+    let (program, tested) = (built("normal,build")?, built("normal,build,dev")?);
+    let anew: Vec<_> = program.difference(&tested).collect();
+    assert!(
+        anew.is_empty(),
+        "tests ask for other features of these than the program does: {anew:?}"
     );
     Ok(())
 }

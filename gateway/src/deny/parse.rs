@@ -78,8 +78,8 @@ impl Rule {
             allows,
             status: words
                 .filter_map(|hint| hint.split_once(':'))
-                .filter_map(status)
-                .last(),
+                .rev()
+                .find_map(status),
         }))
     }
 }

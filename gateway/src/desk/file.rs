@@ -60,7 +60,7 @@ impl Desk {
                     .map_err(|error| failed(ask, &error))?,
             };
             if !ask.head && trail.may_fetch() {
-                self.fills.note(Taken {
+                self.fills.note(&Taken {
                     root: *trail.root(),
                     file: file.cid,
                     size: file.size,

@@ -78,11 +78,7 @@ impl Sent {
 }
 
 /// The answer to `asked`, if what is kept tells it for sure. `block` gives what is in memory.
-pub(super) fn find(
-    kept: Arc<Kept>,
-    asked: &Asked<'_>,
-    block: impl Fn(&Cid) -> Option<Bytes>,
-) -> Option<Found> {
+pub(super) fn find(kept: &Kept, asked: &Asked<'_>, block: impl Fn(&Cid) -> Option<Bytes>) -> Option<Found> {
     let root = kept.basis.root;
     let found = |head: &Option<Arc<Head>>, part: Option<Part>, sent: Sent| {
         let head = Arc::clone(head.as_ref()?);

@@ -50,7 +50,7 @@ struct File {
 
 impl Table {
     /// Adds to a file's credit; whether there is something to do.
-    pub(super) fn note(&mut self, taken: Taken) -> bool {
+    pub(super) fn note(&mut self, taken: &Taken) -> bool {
         let length = taken.range.end.saturating_sub(taken.range.start);
         if length == 0 || length >= taken.size {
             return false;
@@ -59,7 +59,7 @@ impl Table {
             if !taken.from_others {
                 return false;
             }
-            self.begin(&taken);
+            self.begin(taken);
         }
         let Some(file) = self.files.get_mut(&taken.file) else {
             return false;
@@ -168,15 +168,15 @@ mod tests {
     #[test]
     fn what_is_taken_is_filled_behind_it() {
         let mut table = Table::default();
-        assert!(!table.note(taken(1, 0..4 * MIB, false)), "it is here");
-        assert!(table.note(taken(1, 10 * MIB..14 * MIB, true)));
+        assert!(!table.note(&taken(1, 0..4 * MIB, false)), "it is here");
+        assert!(table.note(&taken(1, 10 * MIB..14 * MIB, true)));
         let job = table.next().unwrap();
         assert_eq!((job.file, job.range.clone()), (cid(1), 14 * MIB..18 * MIB));
         assert_eq!(table.next(), None);
         table.done(&job, Some(4 * MIB));
         assert_eq!(table.next(), None, "the credit is used up");
         assert!(
-            table.note(taken(1, 14 * MIB..18 * MIB, false)),
+            table.note(&taken(1, 14 * MIB..18 * MIB, false)),
             "who goes on reads what was filled"
         );
         assert_eq!(table.next().unwrap().range, 18 * MIB..22 * MIB);
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_here_costs_no_credit() {
         let mut table = Table::default();
-        table.note(taken(1, 0..2 * MIB, true));
+        table.note(&taken(1, 0..2 * MIB, true));
         let job = table.next().unwrap();
         table.done(&job, Some(0));
         assert_eq!(table.next().unwrap().range, 4 * MIB..6 * MIB);
@@ -195,10 +195,10 @@ mod tests {
     fn single_bytes_are_no_reason() {
         let mut table = Table::default();
         for at in 0..1000 {
-            assert!(!table.note(taken(1, at..at + 1, true)));
+            assert!(!table.note(&taken(1, at..at + 1, true)));
         }
         assert!(
-            !table.note(taken(2, 0..100 * MIB, true)),
+            !table.note(&taken(2, 0..100 * MIB, true)),
             "who takes all needs nothing in advance"
         );
         assert_eq!(table.next(), None);
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_file_ends_at_its_end_and_a_failure_ends_it() {
         let mut table = Table::default();
-        table.note(taken(1, 90 * MIB..99 * MIB, true));
+        table.note(&taken(1, 90 * MIB..99 * MIB, true));
         let job = table.next().unwrap();
         assert_eq!(job.range, 99 * MIB..100 * MIB);
         table.done(&job, Some(MIB));
@@ -223,13 +223,13 @@ mod tests {
     #[test]
     fn files_have_their_turns_and_are_bounded() {
         let mut table = Table::default();
-        table.note(taken(1, 0..50 * MIB, true));
-        table.note(taken(2, 0..50 * MIB, true));
+        table.note(&taken(1, 0..50 * MIB, true));
+        table.note(&taken(2, 0..50 * MIB, true));
         let first = table.next().unwrap();
         table.done(&first, Some(8 * MIB));
         assert_eq!((first.file, table.next().unwrap().file), (cid(1), cid(2)));
         for file in 0..2 * FILES_MAX as u32 {
-            table.note(taken(file, 0..2 * MIB, true));
+            table.note(&taken(file, 0..2 * MIB, true));
         }
         assert!(table.files.len() <= FILES_MAX && table.ages.len() <= FILES_MAX);
     }
@@ -242,7 +242,7 @@ mod tests {
             for (one, other) in parts {
                 let range = one.min(other) * MIB..one.max(other) * MIB;
                 served += range.end - range.start;
-                table.note(taken(1, range, true));
+                table.note(&taken(1, range, true));
                 while let Some(job) = table.next() {
                     let length = job.range.end - job.range.start;
                     prop_assert!(length > 0 && job.range.end <= 100 * MIB);

@@ -244,7 +244,7 @@ impl Served {
         if self.client.is_node {
             return None;
         }
-        self.shared.quick(asked, self.seat, u64::MAX)
+        self.shared.quick(asked, Version::HTTP_11, self.seat, u64::MAX)
     }
 
     /// Notes in the access log what was answered from memory: at once, or when it has been sent.
@@ -278,8 +278,8 @@ impl Served {
         if self.client.is_node || self.shared.gate.journal.is_some() {
             return None;
         }
-        let found = self.shared.quick(&asked, self.seat, AT_ONCE_BYTES_MAX)?.found;
-        self.shared.metrics.spoken(version);
+        let quick = self.shared.quick(&asked, version, self.seat, AT_ONCE_BYTES_MAX)?;
+        let found = quick.found;
         let (mut head, ()) = found.respond(()).into_parts();
         head.headers.insert(header::DATE, clock::date());
         let body = match found.sent {
@@ -402,7 +402,7 @@ impl Shared {
     }
 
     /// An answer of at most `bytes_max`; none also for a client that asks too much: it is told so in the usual way.
-    fn quick(&self, asked: &Asked<'_>, seat: Seat, bytes_max: u64) -> Option<Quick> {
+    fn quick(&self, asked: &Asked<'_>, version: Version, seat: Seat, bytes_max: u64) -> Option<Quick> {
         let found = self.fast.find(asked)?;
         let bytes = match &found.sent {
             Sent::Blocks { .. } => return None,
@@ -423,7 +423,7 @@ impl Shared {
             }
         };
         self.metrics.remembered();
-        self.metrics.at_once(found.status(), bytes);
+        self.metrics.at_once(version, found.status(), bytes);
         Some(Quick { found, held })
     }
 
@@ -545,7 +545,6 @@ impl Shared {
         gone: CancellationToken,
     ) -> Response<Body> {
         let told = |problem| self.desk.told(ask, Err(problem));
-        let mut had_no_place = None;
         for _ in 0..TURNS_MAX {
             let (desk, asked, gone) = (Arc::clone(&self.desk), Arc::clone(ask), gone.clone());
             let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
@@ -558,12 +557,12 @@ impl Shared {
                 return told(Problem::not_here(&wanted.block, false));
             }
             match self.desk.fetches.turn(wanted) {
-                Turn::Lead(lead) => match self.place(asker) {
-                    Ok(place) => return self.elsewhere(&settled, trail, lead, place).await,
-                    Err(problem) if had_no_place == Some(wanted) => return told(problem),
-                    // Whoever has the place may have fetched this very block meanwhile.
-                    Err(_) => had_no_place = Some(wanted),
-                },
+                Turn::Lead(lead) => {
+                    return match self.place(asker).await {
+                        Ok(place) => self.elsewhere(&settled, trail, lead, place).await,
+                        Err(problem) => told(problem),
+                    };
+                }
                 Turn::Follow(follow) => {
                     if let Err(problem) = follow.end().await {
                         return told(problem);
@@ -575,9 +574,9 @@ impl Shared {
     }
 
     /// A place to wait for others, if there is one for this client.
-    fn place(&self, asker: &Asker) -> Result<(Place, Admitted), Problem> {
+    async fn place(&self, asker: &Asker) -> Result<(Place, Admitted), Problem> {
         let counted = self.gate.guard.fetch(asker.seat).map_err(Problem::too_much)?;
-        let place = self.desk.fetches.try_place();
+        let place = self.desk.fetches.place_soon().await;
         place
             .map(|place| (place, counted))
             .ok_or_else(Problem::busy_fetching)

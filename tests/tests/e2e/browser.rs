@@ -36,8 +36,11 @@ fn site(node: &Node, name: &str) -> Result<String> {
     ))
 }
 
+/// Writes a folder.
+type Written<'a> = &'a dyn Fn(&Path) -> Result<()>;
+
 /// A node with folders published under names.
-fn published(sites: &[(&str, &dyn Fn(&Path) -> Result<()>)]) -> Result<(Node, Vec<String>)> {
+fn published(sites: &[(&str, Written<'_>)]) -> Result<(Node, Vec<String>)> {
     let node = Node::dev()?;
     let mut cids = Vec::new();
     for (name, write) in sites {
@@ -188,7 +191,7 @@ fn sites_are_origins_of_their_own() -> Result<()> {
     let by_cid = alice.replacen("alice.ddn", &format!("{}.ipfs", cids[0]), 1);
     let door = alice.replacen("alice.ddn.", "", 1);
     let keep = "localStorage.mine = 'secret'; document.cookie = 'mine=secret'; \
-                indexedDB.open('mine'); caches.open('mine').then(() => location.origin)";
+                new Promise(done => indexedDB.open('mine').onsuccess = done).then(() => caches.open('mine')).then(() => location.origin)";
     let look = "Promise.all([indexedDB.databases(), caches.keys()])\
                 .then(([bases, caches]) => [localStorage.mine ?? null, document.cookie, bases.length, caches.length])";
     let mut page = chromium.open(&alice)?;

@@ -1,6 +1,7 @@
 //! The story of the product as its first user lives it: a folder goes out under a name and comes back, an edit shows at
 //! once, everything is still there after a restart, and each command says what it did.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -124,9 +125,9 @@ fn whatever_goes_out_comes_back() -> Result<()> {
     tree::write(home.path(), "photo.jpg", &tree::noise(2_500_000, 1))?;
     tree::write(home.path(), "nothing.txt", b"")?;
     fs::create_dir(root("void"))?;
+    let name = |number| format!("{number:05}-{}.txt", "x".repeat(60));
     for number in 0..SHARDED_ENTRIES {
-        let name = format!("many/{number:05}-{}.txt", "x".repeat(60));
-        tree::write(home.path(), &name, number.to_string().as_bytes())?;
+        tree::write(&root("many"), &name(number), number.to_string().as_bytes())?;
     }
     for name in ["photo.jpg", "nothing.txt", "void", "many"] {
         for profile in ["unixfs-v1-2025", "unixfs-v0-2015"] {
@@ -137,15 +138,23 @@ fn whatever_goes_out_comes_back() -> Result<()> {
         }
     }
     let many = text(&publish(&node, &root("many"), "many.ddn")?, "/cid")?;
-    let entry = format!("{:05}-{}.txt", 1_234, "x".repeat(60));
+    let entry = name(1_234);
     shows(&node, "many.ddn", &format!("/{entry}"), b"1234")?;
     shows(&node, "127.0.0.1", &format!("/ipfs/{many}/{entry}"), b"1234")?;
-    let listing = node.gateway()?.get("many.ddn", "/")?;
-    ensure!(
-        listing.status == 200 && listing.text().contains(&entry),
-        "the listing: {}",
-        listing.status
-    );
+    let (mut page, mut listed) = ("/".to_owned(), HashSet::new());
+    loop {
+        let listing = node.gateway()?.get("many.ddn", &page)?;
+        ensure!(listing.status == 200, "the listing at {page}: {}", listing.status);
+        let text = listing.text();
+        let names = text.split('>').filter_map(|part| part.strip_suffix("</a"));
+        listed.extend(names.map(str::to_owned));
+        let Some((_, next)) = text.split_once("<a rel=\"next\" href=\"") else {
+            break;
+        };
+        next.split('"').next().unwrap_or_default().clone_into(&mut page);
+    }
+    let absent = (0..SHARDED_ENTRIES).find(|number| !listed.contains(&name(*number)));
+    ensure!(absent.is_none(), "no page lists {absent:?}");
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::world::*;
 async fn resolving(lists: Vec<Vec<SocketAddr>>, allow: Vec<SocketAddr>, port: u16) -> (Front, Arc<Hosts>) {
     let hosts = Hosts::of(HOST, lists);
     let front = Front::new(hosts.clone(), Arc::new(Free), |config| {
-        config.origins.allow = allow
+        config.origins.allow = allow;
     })
     .await;
     front.name(&format!("http://{HOST}:{port}"), &["ddn-origin=token"]);

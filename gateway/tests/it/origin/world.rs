@@ -213,7 +213,7 @@ impl Front {
     pub async fn metered(origin: &Origin, meters: Arc<dyn Meters>) -> Self {
         let hosts = Hosts::of(HOST, vec![vec![origin.address]]);
         let front = Self::new(hosts, meters, |config| {
-            config.origins.allow = vec![origin.address]
+            config.origins.allow = vec![origin.address];
         })
         .await;
         front.name(&origin.url(), &["ddn-origin=token"]);

@@ -110,7 +110,7 @@ fn mistakes_are_named_with_their_place_and_the_remedy() {
             "[gatway]\n",
             &[],
             &[],
-            "…config.toml: there is no setting `gatway`, the nearest is `gateway.hosts`",
+            "…config.toml: there is no setting `gatway`, the nearest is `gateway.http3`",
         ),
         (
             "[dns]\nttl_s = \"long\"\n",
