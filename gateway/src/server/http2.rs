@@ -21,6 +21,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Limited;
+use super::linger::linger;
 use super::service::{BoxError, Served};
 use super::stream::{self, Gone, Way};
 
@@ -36,17 +37,24 @@ const RESETS_MAX: usize = 32;
 const ERRORS_MAX: usize = 64;
 
 /// Serves requests until the client or `stop` ends the connection; requests in flight are answered first.
-pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: CancellationToken)
+pub(super) async fn serve<S>(mut stream: S, served: Served, limits: Limited, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let client = served.client().address;
-    if let Err(error) = run(stream, served, limits, stop).await {
-        tracing::debug!(%client, %error, "an HTTP/2 connection broke");
+    match run(&mut stream, served, limits, stop).await {
+        // Frames of the client's may be under way: updates of its windows, for what it reads.
+        Ok(()) => linger(stream).await,
+        Err(error) => tracing::debug!(%client, %error, "an HTTP/2 connection broke"),
     }
 }
 
-async fn run<S>(stream: S, served: Served, limits: Limited, stop: CancellationToken) -> Result<(), h2::Error>
+async fn run<S>(
+    stream: &mut S,
+    served: Served,
+    limits: Limited,
+    stop: CancellationToken,
+) -> Result<(), h2::Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
