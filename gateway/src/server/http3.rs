@@ -162,7 +162,11 @@ async fn serve(
     let quic = Quic::new(connection, limits.head_bytes_max + UPLOAD_BYTES_MAX);
     let stops = quic.stops();
     let mut builder = h3::server::builder();
-    builder.max_field_section_size(limits.head_bytes_max as u64);
+    // Frames of unknown types, which are there to keep clients tolerant (RFC 9114, section 7.2.8), would come between an
+    // answer and its end, where aioquic misses the end then.
+    builder
+        .max_field_section_size(limits.head_bytes_max as u64)
+        .send_grease(false);
     let mut h3 = builder.build::<_, Bytes>(quic).await?;
     let mut streams = JoinSet::new();
     let mut looks = interval_at(Instant::now() + limits.head_timeout, limits.head_timeout);
