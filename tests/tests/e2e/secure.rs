@@ -1,5 +1,5 @@
-//! A site over TLS, as `curl` gets it: HTTP/1.1 and HTTP/2, where a plain request is sent to, what the DNS says of it, and
-//! what an operator is told of a certificate that cannot be used.
+//! A site over TLS: HTTP/1.1 and HTTP/2 as `curl` gets it, HTTP/3 as a browser does, where a plain request is sent to, what
+//! the DNS says of it, and what an operator is told of a certificate that cannot be used.
 
 use std::fs;
 use std::path::Path;
@@ -7,23 +7,26 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use data_encoding::BASE64;
 use hickory_proto::rr::RecordType;
-use rcgen::{CertificateParams, KeyPair};
-use testkit::{Launch, Node, Running, Transport, ddn_binary, tree};
+use rcgen::{CertificateParams, KeyPair, PublicKeyData};
+use sha2::{Digest, Sha256};
+use testkit::{Chromium, Launch, Node, Running, Transport, ddn_binary, tree};
 
 use crate::publish;
 
 /// A node that cannot start says so within this time.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(30);
 
-/// A certificate for the hosts of `alice.ddn`, which is its own authority, in `chain.pem` and `key.pem`.
-fn certificate(folder: &Path) -> Result<()> {
+/// A certificate for the hosts of `alice.ddn`, which is its own authority, in `chain.pem` and `key.pem`. Returns the SHA-256
+/// of its key's SubjectPublicKeyInfo in base64, by which a browser can be told to believe it.
+fn certificate(folder: &Path) -> Result<String> {
     let key = KeyPair::generate()?;
     let hosts = ["alice.ddn", "alice.ddn.localhost"].map(str::to_owned);
     let certificate = CertificateParams::new(hosts)?.self_signed(&key)?;
     fs::write(folder.join("chain.pem"), certificate.pem())?;
     fs::write(folder.join("key.pem"), key.serialize_pem())?;
-    Ok(())
+    Ok(BASE64.encode(&Sha256::digest(key.subject_public_key_info())))
 }
 
 fn arguments(folder: &Path, key: &str) -> Vec<String> {
@@ -115,6 +118,39 @@ fn a_site_over_tls() -> Result<()> {
         .data
         .to_string();
     ensure!(record.contains("h3") && record.contains(port), "{record}");
+    Ok(())
+}
+
+#[test]
+fn a_browser_reads_a_site_over_http3() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let key = certificate(folder.path())?;
+    let node = Node::launch(Launch {
+        args: arguments(folder.path(), "key.pem"),
+        ..Launch::default()
+    })?;
+    tree::site(&folder.path().join("site"))?;
+    publish(&node, &folder.path().join("site"), "alice.ddn")?;
+    let plain = format!("http://alice.ddn.localhost:{}/", node.listener("gateway")?.port());
+    let url = curl(&["-o", "/dev/null", "-w", "%{redirect_url}", &plain])?;
+    let origin = url.trim_start_matches("https://").trim_end_matches('/');
+    let believe = format!("--ignore-certificate-errors-spki-list={key}");
+    let force = format!("--origin-to-force-quic-on={origin}");
+    // Else it tries ::1 first, and with QUIC no other address.
+    let resolve = "--host-resolver-rules=MAP *.localhost 127.0.0.1, MAP * ~NOTFOUND";
+    let Some(mut chromium) = Chromium::start_with(&[&believe, &force, resolve])? else {
+        return Ok(());
+    };
+    let page = chromium.open(&url)?;
+    ensure!(page.requests().len() >= 4, "{:?}", page.requests());
+    for response in page.responses() {
+        let seen = (&response["protocol"], &response["status"]);
+        ensure!(
+            response["protocol"] == "h3" && response["status"] == 200,
+            "{seen:?}"
+        );
+    }
+    ensure!(page.complaints().is_empty(), "{:?}", page.complaints());
     Ok(())
 }
 
