@@ -11,6 +11,7 @@ use data_encoding::BASE64;
 use hickory_proto::rr::RecordType;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use testkit::{Chromium, Launch, Node, Running, Transport, ddn_binary, tree};
 
 use crate::publish;
@@ -43,6 +44,19 @@ fn arguments(folder: &Path, key: &str) -> Vec<String> {
     ["--dev".to_owned()].into_iter().chain(settings).collect()
 }
 
+/// A node that serves `alice.ddn` over TLS, the folder with its certificate and the site, and the hash of the key.
+fn encrypted() -> Result<(Node, TempDir, String)> {
+    let folder = tempfile::tempdir()?;
+    let key = certificate(folder.path())?;
+    let node = Node::launch(Launch {
+        args: arguments(folder.path(), "key.pem"),
+        ..Launch::default()
+    })?;
+    tree::site(&folder.path().join("site"))?;
+    publish(&node, &folder.path().join("site"), "alice.ddn")?;
+    Ok((node, folder, key))
+}
+
 /// `curl` with these arguments, and what it printed.
 fn curl(arguments: &[&str]) -> Result<String> {
     let ran = Command::new("curl")
@@ -57,14 +71,7 @@ fn curl(arguments: &[&str]) -> Result<String> {
 
 #[test]
 fn a_site_over_tls() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    certificate(folder.path())?;
-    let node = Node::launch(Launch {
-        args: arguments(folder.path(), "key.pem"),
-        ..Launch::default()
-    })?;
-    tree::site(&folder.path().join("site"))?;
-    publish(&node, &folder.path().join("site"), "alice.ddn")?;
+    let (node, folder, _) = encrypted()?;
 
     // Where the encrypted listener is, a plain request is told.
     let plain = node.listener("gateway")?;
@@ -123,14 +130,7 @@ fn a_site_over_tls() -> Result<()> {
 
 #[test]
 fn a_browser_reads_a_site_over_http3() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let key = certificate(folder.path())?;
-    let node = Node::launch(Launch {
-        args: arguments(folder.path(), "key.pem"),
-        ..Launch::default()
-    })?;
-    tree::site(&folder.path().join("site"))?;
-    publish(&node, &folder.path().join("site"), "alice.ddn")?;
+    let (node, _folder, key) = encrypted()?;
     let plain = format!("http://alice.ddn.localhost:{}/", node.listener("gateway")?.port());
     let url = curl(&["-o", "/dev/null", "-w", "%{redirect_url}", &plain])?;
     let origin = url.trim_start_matches("https://").trim_end_matches('/');
