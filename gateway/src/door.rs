@@ -15,7 +15,7 @@ mod dns;
 mod nearest;
 mod node;
 mod proof;
-mod provider;
+pub(crate) mod provider;
 mod receipt;
 mod routing;
 

@@ -1,6 +1,6 @@
 //! Who may ask, and how often: the first thing that happens to a request.
 //!
-//! A client is an IPv4 address or an IPv6 /64. It may ask so often, and have so many requests in flight; what is beyond
+//! A client is an IPv4 address or an IPv6 /56. It may ask so often, and have so many requests in flight; what is beyond
 //! is answered 429 with the time to wait. So whoever asks too much takes nothing from others, and a node that many ask
 //! at once is bounded by its limits for all (`Limits`). Requests that go in a circle are ended here too.
 
@@ -17,9 +17,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
+use crate::prefix::Prefix;
 use counts::{Cells, Crowd, Rate};
 pub use network::Network;
-use network::Prefix;
 
 /// What one client may do. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ pub struct Guarding {
     pub fetches_in_flight: u32,
     /// Clients that are not counted. Default: this machine.
     pub uncounted: Vec<Network>,
-    /// Proxies that say in `X-Forwarded-For` for whom they ask. Default: none.
+    /// Proxies that may say for whom they ask, and how they were asked themselves (`X-Forwarded-For`, `-Proto`, `-Host`).
+    /// Nobody else is believed. Default: those on this machine.
     pub proxies: Vec<Network>,
 }
 
@@ -52,7 +53,7 @@ impl Default for Guarding {
             streams_in_flight: 64,
             fetches_in_flight: 64,
             uncounted: Network::loopback(),
-            proxies: Vec::new(),
+            proxies: Network::loopback(),
         }
     }
 }
@@ -101,7 +102,7 @@ impl Guard {
     /// How a client is counted. It takes some fifty nanoseconds: once for a connection is enough.
     pub(crate) fn seat(&self, client: IpAddr) -> Seat {
         let is_counted = !self.uncounted.iter().any(|network| network.contains(client));
-        Seat(is_counted.then(|| Cells::of(Prefix::of(client), &self.keys)))
+        Seat(is_counted.then(|| Cells::of(Prefix::line(client), &self.keys)))
     }
 
     /// Whether the other end of a connection asks for others, so that each request has a client of its own.

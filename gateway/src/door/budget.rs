@@ -4,9 +4,10 @@
 //! answers that it has in hand; then it waits until that is made good.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::prefix::Prefix;
 
 /// Bytes that each prefix may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,39 +23,13 @@ const REQUEST_BYTES: u64 = 1024;
 /// Prefixes that are counted apart, at about 60 bytes each; those that come later share one count.
 const PREFIXES_MAX: usize = 65_536;
 
-/// The network that a client is in: what one party usually has at its disposal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Prefix {
-    /// The first 24 bits of an IPv4 address.
-    V4([u8; 3]),
-    /// The first 56 bits of an IPv6 address.
-    V6([u8; 7]),
-    /// Everybody for whom there was no room.
-    Rest,
-}
-
-impl Prefix {
-    /// Of an address; IPv4 that is written as IPv6 is IPv4.
-    pub(crate) fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => {
-                let [a, b, c, _] = ip.octets();
-                Self::V4([a, b, c])
-            }
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, ..] = ip.octets();
-                Self::V6([a, b, c, d, e, f, g])
-            }
-        }
-    }
-}
-
 /// The counts.
 #[derive(Debug)]
 pub(crate) struct Budget {
     allowance: Allowance,
     prefixes_max: usize,
-    taken: Mutex<HashMap<Prefix, Taken>>,
+    /// Under none is everybody for whom there was no room.
+    taken: Mutex<HashMap<Option<Prefix>, Taken>>,
 }
 
 /// Bytes that are still to be made good, as of a moment.
@@ -95,18 +70,18 @@ impl Budget {
     /// The count of a prefix as of now.
     fn entry<'a>(
         &self,
-        taken: &'a mut HashMap<Prefix, Taken>,
+        taken: &'a mut HashMap<Option<Prefix>, Taken>,
         prefix: Prefix,
         now: Instant,
     ) -> &'a mut Taken {
-        let mut prefix = prefix;
+        let mut prefix = Some(prefix);
         if taken.len() >= self.prefixes_max && !taken.contains_key(&prefix) {
             taken.retain(|_, entry| {
                 self.allowance.settle(entry, now);
                 entry.bytes > 0
             });
             if taken.len() >= self.prefixes_max {
-                prefix = Prefix::Rest;
+                prefix = None;
             }
         }
         let entry = taken.entry(prefix).or_insert(Taken { bytes: 0, at: now });
@@ -114,7 +89,7 @@ impl Budget {
         entry
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<Prefix, Taken>> {
+    fn taken(&self) -> MutexGuard<'_, HashMap<Option<Prefix>, Taken>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,20 +129,7 @@ mod tests {
     }
 
     fn of(text: &str) -> Prefix {
-        Prefix::of(text.parse().expect("an address"))
-    }
-
-    #[test]
-    fn a_prefix_is_what_one_party_has() {
-        for (a, b, same) in [
-            ("192.0.2.1", "192.0.2.255", true),
-            ("192.0.2.1", "192.0.3.1", false),
-            ("::ffff:192.0.2.1", "192.0.2.9", true),
-            ("2001:db8:1::1", "2001:db8:1:ff::2", true),
-            ("2001:db8:1::1", "2001:db8:1:100::1", false),
-        ] {
-            assert_eq!(of(a) == of(b), same, "{a} {b}");
-        }
+        Prefix::network(text.parse().expect("an address"))
     }
 
     #[test]

@@ -16,7 +16,7 @@ use storage::Blocks;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::{Allowance, Budget, Prefix};
+use super::budget::{Allowance, Budget};
 use crate::ask::Ask;
 use crate::ask::address::{Address, Face, Root};
 use crate::ask::condition::{Verdict, judge};
@@ -28,6 +28,8 @@ use crate::desk::{Desk, Tried};
 use crate::escape;
 use crate::fresh::Fresh;
 use crate::pack::Wish;
+use crate::prefix::Prefix;
+use crate::problem::Problem;
 use crate::reply;
 use crate::server::service::Client;
 
@@ -87,7 +89,7 @@ impl Provider {
         if !head && asked.method != Method::GET {
             return methods(&asked.method);
         }
-        let prefix = Prefix::of(client.address.ip());
+        let prefix = Prefix::network(client.address.ip());
         if let Err(wait) = self.budget.admit(prefix, Instant::now()) {
             return later(StatusCode::TOO_MANY_REQUESTS, wait.as_secs());
         }
@@ -242,6 +244,8 @@ fn lean(answer: Response<Body>, filename: &str) -> Response<Body> {
         );
     }
     parts.headers = headers;
+    // It is made anew each time, so that each time is counted.
+    parts.extensions.clear();
     Response::from_parts(parts, body)
 }
 
@@ -266,6 +270,18 @@ fn bare(status: StatusCode) -> Response<Body> {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
+}
+
+/// What another node is told when the gateway itself refuses its request: to come later, or nothing.
+pub(crate) fn refuse(problem: &Problem) -> Response<Body> {
+    match problem.status {
+        StatusCode::TOO_MANY_REQUESTS => later(problem.status, problem.wait_s.unwrap_or(1).into()),
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            problem.wait_s.unwrap_or(1).into(),
+        ),
+        _ => absent(),
+    }
 }
 
 /// Not now, but after so many seconds.

@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::network::Prefix;
+use crate::prefix::Prefix;
 
 const ROWS: usize = 4;
 /// 14 bits of the hash choose a cell of a row.
@@ -126,7 +126,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn client(keys: &RandomState, number: u32) -> Cells {
-        Cells::of(Prefix::of(IpAddr::V4(Ipv4Addr::from_bits(number))), keys)
+        Cells::of(Prefix::line(IpAddr::V4(Ipv4Addr::from_bits(number))), keys)
     }
 
     #[test]
@@ -163,10 +163,10 @@ mod tests {
         let keys = RandomState::new();
         let (rate, busy) = (Rate::new(1, 3), client(&keys, 7));
         while rate.take(busy, SECOND).is_ok() {}
-        // A whole /44 of IPv6, a million prefixes: more than any table of entries would keep.
+        // A whole /36 of IPv6, a million prefixes: more than any table of entries would keep.
         for prefix in 0..1 << 20 {
-            let address = Ipv6Addr::from_bits((0x2001_0db8_0000_0000 + prefix) << 64);
-            let _ = rate.take(Cells::of(Prefix::of(address.into()), &keys), SECOND);
+            let address = Ipv6Addr::from_bits((0x20_010d_b800_0000 + prefix) << 72);
+            let _ = rate.take(Cells::of(Prefix::line(address.into()), &keys), SECOND);
         }
         assert!(rate.take(busy, SECOND).is_err());
     }

@@ -1,26 +1,7 @@
-//! Networks and clients by their addresses.
+//! Networks, as settings name them.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
-
-/// Who counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is what one line or machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Prefix {
-    V4([u8; 4]),
-    V6([u8; 8]),
-}
-
-impl Prefix {
-    pub(crate) fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address.octets()),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self::V6([a, b, c, d, e, f, g, h])
-            }
-        }
-    }
-}
 
 /// A network in CIDR notation, `192.0.2.0/24` or `2001:db8::/32`; an address alone is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,15 +103,6 @@ mod tests {
         ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn one_line_is_one_client() {
-        let same = |a, b| Prefix::of(address(a)) == Prefix::of(address(b));
-        assert!(same("192.0.2.7", "::ffff:192.0.2.7"));
-        assert!(same("2001:db8:1:2::1", "2001:db8:1:2:ffff::9"));
-        assert!(!same("192.0.2.7", "192.0.2.8"));
-        assert!(!same("2001:db8:1:2::1", "2001:db8:1:3::1"));
     }
 
     proptest! {

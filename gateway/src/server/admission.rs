@@ -67,11 +67,18 @@ impl Gate {
         }
     }
 
+    /// What the requests of a connection may say of how they came. Only proxies that the operator names are believed.
+    pub(crate) fn came(&self, client: &Client) -> Came {
+        Came {
+            secure: client.secure,
+            trusted: self.guard.is_proxy(client.address.ip()),
+        }
+    }
+
     /// Who asks by the connection of `client`, which is counted as `seat`.
     pub(crate) fn asker(&self, mut client: Client, mut seat: Seat, headers: &HeaderMap) -> Asker {
-        let mut came = client.came();
-        if self.guard.is_proxy(client.address.ip()) {
-            came.trusted = true;
+        let came = self.came(&client);
+        if came.trusted {
             client
                 .address
                 .set_ip(self.guard.client(client.address.ip(), headers));

@@ -42,7 +42,7 @@ impl Places {
 
     /// A place for a connection from `address`, if there is one.
     pub(super) fn try_take(&self, address: IpAddr) -> Option<Place> {
-        let prefix = Prefix::of(address);
+        let prefix = Prefix::network(address);
         let mut taken = self.0.taken();
         let of_prefix = taken.by_prefix.get(&prefix).copied().unwrap_or(0);
         if taken.places >= self.0.places_max || of_prefix >= self.0.per_prefix_max {

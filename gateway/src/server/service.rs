@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Method, Response, StatusCode, Uri, Version, header};
+use http::{Method, Response, StatusCode, Version, header};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::Request;
@@ -27,7 +27,6 @@ use super::admission::{Asker, Gate, Note};
 use super::clock;
 use super::request::Usual;
 use super::tunnel::Tunnel;
-use crate::ask::came::Came;
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
 use crate::ask::{self, Ask, Decision};
@@ -37,7 +36,7 @@ use crate::config::{Card, Config, Limits};
 use crate::deny::{Allowed, Denylists};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
-use crate::door::{Doors, Provider};
+use crate::door::{Doors, Provider, provider};
 use crate::escape;
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::{Fetches, Place};
@@ -69,16 +68,6 @@ pub(crate) struct Client {
     pub secure: bool,
     /// Whether it came to the listener that is for other nodes.
     pub is_node: bool,
-}
-
-impl Client {
-    /// What its requests may say of how they came: a proxy in front of this node is on this machine.
-    pub(super) fn came(&self) -> Came {
-        Came {
-            secure: self.secure,
-            trusted: self.address.ip().is_loopback(),
-        }
-    }
 }
 
 /// Answers requests; a clone shares everything.
@@ -298,9 +287,7 @@ impl Served {
 
     /// How requests of this version come here: what one may say of itself is a part of that.
     pub(super) fn way(&self, version: Version) -> Way {
-        let mut came = self.client.came();
-        came.trusted |= self.shared.gate.guard.is_proxy(self.client.address.ip());
-        Way::of(version, came)
+        Way::of(version, self.shared.gate.came(&self.client))
     }
 
     /// The same, for a connection that may become a tunnel.
@@ -331,7 +318,7 @@ impl Shared {
         let unread = !upload.is_end_stream();
         let mut response = match &admission {
             Ok(_) => self.remembered(request, upload, asker).await,
-            Err(problem) => refuse(problem, request),
+            Err(problem) => self.refused(problem, request, asker),
         };
         let streaming = response
             .body()
@@ -339,7 +326,7 @@ impl Shared {
             .then(|| self.gate.stream(asker))
             .transpose();
         let streaming = streaming.unwrap_or_else(|problem| {
-            response = refuse(&problem, request);
+            response = self.refused(&problem, request, asker);
             None
         });
         if unread && request.version < Version::HTTP_2 {
@@ -434,7 +421,7 @@ impl Shared {
             self.limits.first_byte_timeout,
             self.decide(request, upload, asker),
         );
-        let late = |_| refuse(&Problem::late(), request);
+        let late = |_| self.refused(&Problem::late(), request, asker);
         let mut response = decided.await.unwrap_or_else(late);
         let alt_svc = self.upgrade.as_ref().and_then(Upgrade::alt_svc);
         let may_be_told = asker.client.secure && request.version < Version::HTTP_3;
@@ -445,17 +432,14 @@ impl Shared {
     }
 
     async fn decide(&self, request: &Parts, upload: Upload, asker: &Asker) -> Response<Body> {
-        let client = asker.client;
-        let better = self
-            .upgrade
-            .as_ref()
-            .filter(|_| !client.secure && !client.is_node);
-        if let Some(to) = better.and_then(|upgrade| upgrade.target(request)) {
+        // Other nodes follow no redirects.
+        if self.is_for_provider(request, asker) {
+            return self.provider.answer(request, asker.client).await;
+        }
+        let better = self.upgrade.as_ref().filter(|_| !asker.client.secure);
+        if let Some(to) = better.and_then(|upgrade| upgrade.target(request, asker.came)) {
             let status = StatusCode::PERMANENT_REDIRECT;
             return reply::redirect(status, &to, reply::REVALIDATE);
-        }
-        if self.is_for_provider(request, asker.client) {
-            return self.provider.answer(request, asker.client).await;
         }
         let (came, uri, headers) = (asker.came, &request.uri, &request.headers);
         if let Some(door) = ask::door(&self.hosts, came, uri, request.version, headers) {
@@ -518,14 +502,19 @@ impl Shared {
     }
 
     /// Whether another node asks: at its own listener, or under a name of the face that is for it.
-    fn is_for_provider(&self, request: &Parts, client: Client) -> bool {
-        let named = request.headers.get(header::HOST);
-        let named = || named.and_then(|host| host.to_str().ok());
-        let host = request.uri.authority().map(http::uri::Authority::as_str);
-        client.is_node
-            || host
-                .or_else(named)
-                .is_some_and(|host| self.provider.is_host(host))
+    fn is_for_provider(&self, request: &Parts, asker: &Asker) -> bool {
+        let host = asker
+            .came
+            .authority(&request.uri, request.version, &request.headers);
+        asker.client.is_node || host.is_ok_and(|host| self.provider.is_host(&host))
+    }
+
+    /// The answer to a request that is not let in, or not answered in time.
+    fn refused(&self, problem: &Problem, request: &Parts, asker: &Asker) -> Response<Body> {
+        match self.is_for_provider(request, asker) {
+            true => provider::refuse(problem),
+            false => refuse(problem, request),
+        }
     }
 
     /// Reads for the client as long as it is there.
@@ -550,7 +539,7 @@ impl Shared {
             let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
                 Ok(Tried::Answered(response)) => return *response,
                 Ok(Tried::Elsewhere(settled, trail, wanted)) => (settled, trail, wanted),
-                Ok(Tried::Origin(site)) => return self.origin(ask, &request.uri, *site).await,
+                Ok(Tried::Origin(site)) => return self.origin(ask, request, *site).await,
                 Err(error) => return panicked(ask, &error),
             };
             if self.desk.fetches.is_absent(&wanted) {
@@ -598,12 +587,16 @@ impl Shared {
         answered.await.unwrap_or_else(|error| panicked(ask, &error))
     }
 
-    async fn origin(&self, ask: &Ask, uri: &Uri, site: Site) -> Response<Body> {
+    async fn origin(&self, ask: &Ask, request: &Parts, site: Site) -> Response<Body> {
         let want = Want {
             head: ask.head,
-            target: uri.path_and_query().map_or("/", PathAndQuery::as_str).to_owned(),
+            target: request
+                .uri
+                .path_and_query()
+                .map_or("/", PathAndQuery::as_str)
+                .to_owned(),
             headers: ask.headers.clone(),
-            loops: self.gate.hops.onward(&ask.headers),
+            loops: self.gate.hops.onward(&request.headers),
             only_if_cached: ask.only_if_cached,
         };
         let answered = match &self.origins {

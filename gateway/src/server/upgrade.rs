@@ -1,15 +1,12 @@
 //! Telling clients of the better way: plain requests of the encrypted listener, encrypted ones of HTTP/3.
 
 use http::HeaderValue;
-use http::header::{HOST, HeaderName};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use crate::ask::came::Came;
 use crate::config::Redirect;
 use crate::tls::Certificates;
-
-/// What a proxy in front says of how it was asked itself.
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// How long clients may remember where HTTP/3 is, in seconds: the default of RFC 7838, section 3.1.
 const REMEMBER_SECONDS: u32 = 86_400;
@@ -40,12 +37,15 @@ impl Upgrade {
         self.alt_svc.as_ref()
     }
 
-    /// Where a plain request should go instead.
-    pub(super) fn target(&self, request: &Parts) -> Option<String> {
-        if self.redirect == Redirect::Off || is_forwarded(request) {
+    /// Where a plain request should go instead. One that is encrypted as far as a trusted proxy is not plain: it would be
+    /// sent round in circles.
+    pub(super) fn target(&self, request: &Parts, came: Came) -> Option<String> {
+        if self.redirect == Redirect::Off || came.is_secure(&request.headers) {
             return None;
         }
-        let host = host(request)?;
+        let authority = came.authority(&request.uri, request.version, &request.headers);
+        let authority = authority.ok()?;
+        let host = host(&authority)?;
         let spared = self.redirect == Redirect::On && is_localhost(host);
         if spared || !self.certificates.cover(host) {
             return None;
@@ -58,19 +58,9 @@ impl Upgrade {
     }
 }
 
-/// Whether the client is encrypted already, as far as the proxy in front: it would be sent round in circles.
-fn is_forwarded(request: &Parts) -> bool {
-    let told = request.headers.get(X_FORWARDED_PROTO);
-    told.is_some_and(|told| told.as_bytes().eq_ignore_ascii_case(b"https"))
-}
-
-/// The host that is asked, without its port, if it is spelled like one: it becomes a part of an address.
-fn host(request: &Parts) -> Option<&str> {
-    let host = match request.uri.host() {
-        Some(host) => host,
-        None => request.headers.get(HOST)?.to_str().ok()?,
-    };
-    let host = host.split_once(':').map_or(host, |(host, _)| host);
+/// A host without its port, if it is spelled like one: it becomes a part of an address.
+fn host(authority: &str) -> Option<&str> {
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
     let spelled = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     host.bytes().all(spelled).then_some(host)
 }

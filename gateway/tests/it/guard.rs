@@ -53,15 +53,59 @@ async fn one_line_is_one_client() {
     })
     .await;
     let asked = async |client: &str| ask(&site, client, "/ascii.txt").await.status;
-    assert_eq!(asked("2001:db8:1:2::1").await, 200);
-    assert_eq!(asked("2001:db8:1:2:ffff::7").await, 429);
-    assert_eq!(asked("2001:db8:1:3::1").await, 200);
+    assert_eq!(asked("2001:db8:1:200::1").await, 200);
+    assert_eq!(asked("2001:db8:1:2ff:ffff::7").await, 429);
+    assert_eq!(asked("2001:db8:1:300::1").await, 200);
     assert_eq!(asked("198.51.100.1, 203.0.113.1").await, 200);
     assert_eq!(
         asked("198.51.100.2, 203.0.113.1").await,
         429,
         "only what the proxy added counts"
     );
+}
+
+/// What a client says of itself counts for nothing unless it is a proxy that the operator trusts, by whatever way an answer
+/// is made: anew or from memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_trusted_proxies_are_believed() {
+    let others = "192.0.2.0/24".parse().expect("a network");
+    for (proxies, is_believed) in [(None, true), (Some(vec![]), false), (Some(vec![others]), false)] {
+        let site = Site::with(|config| {
+            if let Some(proxies) = proxies {
+                config.guarding.proxies = proxies;
+            }
+            config.guarding.uncounted = Vec::new();
+            config.guarding.requests_per_s = 1;
+            config.guarding.requests_burst = 12;
+        })
+        .await;
+        let file = format!("/ipfs/{}", site.cid(&["ascii.txt"]));
+        let forwarded = [
+            ("X-Forwarded-Host", "localhost:9"),
+            ("X-Forwarded-Proto", "https"),
+        ];
+        let expected = match is_believed {
+            true => (
+                301,
+                format!("https://{}.ipfs.localhost:9/", site.cid(&["ascii.txt"])),
+            ),
+            false => (200, String::new()),
+        };
+        for _ in 0..2 {
+            let answer = site.ask("GET", "127.0.0.1", &file, &forwarded).await;
+            assert_eq!((answer.status, answer.header("location").to_owned()), expected);
+        }
+        let mut refused = 0;
+        for number in 0..30 {
+            let answer = ask(&site, &format!("203.0.113.{number}"), "/ascii.txt").await;
+            refused += usize::from(answer.status == 429);
+        }
+        assert_eq!(
+            refused > 0,
+            !is_believed,
+            "{refused} of 30 clients behind a proxy"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ mod origin;
 mod packed;
 mod provider;
 mod proxy;
+mod retrieval;
 mod rules;
 mod site;
 mod slow;

@@ -163,6 +163,28 @@ async fn plain_requests_are_sent_to_the_encrypted_listener() {
     }
 }
 
+/// Whoever is no proxy of ours is not encrypted because it says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_do_not_say_that_they_are_encrypted() {
+    let identity = Identity::new(&["gw.example"]);
+    let site = Site::with(|config| {
+        secured(config, &[&identity]);
+        config.tls.as_mut().expect("set above").redirect = Redirect::On;
+        config.guarding.proxies = Vec::new();
+    })
+    .await;
+    let forwarded = [
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "other.example"),
+    ];
+    let answer = site.ask("GET", "gw.example", "/", &forwarded).await;
+    let port = site.gateway.tls_addr().expect("an encrypted listener").port();
+    assert_eq!(
+        (answer.status, answer.header("location")),
+        (308, &*format!("https://gw.example:{port}/"))
+    );
+}
+
 #[test]
 fn wrong_files_are_named() {
     let (good, other) = (Identity::new(&["a.example"]), Identity::new(&["b.example"]));

@@ -127,7 +127,6 @@ settings! {
         /// Where readers elsewhere reach this gateway, as `https://edge.example`, if that is not where it listens. Other nodes
         /// are told, and send readers here.
         external: Option<Web> = None;
-        /// Connections at once; each costs about 20 KiB and a file descriptor. More are answered 503 and closed.
         /// Threads that connections live on; 0 takes one per core.
         workers: Whole<0, 1024> = Whole::new(0);
         /// Memory, in MiB, for answers and blocks that are asked for often; 0 keeps none.
@@ -165,7 +164,7 @@ settings! {
         /// Seconds within which a client has to take 16 KiB of an answer, or all that is left; else it is cut.
         stall_timeout_s: Whole<1, 3600> = Whole::new(60);
         /// Requests a second that one client may make on average, 0 for any number; a client is an IPv4 address or an IPv6
-        /// /64. More are answered 429. A page has some hundred parts.
+        /// /56. More are answered 429. A page has some hundred parts.
         requests_per_s: Whole<0, 1_000_000> = Whole::new(500);
         /// Requests that one client may make at once before the average counts.
         requests_burst: Whole<1, 10_000_000> = Whole::new(5000);
@@ -177,8 +176,9 @@ settings! {
         client_fetches_max: Whole<1, 448> = Whole::new(64);
         /// Clients that are not counted, as networks such as `192.0.2.0/24`; by default this machine.
         uncounted: Vec<Network> = Network::loopback();
-        /// Proxies in front of the gateway, as networks, that say in `X-Forwarded-For` for whom they ask.
-        trusted_proxies: Vec<Network> = Vec::new();
+        /// Proxies in front of the gateway, as networks, by default those on this machine: they say for whom they ask and how
+        /// they were asked (`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`). Nobody else is believed.
+        trusted_proxies: Vec<Network> = Network::loopback();
         /// Other gateways that a request may have come through (`CDN-Loop`, RFC 8586); more are answered 508.
         hops_max: Whole<0, 100> = Whole::new(3);
         /// Denylists in the compact format of IPFS: files, and folders whose `.deny` files count. What they name is answered
