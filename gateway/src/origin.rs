@@ -28,7 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use hyper::body::Body as _;
 use ledger::{Address, Origin};
 use rustls_pki_types::CertificateDer;
@@ -106,6 +106,9 @@ pub(crate) struct Site {
     pub owner: Address,
 }
 
+/// Headers that go with each request which is made to answer one.
+pub(crate) type Marks = Vec<(HeaderName, HeaderValue)>;
+
 /// What a reader asks of a site.
 #[derive(Clone, Debug)]
 pub(crate) struct Want {
@@ -115,8 +118,8 @@ pub(crate) struct Want {
     pub target: String,
     /// The reader's headers.
     pub headers: HeaderMap,
-    /// Through whom the request has come, this gateway included.
-    pub loops: HeaderValue,
+    /// What is said of the request itself: through whom it came, this gateway included, and its number.
+    pub marks: Marks,
     /// Whether only what is cached may be given.
     pub only_if_cached: bool,
 }
@@ -180,7 +183,7 @@ impl Origins {
         }
         self.0
             .consents
-            .check(site, &want.loops, &self.0.exchanges)
+            .check(site, &want.marks, &self.0.exchanges)
             .await?;
         let (shared, owner) = (Arc::clone(&self.0), site.owner);
         let opened = tokio::task::spawn_blocking(move || shared.meters.open(&owner)).await;

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use quick_cache::sync::Cache;
 
-use super::Site;
 use super::exchange::Exchanges;
 use super::fault::Fault;
 use super::head;
+use super::{Marks, Site};
 
 /// Where an origin says to which names it consents.
 pub(super) const PATH: &str = "/.well-known/ddn-origin";
@@ -68,12 +68,7 @@ impl Consents {
     }
 
     /// Whether a site may be served. Of many who ask at once, one looks.
-    pub(super) async fn check(
-        &self,
-        site: &Site,
-        loops: &HeaderValue,
-        exchanges: &Exchanges,
-    ) -> Result<(), Fault> {
+    pub(super) async fn check(&self, site: &Site, marks: &Marks, exchanges: &Exchanges) -> Result<(), Fault> {
         let token = site.token.clone().ok_or(Fault::NoToken)?;
         let key = (site.name.clone(), site.origin.to_string(), token);
         let mut before = None;
@@ -85,7 +80,7 @@ impl Consents {
                     before = Some(found);
                 }
                 Err(place) => {
-                    let found = Arc::new(look(site, &key.2, loops, exchanges, before.as_deref()).await);
+                    let found = Arc::new(look(site, &key.2, marks, exchanges, before.as_deref()).await);
                     // Somebody else has put in the same.
                     let _ = place.insert(Arc::clone(&found));
                     return found.verdict.clone();
@@ -99,11 +94,11 @@ impl Consents {
 async fn look(
     site: &Site,
     token: &str,
-    loops: &HeaderValue,
+    marks: &Marks,
     exchanges: &Exchanges,
     before: Option<&Found>,
 ) -> Found {
-    let (verdict, now) = (ask(site, token, loops, exchanges).await, Instant::now());
+    let (verdict, now) = (ask(site, token, marks, exchanges).await, Instant::now());
     let kept = before.filter(|before| before.verdict.is_ok() && now < before.said + ILL_FOR);
     match (verdict, kept) {
         (Err(fault), Some(before)) if fault.is_illness() || fault == Fault::Busy => Found {
@@ -124,8 +119,8 @@ async fn look(
     }
 }
 
-async fn ask(site: &Site, token: &str, loops: &HeaderValue, exchanges: &Exchanges) -> Result<(), Fault> {
-    let request = head::request(site, &Method::GET, PATH, &[(head::CDN_LOOP, loops.clone())]);
+async fn ask(site: &Site, token: &str, marks: &Marks, exchanges: &Exchanges) -> Result<(), Fault> {
+    let request = head::request(site, &Method::GET, PATH, marks);
     let reply = exchanges.send(&site.origin, request).await?;
     if reply.head.status.is_server_error() {
         return Err(Fault::Unreachable(format!("it answers {}", reply.head.status)));

@@ -16,7 +16,7 @@ use super::flight::{self, Coming, How, Outcome, Pilot, Seat};
 use super::head;
 use super::policy::Terms;
 use super::store::{Known, Page, Stored, Variant};
-use super::{COMING_UNIT, Got, Origins, Site, Want};
+use super::{COMING_UNIT, Got, Marks, Origins, Site, Want};
 
 impl Origins {
     /// The page in the variant of this reader. What it varies by is known from its answers alone: if one says more than
@@ -65,8 +65,8 @@ impl Origins {
                     Known::Answer(stored) => Some(stored),
                     _ => None,
                 };
-                let (origins, site, loops) = (self.clone(), Arc::clone(site), want.loops.clone());
-                let fetch = async move { origins.fetch(&site, pilot, stale, loops).await };
+                let (origins, site, marks) = (self.clone(), Arc::clone(site), want.marks.clone());
+                let fetch = async move { origins.fetch(&site, pilot, stale, marks).await };
                 let fetched = tokio::spawn(fetch).await;
                 fetched.unwrap_or_else(|_| Err(Fault::Unreachable("the node has a fault".into())))
             }
@@ -82,7 +82,7 @@ impl Origins {
     /// A request for one reader, whose answer is not kept.
     async fn alone(&self, site: &Site, want: &Want, variant: &Variant) -> Result<Got, Fault> {
         let mut with = variant.selected.clone();
-        with.push((head::CDN_LOOP, want.loops.clone()));
+        with.extend_from_slice(&want.marks);
         if !want.head {
             let named = [header::RANGE, header::IF_RANGE];
             with.extend(named.into_iter().filter_map(|name| {
@@ -102,10 +102,10 @@ impl Origins {
         site: &Site,
         pilot: Pilot,
         stale: Option<Arc<Stored>>,
-        loops: HeaderValue,
+        marks: Marks,
     ) -> Result<Got, Fault> {
         let variant = pilot.variant().clone();
-        let asked = self.ask(site, &variant, stale.as_deref(), &loops).await;
+        let asked = self.ask(site, &variant, stale.as_deref(), &marks).await;
         let ill = match &asked {
             Ok(Asked::Reply(reply)) => reply.head.status.is_server_error(),
             Ok(Asked::Renewed(_)) => false,
@@ -135,10 +135,10 @@ impl Origins {
         site: &Site,
         variant: &Variant,
         stale: Option<&Stored>,
-        loops: &HeaderValue,
+        marks: &Marks,
     ) -> Result<Asked, Fault> {
         let mut with = variant.selected.clone();
-        with.push((head::CDN_LOOP, loops.clone()));
+        with.extend_from_slice(marks);
         let plain = with.len();
         with.extend(stale.into_iter().flat_map(Stored::validators));
         let reply = self.send(site, variant, &with).await?;

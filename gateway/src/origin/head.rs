@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, respons
 use http_body_util::Empty;
 
 use super::Site;
-pub(super) use crate::guard::hops::CDN_LOOP;
 
 /// The headers of a reader that an answer may depend on, if it says so by `Vary`.
 const SELECTABLE: [HeaderName; 4] = [

@@ -41,6 +41,8 @@ use crate::escape;
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::{Fetches, Place};
 use crate::flights::{Lead, Turn};
+use crate::guard::hops::CDN_LOOP;
+use crate::guard::trace::TRACEPARENT;
 use crate::guard::{Admitted, Seat};
 use crate::journal::Line;
 use crate::metrics::Metrics;
@@ -539,7 +541,7 @@ impl Shared {
             let (settled, trail, wanted) = match spawn_blocking(move || desk.here(&asked, gone)).await {
                 Ok(Tried::Answered(response)) => return *response,
                 Ok(Tried::Elsewhere(settled, trail, wanted)) => (settled, trail, wanted),
-                Ok(Tried::Origin(site)) => return self.origin(ask, request, *site).await,
+                Ok(Tried::Origin(site)) => return self.origin(ask, request, asker, *site).await,
                 Err(error) => return panicked(ask, &error),
             };
             if self.desk.fetches.is_absent(&wanted) {
@@ -587,7 +589,7 @@ impl Shared {
         answered.await.unwrap_or_else(|error| panicked(ask, &error))
     }
 
-    async fn origin(&self, ask: &Ask, request: &Parts, site: Site) -> Response<Body> {
+    async fn origin(&self, ask: &Ask, request: &Parts, asker: &Asker, site: Site) -> Response<Body> {
         let want = Want {
             head: ask.head,
             target: request
@@ -596,7 +598,10 @@ impl Shared {
                 .map_or("/", PathAndQuery::as_str)
                 .to_owned(),
             headers: ask.headers.clone(),
-            loops: self.gate.hops.onward(&request.headers),
+            marks: vec![
+                (CDN_LOOP, self.gate.hops.onward(&request.headers)),
+                (TRACEPARENT, asker.trace.value()),
+            ],
             only_if_cached: ask.only_if_cached,
         };
         let answered = match &self.origins {

@@ -38,6 +38,53 @@ async fn a_name_is_served_from_its_origin() {
 }
 
 #[tokio::test]
+async fn an_origin_sees_the_number_and_the_way_of_a_request() {
+    let origin = Origin::new(|_, _| ok("", "page")).await;
+    let front = Front::with(&origin, |config| {
+        config.card.node_id = Some("abc".into());
+        config.limits.hops_max = 2;
+    })
+    .await;
+    let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let parent = format!("00-{id}-00f067aa0ba902b7-01");
+    let headers = [
+        ("traceparent", parent.as_str()),
+        ("CDN-Loop", "one, two;v=\"1,2\""),
+    ];
+    let answer = front.ask("GET", "/", &headers).await;
+    let ours = answer.header("traceresponse");
+    assert!(answer.status == 200 && ours.starts_with(&format!("00-{id}-")) && ours != parent);
+    // Each request to it, the one for its consent too, has our part of the trace as its parent.
+    let seen = origin.heads();
+    assert_eq!(seen.len(), 2);
+    for head in &seen {
+        assert!(head.contains(&format!("traceparent: {ours}\r\n")), "{head}");
+        assert!(
+            head.contains("cdn-loop: one, two;v=\"1,2\", ddn-abc\r\n"),
+            "{head}"
+        );
+        assert_eq!(head.matches("traceparent").count(), 1, "{head}");
+    }
+    // Who brings no number gets one; what makes no sense is not passed on.
+    for (target, brought) in [("/2", &[][..]), ("/3", &[("traceparent", "00-nonsense")])] {
+        assert_eq!(front.ask("GET", target, brought).await.status, 200);
+        let seen = origin.asked().pop().expect("a request");
+        let line = seen.lines().find_map(|line| line.strip_prefix("traceparent: "));
+        let number = line.expect("a number");
+        assert!(
+            number.len() == 55 && !number.contains(id) && !number.contains("nonsense"),
+            "{seen}"
+        );
+    }
+    // What has come too far, or was here, goes no further.
+    let asked = origin.heads().len();
+    for marks in ["one, two, three", "ddn-abc"] {
+        assert_eq!(front.ask("GET", "/4", &[("CDN-Loop", marks)]).await.status, 508);
+    }
+    assert_eq!(origin.heads().len(), asked);
+}
+
+#[tokio::test]
 async fn an_origin_sees_nothing_of_a_reader() {
     let origin = Origin::new(|_, _| ok("", "page")).await;
     let front = Front::of(&origin).await;
