@@ -47,6 +47,7 @@ pub(crate) struct Rules {
     paths: HashMap<Root, Vec<PathRule>>,
     sha256: HashMap<[u8; 32], Verdict>,
     sha512: HashMap<[u8; 64], Verdict>,
+    blake3: HashMap<[u8; 32], Verdict>,
     legacy: HashMap<[u8; 32], Verdict>,
     count: u32,
 }
@@ -65,6 +66,7 @@ impl Rules {
             Item::Prefix { root, path } => self.add_path(root, &path, true, verdict),
             Item::Hashed(Hashed::Sha256(hash)) => _ = self.sha256.insert(hash, verdict),
             Item::Hashed(Hashed::Sha512(hash)) => _ = self.sha512.insert(hash, verdict),
+            Item::Hashed(Hashed::Blake3(hash)) => _ = self.blake3.insert(hash, verdict),
             Item::Legacy(hash) => _ = self.legacy.insert(hash, verdict),
         }
     }
@@ -127,10 +129,8 @@ impl Rules {
         legacy_root: impl Fn() -> String,
         path: &str,
     ) -> Option<Verdict> {
-        let (is_hashed, is_legacy) = (
-            !self.sha256.is_empty() || !self.sha512.is_empty(),
-            !self.legacy.is_empty(),
-        );
+        let is_hashed = !self.sha256.is_empty() || !self.sha512.is_empty() || !self.blake3.is_empty();
+        let is_legacy = !self.legacy.is_empty();
         if !is_hashed && !is_legacy {
             return None;
         }
@@ -141,6 +141,10 @@ impl Rules {
                 let text = [root().as_str(), if path.is_empty() { "" } else { "/" }, path].concat();
                 found = latest(found, look_up(&self.sha256, || Sha256::digest(&text).into()));
                 found = latest(found, look_up(&self.sha512, || Sha512::digest(&text).into()));
+                found = latest(
+                    found,
+                    look_up(&self.blake3, || blake3::hash(text.as_bytes()).into()),
+                );
             }
             if is_legacy {
                 let hash = || Sha256::digest([&legacy_root(), path].concat()).into();
@@ -290,6 +294,23 @@ mod tests {
         }
         assert!(rules.name("bad-domain-name.tld", "").is_some());
         assert!(rules.name("bad-domain-name.tld", "x").is_none());
+    }
+
+    #[test]
+    fn hashes_by_blake3() {
+        // An example of the specification, with the ways in which it writes what is denied.
+        let rules = rules("//gW813G35CnLsy7gRYYHuf63hrz71U1xoLFDVeV7actx6oX\n");
+        for root in [
+            "bafyb4ieqht3b2rssdmc7sjv2cy2gfdilxkfh7623nvndziyqnawkmo266a",
+            "f01701e20903cf61d46521b05f926ba1634628d0bba8a7ffb5b6d5a3ca310682ca63b5ef0",
+        ] {
+            assert!(is_denied(&rules, root, "path"), "{root}");
+            assert!(
+                !is_denied(&rules, root, "") && !is_denied(&rules, root, "path2"),
+                "{root}"
+            );
+        }
+        assert!(!is_denied(&rules, A, "path"));
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) enum Root {
 pub(crate) enum Hashed {
     Sha256([u8; 32]),
     Sha512([u8; 64]),
+    Blake3([u8; 32]),
 }
 
 /// The status with which something is refused.
@@ -141,10 +142,11 @@ fn hashed(text: &str) -> Result<Item, &'static str> {
     match (hash.code(), hash.digest()) {
         (SHA2_256, digest) => digest.try_into().map(Hashed::Sha256).ok(),
         (SHA2_512, digest) => digest.try_into().map(Hashed::Sha512).ok(),
+        (BLAKE3, digest) => digest.try_into().map(Hashed::Blake3).ok(),
         _ => None,
     }
     .map(Item::Hashed)
-    .ok_or("of hashed rules, those by sha2-256 and sha2-512 are understood")
+    .ok_or("of hashed rules, those by sha2-256, sha2-512 and blake3 with 32 bytes are understood")
 }
 
 /// 64 hexadecimal digits.
@@ -203,6 +205,7 @@ pub(crate) fn header(text: &str) -> Result<Status, &'static str> {
 
 const SHA2_256: u64 = 0x12;
 const SHA2_512: u64 = 0x13;
+const BLAKE3: u64 = 0x1e;
 
 #[cfg(test)]
 mod tests {
@@ -277,6 +280,11 @@ mod tests {
             rule("//QmX9dhRcQcKUw3Ws8485T5a9dtjrSCQaUAHnG4iK9i4ceM").item,
             Item::Hashed(Hashed::Sha256(_))
         ));
+        // The example of the specification.
+        assert!(matches!(
+            rule("//gW813G35CnLsy7gRYYHuf63hrz71U1xoLFDVeV7actx6oX").item,
+            Item::Hashed(Hashed::Blake3(_))
+        ));
         let legacy = "d9d295bde21f422d471a90f2a37ec53049fdf3e5fa3ee2e8f20e10003da429e7";
         assert!(
             matches!(rule(&format!("//{legacy}")).item, Item::Legacy(hash) if hash[0] == 0xd9 && hash[31] == 0xe7)
@@ -308,8 +316,6 @@ mod tests {
             "QmecDgNqCRirkc3Cjz9eoRBNwXGckJ9WvTdmY16HP88768",
             "//",
             "//nonsense0",
-            // blake3
-            "//gW813G35CnLsy7gRYYHuf63hrz71U1xoLFDVeV7actx6oX",
         ] {
             assert!(Rule::parse(line).is_err(), "{line}");
         }

@@ -116,6 +116,36 @@ async fn paths_and_names() {
     assert_eq!(by_host.status, 410);
 }
 
+/// Lists that do not say what they deny, by each hash that they may be written in.
+#[tokio::test(flavor = "multi_thread")]
+async fn hashed_rules() {
+    let (site, list, _folder) = site().await;
+    let file = site.cid(&["style.css"]);
+    let direct = format!("/ipfs/{file}");
+    let base58 = |bytes: &[u8]| cid::multibase::Base::Base58Btc.encode(bytes);
+    let denied = base58(&file.hash().to_bytes());
+    let sha256 = ledger::Hash::of(denied.as_bytes());
+    let blake3 = blake3::hash(denied.as_bytes());
+    for rule in [
+        format!("//{}\n", base58(&[&[0x12, 0x20], &sha256.0[..]].concat())),
+        format!(
+            "//{}\n",
+            base58(&[&[0x1e, 0x20], &blake3.as_bytes()[..]].concat())
+        ),
+    ] {
+        deny(&site, &list, &rule, &direct, 410).await;
+        assert_eq!(
+            status(&site, &format!("/ipfs/{}/style.css", site.root)).await,
+            410
+        );
+        assert_eq!(
+            status(&site, &format!("/ipfs/{}/ascii.txt", site.root)).await,
+            200
+        );
+        deny(&site, &list, "", &direct, 200).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_ends_the_start_and_nothing_else() {
     let (site, list, _folder) = site().await;
