@@ -1,6 +1,6 @@
 //! Content paths: `/ipfs/CID/…` and `/ipns/NAME/…`, as requests, DNSLink records and IPNS records write them.
 
-use cid::Cid;
+use cid::{Cid, CidGeneric};
 use named::ipns;
 
 use super::address::Root;
@@ -13,13 +13,27 @@ const SEGMENTS_MAX: usize = 256;
 pub(crate) fn root(namespace: &str, text: &str, tld: &str) -> Result<Root, Problem> {
     match namespace {
         "ipfs" => Cid::try_from(text).map(Root::Cid).map_err(|error| {
-            Problem::bad_request(format!(
-                "invalid path \"/ipfs/{text}\": {text} is not a CID ({error})"
-            ))
+            let reason = match inline_bytes(text) {
+                Some(bytes) => format!("carries {bytes} bytes within itself, and at most 64 are read"),
+                None => format!("is not a CID ({error})"),
+            };
+            Problem::bad_request(format!("invalid path \"/ipfs/{text}\": {text} {reason}"))
         }),
         _ => Ok(name(text, tld)),
     }
 }
+
+/// How many bytes an identity CID carries, of one that is too long for [`Cid`]. The rules for IPFS let up to 128 be read
+/// (IPIP-512); nothing makes them that long, since a block is as short to name by its hash.
+fn inline_bytes(text: &str) -> Option<usize> {
+    let cid: CidGeneric<INLINE_BYTES_KNOWN> = text.parse().ok()?;
+    (cid.hash().code() == IDENTITY).then(|| cid.hash().digest().len())
+}
+
+/// Multihash code of CIDs that carry their block within themselves.
+const IDENTITY: u64 = 0;
+/// Longer ones are not told from what is no CID.
+const INLINE_BYTES_KNOWN: usize = 256;
 
 /// A name is of the ledger if it ends like one, else of a key if it can be one, else of the DNS if it has a dot. What is
 /// none of them is left to the ledger's rules, which say what is wrong with it.

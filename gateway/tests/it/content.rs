@@ -484,3 +484,45 @@ async fn malformed_requests() {
         assert_eq!(raw(site.address(), text).await.status, status, "{text:?}");
     }
 }
+
+/// CIDs that carry their content within themselves.
+#[tokio::test]
+async fn inline_content() {
+    let site = Site::with(|config| config.provider.hosts = vec!["blocks.example".into()]).await;
+    let text = |length: u8| {
+        let bytes: Vec<u8> = (0..length).map(|at| b'a' + at % 26).collect();
+        // CIDv1, raw, identity, the length as a varint of at most two bytes.
+        let length = match length {
+            0..128 => vec![length],
+            _ => vec![length | 0x80, 1],
+        };
+        let cid = [&[1, 0x55, 0][..], &length, &bytes].concat();
+        let cid = cid::multibase::encode(cid::multibase::Base::Base32Lower, cid);
+        (cid, String::from_utf8(bytes).expect("text"))
+    };
+    for length in [0, 1, 63, 64] {
+        let (cid, content) = text(length);
+        for target in [format!("/ipfs/{cid}"), format!("/ipfs/{cid}?format=raw")] {
+            let answer = site.ask("GET", "127.0.0.1", &target, &[]).await;
+            assert_eq!((answer.status, answer.text()), (200, content.clone()), "{target}");
+        }
+        let face = site
+            .ask("GET", "blocks.example", &format!("/ipfs/{cid}?format=raw"), &[])
+            .await;
+        assert_eq!((face.status, face.text()), (200, content));
+    }
+    for length in [65, 128, 129, 255] {
+        let (cid, _) = text(length);
+        let target = format!("/ipfs/{cid}?format=raw");
+        let answer = site.ask("GET", "127.0.0.1", &target, &[]).await;
+        let reason = format!("carries {length} bytes within itself, and at most 64 are read");
+        assert!(
+            answer.status == 400 && answer.text().contains(&reason),
+            "{answer:?} {}",
+            answer.text()
+        );
+        // To other nodes it is what is not here.
+        let face = site.ask("GET", "blocks.example", &target, &[]).await;
+        assert_eq!(face.status, 404);
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use gateway::Config;
+use ledger::SecretKey;
 
 use crate::client::{Answer, upload};
 use crate::site::Site;
@@ -95,6 +96,100 @@ async fn records_are_given_and_taken_by_delegated_routing() {
         .ask("GET", "127.0.0.1", &format!("/ipns/{KEY}/ascii.txt"), &[])
         .await;
     assert!(content.text().starts_with("hello"));
+}
+
+/// What the owner of a key says: a version number, until when, and whether the signature is right.
+fn record(seed: u8, sequence: u8, year: u16, is_signed: bool) -> (String, Vec<u8>) {
+    let key = SecretKey::from_seed([seed; 32]);
+    let (value, until) = (b"/ipns/alice.ddn", format!("{year}-01-01T00:00:00Z"));
+    assert!(sequence < 24, "one byte of CBOR");
+    let data = [
+        &b"\xa5\x63TTL\x1a\x3b\x9a\xca\x00\x65Value\x4f"[..],
+        value,
+        b"\x68Sequence",
+        &[sequence],
+        b"\x68Validity\x54",
+        until.as_bytes(),
+        b"\x6cValidityType\x00",
+    ]
+    .concat();
+    let mut signature = key
+        .sign_bytes(&[b"ipns-signature:", &data[..]].concat())
+        .as_bytes()
+        .to_owned();
+    signature[0] ^= u8::from(!is_signed);
+    let length = u8::try_from(data.len()).expect("a short record");
+    assert!(length < 128, "one byte of protobuf");
+    let bytes = [&[0x42, 0x40][..], &signature, &[0x4a, length], &data].concat();
+    (named::mesh::peer_id(&key.public()), bytes)
+}
+
+#[tokio::test]
+async fn refused_records_are_refused_with_a_reason_and_change_nothing() {
+    let site = Site::new().await;
+    let media = [("Content-Type", "application/vnd.ipfs.ipns-record")];
+    let (name, second) = record(3, 2, 2126, true);
+    let target = format!("/routing/v1/ipns/{name}");
+    let (first, third) = (record(3, 1, 2126, true).1, record(3, 3, 2126, true).1);
+    let put = async |body: &[u8]| upload(site.address(), "PUT", &target, &media, body).await;
+    let held = async || {
+        let get = |target: String| async {
+            site.ask("GET", "127.0.0.1", &{ target }, &[("Accept", media[0].1)])
+                .await
+        };
+        let routed = get(target.clone()).await;
+        let by_accept = get(format!("/ipns/{name}")).await;
+        let by_query = site
+            .ask(
+                "GET",
+                "127.0.0.1",
+                &format!("/ipns/{name}?format=ipns-record"),
+                &[],
+            )
+            .await;
+        assert_eq!(by_accept.status, by_query.status);
+        assert_eq!(
+            (by_accept.status, routed.header("content-type")),
+            match by_accept.status {
+                200 => (200, media[0].1),
+                // Nobody has it, so that there is nothing of the name to give.
+                _ => (502, "text/plain; charset=utf-8"),
+            }
+        );
+        if by_accept.status == 200 {
+            assert_eq!(by_accept.body, routed.body);
+            assert_eq!(by_query.body, routed.body);
+        }
+        (by_accept.status, routed.body)
+    };
+    let refusals = [
+        (record(3, 9, 2126, false).1, 400, "signature"),
+        (record(4, 9, 2126, true).1, 400, "signature"),
+        (record(3, 9, 2020, true).1, 400, "expired"),
+        (second[1..].to_vec(), 400, "refused"),
+        (Vec::new(), 400, "refused"),
+        ([&second[..], &vec![0; 10 << 10]].concat(), 413, "10240"),
+    ];
+    for (body, status, text) in &refusals {
+        let answer = put(body).await;
+        assert!(
+            answer.status == *status && answer.text().contains(text),
+            "{answer:?} {}",
+            answer.text()
+        );
+    }
+    assert_eq!(held().await.0, 502);
+    assert_eq!(put(&second).await.status, 200);
+    assert_eq!(held().await, (200, second.clone()));
+    for (body, status, _) in &refusals {
+        assert_eq!(put(body).await.status, *status);
+    }
+    assert_eq!(held().await, (200, second.clone()));
+    // An older one is no error: whoever brings it wants the newest to be known, and it is.
+    assert_eq!(put(&first).await.status, 200);
+    assert_eq!(held().await, (200, second));
+    assert_eq!(put(&third).await.status, 200);
+    assert_eq!(held().await, (200, third));
 }
 
 fn seen(answer: &Answer) -> (u16, String) {
