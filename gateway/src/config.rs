@@ -46,6 +46,8 @@ pub struct Config {
     pub denylists: Vec<PathBuf>,
     /// The access log. Default: none.
     pub access_log: Option<AccessLog>,
+    /// Whether readers of pages are sent on to the edge that should serve them (307): `gateway.nearest_redirect`. Default no.
+    pub sends_on: bool,
     /// What sites of origins may take.
     pub origins: OriginLimits,
     /// What the node says of itself at `/.well-known/ddn/node`.
@@ -67,6 +69,7 @@ impl Default for Config {
             guarding: Guarding::default(),
             denylists: Vec::new(),
             access_log: None,
+            sends_on: false,
             origins: OriginLimits::default(),
             card: Card::default(),
         }

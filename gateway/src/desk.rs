@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::ask::Ask;
-use crate::ask::address::{Face, Root};
+use crate::ask::address::{Address, Face, Root};
 use crate::ask::format::{self, Codec, Format};
 use crate::body::{Body, Parts, Stream};
 use crate::deny::{self, Denylists};
@@ -116,7 +116,7 @@ impl Desk {
         };
         let basis = self.basis(&ask, &start, height);
         // What is allowed is asked after the basis: when the lists change, it counts no more.
-        if let Err(problem) = self.allow_all(&ask, &start) {
+        if let Err(problem) = self.allow_all(&ask.address, &start) {
             return Tried::Answered(Box::new(self.told(&ask, Err(problem))));
         }
         let trail = self.trail(start.cid, !ask.only_if_cached, gone);
@@ -198,9 +198,15 @@ impl Desk {
     }
 
     /// Refuses what a denylist names: what was asked for, or what that leads to.
-    fn allow_all(&self, ask: &Ask, start: &Start) -> Result<(), Problem> {
-        self.allow(&ask.address.root, &ask.address.segments)?;
-        self.allow(&Root::Cid(start.cid), &ask.path())
+    pub(crate) fn allow_all(&self, address: &Address, start: &Start) -> Result<(), Problem> {
+        self.allow(&address.root, &address.segments)?;
+        let path: Vec<&str> = start
+            .lead
+            .iter()
+            .chain(&address.segments)
+            .map(String::as_str)
+            .collect();
+        self.allow(&Root::Cid(start.cid), &path)
     }
 
     /// As [`Desk::allow_all`], for a site of another origin.

@@ -12,7 +12,7 @@
 
 mod budget;
 mod dns;
-mod nearest;
+pub(crate) mod nearest;
 mod node;
 mod proof;
 pub(crate) mod provider;

@@ -36,7 +36,7 @@ use crate::config::{Card, Config, Limits};
 use crate::deny::{Allowed, Denylists};
 use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
-use crate::door::{Doors, Provider, provider};
+use crate::door::{Doors, Provider, nearest, provider};
 use crate::escape;
 use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::{Fetches, Place};
@@ -104,6 +104,8 @@ struct Shared {
     gate: Gate,
     limits: Limits,
     upgrade: Option<Upgrade>,
+    /// Whether readers are sent to the edge that should serve them.
+    sends_on: bool,
     origins: Option<Origins>,
     metrics: Arc<Metrics>,
 }
@@ -173,6 +175,7 @@ impl Service {
             gate,
             limits: limits.clone(),
             upgrade,
+            sends_on: config.sends_on,
             origins: origins.map(|backend| Origins::new(&config.origins, backend)),
             metrics,
         }))
@@ -457,7 +460,17 @@ impl Shared {
         match decision {
             Decision::Content(ask) => {
                 let name = ask.address.ledger_name().map(str::to_owned);
-                let response = self.content(ask, request, asker).await;
+                if self.sends_on && nearest::may_go_on(&ask, request) {
+                    if let Some(onward) = self.doors.onward(&ask, asker.client).await {
+                        return onward;
+                    }
+                }
+                let is_for_all = !self.sends_on || !nearest::is_page(&ask, &request.headers);
+                let mut response = self.content(ask, request, asker).await;
+                if !is_for_all {
+                    // Another reader may be sent on.
+                    response.extensions_mut().remove::<Basis>();
+                }
                 self.doors.accompany(&request.headers, name.as_deref(), response)
             }
             Decision::Landing { host, secure } => {

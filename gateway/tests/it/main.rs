@@ -20,6 +20,7 @@ mod limits;
 mod names;
 mod network;
 mod node;
+mod onward;
 mod origin;
 mod packed;
 mod provider;

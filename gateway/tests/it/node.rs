@@ -1,7 +1,7 @@
 //! The node behind a gateway: what it knows of others is told by the test, what it has is in the store.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{OnceLock, RwLock};
 
 use cid::Cid;
@@ -22,6 +22,8 @@ pub struct Behind {
     pub others: RwLock<Vec<Neighbour>>,
     /// Who of them provides what.
     pub provided: RwLock<Vec<(Cid, PublicKey)>>,
+    /// Which of all is chosen, in the order in which they are told; this node is the first.
+    pub chosen: AtomicUsize,
     /// Questions to the network.
     pub searches: AtomicU64,
 }
@@ -34,6 +36,7 @@ impl Behind {
             webs: OnceLock::new(),
             others: RwLock::default(),
             provided: RwLock::default(),
+            chosen: AtomicUsize::new(0),
             searches: AtomicU64::new(0),
         }
     }
@@ -83,7 +86,7 @@ impl Node for Behind {
         let ranked = all.enumerate().map(|(place, neighbour)| Ranked {
             neighbour,
             rtt_us: u32::try_from(place).ok(),
-            chosen: place == 0,
+            chosen: place == self.chosen.load(Ordering::SeqCst),
             registered: true,
             why: format!("number {place}"),
         });

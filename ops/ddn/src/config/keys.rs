@@ -179,6 +179,9 @@ settings! {
         /// Proxies in front of the gateway, as networks, by default those on this machine: they say for whom they ask and how
         /// they were asked (`X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`). Nobody else is believed.
         trusted_proxies: Vec<Network> = Network::loopback();
+        /// Send who opens a page here on to the edge that should serve it, if that is another one: 307, once, and never who
+        /// came through a proxy.
+        nearest_redirect: bool = false;
         /// Other gateways that a request may have come through (`CDN-Loop`, RFC 8586); more are answered 508.
         hops_max: Whole<0, 100> = Whole::new(3);
         /// Denylists in the compact format of IPFS: files, and folders whose `.deny` files count. What they name is answered

@@ -117,6 +117,7 @@ pub fn gateway(
             uncounted: set.uncounted.clone(),
             proxies: set.trusted_proxies.clone(),
         },
+        sends_on: set.nearest_redirect,
         denylists: set.denylists.iter().map(|path| data.join(path)).collect(),
         access_log: (!set.access_log.is_empty()).then(|| gateway::AccessLog {
             path: data.join(&set.access_log),

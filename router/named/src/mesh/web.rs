@@ -61,6 +61,12 @@ impl Web {
         format!("{host}/tcp/{}{tls}/http", self.port)
     }
 
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// Whether only machines of one network reach it: a private address, or this machine's own.
     #[must_use]
     pub fn is_local(&self) -> bool {
