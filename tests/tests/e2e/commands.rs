@@ -92,6 +92,7 @@ fn every_command_says_what_it_did() -> Result<()> {
             ("ddn config", config),
             ("ddn publish --only-hash and --dry-run", no_publish),
             ("ddn publish --no-wait", no_wait),
+            ("the URLs that ddn publish prints", printed_urls),
             ("a path that is a link", linked_path),
             ("closed pipes", closed_pipe),
             ("the OpenAPI document", openapi),
@@ -307,6 +308,27 @@ fn chain(stage: &Stage) -> Result<()> {
         "{shown}"
     );
     stage.plain(&["chain", "tx", &tx], &["name_register"])
+}
+
+/// Each of them is answered at once, to programs that follow no redirect too.
+fn printed_urls(stage: &Stage) -> Result<()> {
+    let folder = stage.folder.path().to_string_lossy();
+    for (args, count) in [
+        (&["publish", &folder, "--name", "alice.ddn"][..], 2),
+        (&["publish", &folder, "--profile", "unixfs-v0-2015"], 1),
+    ] {
+        let ran = stage.node.ddn().ok(args)?;
+        let lines = ran.stdout.lines().filter_map(|line| line.strip_prefix("URL"));
+        let urls: Vec<&str> = lines.map(str::trim).collect();
+        ensure!(urls.len() == count, "{urls:?}: {}", ran.story());
+        for url in urls {
+            let rest = url.strip_prefix("http://").context("a URL")?;
+            let (host, path) = rest.split_once('/').context("a path")?;
+            let reply = stage.node.gateway()?.get(host, &format!("/{path}"))?;
+            ensure!(reply.status == 200, "{url}: {} {}", reply.status, reply.text());
+        }
+    }
+    Ok(())
 }
 
 /// Transactions, headers, bodies and the genesis are strict DAG-CBOR with a CID, so any of them is content.
