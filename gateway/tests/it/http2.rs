@@ -10,49 +10,14 @@ use tokio::net::TcpStream;
 
 use crate::client::{DEADLINE, until};
 use crate::site::{Site, big};
-use crate::wire::{Http2, get, method};
+use crate::wire::{self, GET, HELLO, Http2, frame, get, method};
 
 const SHORT: Duration = Duration::from_millis(200);
-/// What begins a connection, and an empty SETTINGS frame (RFC 9113, section 3.4).
-const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
-/// The HEADERS of a GET, by indices of the static table: method, scheme and path.
-const GET: &[u8] = &[0x82, 0x86, 0x84];
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Writes until the server ends the connection; how many writes it took.
-async fn flood(site: &Site, mut parts: impl FnMut(u32) -> Vec<u8>) -> u32 {
-    let mut stream = TcpStream::connect(site.address()).await.expect("a connection");
-    stream.write_all(HELLO).await.expect("a hello");
-    let (mut read, mut write) = stream.split();
-    let writing = async {
-        for at in 0..100_000 {
-            if write.write_all(&parts(at)).await.is_err() {
-                return at;
-            }
-        }
-        100_000
-    };
-    let reading = async {
-        let mut sink = vec![0; 64 << 10];
-        while read.read(&mut sink).await.is_ok_and(|length| length > 0) {}
-    };
-    let both = async {
-        tokio::pin!(writing);
-        tokio::select! {
-            at = &mut writing => at,
-            () = reading => tokio::time::timeout(DEADLINE, writing).await.unwrap_or(0),
-        }
-    };
-    tokio::time::timeout(DEADLINE, both)
-        .await
-        .expect("an end in time")
+/// Writes to a connection of its own until the server ends it; how many writes it took.
+async fn flood(site: &Site, parts: impl FnMut(u32) -> Vec<u8>) -> u32 {
+    let stream = TcpStream::connect(site.address()).await.expect("a connection");
+    wire::flood(stream, parts).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,11 +93,20 @@ impl Site {
 
     /// Writes files into a fresh folder and imports it.
     pub fn publish(&self, files: &[(&str, &[u8])]) -> Cid {
+        self.publish_folder(|folder| {
+            for (name, bytes) in files {
+                write(&folder.join(name), bytes);
+            }
+        })
+    }
+
+    /// Imports a folder that `fill` has filled.
+    pub fn publish_folder(&self, fill: impl FnOnce(&Path)) -> Cid {
         let folder = TempDir::new_in(self.folder.path()).expect("a temporary folder");
-        for (name, bytes) in files {
-            write(&folder.path().join("x").join(name), bytes);
-        }
-        import(&self.store, &folder.path().join("x"))
+        let root = folder.path().join("x");
+        fs::create_dir(&root).expect("a folder");
+        fill(&root);
+        import(&self.store, &root)
     }
 
     pub async fn ask(&self, method: &str, host: &str, target: &str, headers: &[(&str, &str)]) -> Answer {

@@ -15,7 +15,7 @@ use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -211,6 +211,49 @@ impl Http2 {
     }
 }
 
+/// What begins a connection of HTTP/2, and an empty SETTINGS frame (RFC 9113, section 3.4).
+pub const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
+/// The HEADERS of a GET, by indices of the static table: method, scheme and path.
+pub const GET: &[u8] = &[0x82, 0x86, 0x84];
+
+/// A frame of HTTP/2.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Begins HTTP/2 and writes `parts` until one is empty or the server ends the connection; how many writes it took.
+pub async fn flood(mut stream: TcpStream, mut parts: impl FnMut(u32) -> Vec<u8>) -> u32 {
+    stream.write_all(HELLO).await.expect("a hello");
+    let (mut read, mut write) = stream.split();
+    let writing = async {
+        for at in 0..100_000 {
+            let part = parts(at);
+            if part.is_empty() || write.write_all(&part).await.is_err() {
+                return at;
+            }
+        }
+        100_000
+    };
+    let reading = async {
+        let mut sink = vec![0; 64 << 10];
+        while read.read(&mut sink).await.is_ok_and(|length| length > 0) {}
+    };
+    let both = async {
+        tokio::pin!(writing);
+        tokio::select! {
+            at = &mut writing => at,
+            () = reading => tokio::time::timeout(DEADLINE, writing).await.unwrap_or(0),
+        }
+    };
+    tokio::time::timeout(DEADLINE, both)
+        .await
+        .expect("an end in time")
+}
+
 /// A request by its parts, for versions that carry many.
 pub fn get(host: &str, path: &str) -> Request<()> {
     method(Method::GET, host, path)
@@ -273,9 +316,20 @@ pub async fn quic(
     host: &str,
     identity: &Identity,
 ) -> (quinn::Endpoint, quinn::Connection) {
+    let own = "127.0.0.1:0".parse().expect("an address");
+    quic_from(own, address, host, identity).await
+}
+
+/// The same, from an address of its own.
+pub async fn quic_from(
+    own: SocketAddr,
+    address: SocketAddr,
+    host: &str,
+    identity: &Identity,
+) -> (quinn::Endpoint, quinn::Connection) {
     let config = trust(identity, &[&rustls::version::TLS13], &["h3"]);
     let config = QuicClientConfig::try_from(config).expect("TLS 1.3");
-    let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().expect("an address")).expect("a socket");
+    let mut endpoint = quinn::Endpoint::client(own).expect("a socket");
     endpoint.set_default_client_config(quinn::ClientConfig::new(Arc::new(config)));
     let connecting = endpoint.connect(address, host).expect("a host");
     let connection = tokio::time::timeout(DEADLINE, connecting).await.expect("in time");
