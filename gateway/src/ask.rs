@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use crate::door::Door;
 use crate::escape;
 use crate::fresh::Fresh;
+use crate::guard::Seat;
 use crate::pack::Wish;
 use crate::problem::Problem;
 use address::{Address, Face, Root};
@@ -53,6 +54,8 @@ pub(crate) struct Ask {
     pub headers: HeaderMap,
     /// Whether the answer shall be compressed.
     pub wish: Wish,
+    /// How whoever asks is counted; the gate knows it, and nothing is decided from it here.
+    pub seat: Seat,
 }
 
 impl Ask {
@@ -324,6 +327,7 @@ impl Request<'_> {
                 .map(str::to_owned),
             headers: plain,
             wish,
+            seat: Seat::default(),
         })
     }
 }

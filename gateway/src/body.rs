@@ -201,11 +201,11 @@ impl Body {
     /// The same body, compressed. Its first part is compressed at once, the others as they are read.
     pub(crate) fn packed(self, mut encoder: Encoder) -> Self {
         let state = match self.state {
-            State::Whole(bytes) => State::Whole(encoder.whole(&bytes)),
+            State::Whole(bytes) => State::Whole(encoder.whole(bytes)),
             State::Ready(first, mut stream) => {
-                let first = encoder.part(&first);
+                let first = encoder.part(first);
                 stream.parts = encoder.all(stream.parts);
-                // Packing is work, which the threads of the connections are not for.
+                // Packing is waited for, which the threads of the connections are not for.
                 stream.plain = false;
                 State::Ready(first, stream)
             }

@@ -180,7 +180,7 @@ pub struct Limits {
     /// none. Default 4.
     pub fills_max: usize,
     /// Answers that are compressed at the same time, each with some 4 MiB; what is beyond goes out as it is, 0 for all.
-    /// Default 4.
+    /// Default 8.
     pub compressions_max: usize,
     /// Other gateways and networks that a request may have come through, as `CDN-Loop` lists them (RFC 8586); more are
     /// answered 508. Default 3.
@@ -222,7 +222,7 @@ impl Default for Limits {
             cars_max: 64,
             absent_ttl: Duration::from_secs(5),
             fills_max: 4,
-            compressions_max: 4,
+            compressions_max: 8,
             hops_max: 3,
             listing_entries_max: 2_000,
             head_bytes_max: 32 << 10,

@@ -37,6 +37,7 @@ use crate::fast::{Basis, Fast};
 use crate::fetches::Fetches;
 use crate::fill::Fills;
 use crate::flights::{Lead, Wanted};
+use crate::labour::Labour;
 use crate::origin::Site;
 use crate::pack::Packer;
 use crate::problem::{Lack, Problem};
@@ -50,6 +51,8 @@ pub(crate) use site::Rules;
 pub(crate) struct Desk {
     /// What is not served.
     pub denylists: Arc<Denylists>,
+    /// What does work that takes long.
+    pub labour: Labour,
     /// What compresses answers.
     pub packer: Packer,
     /// Large files that readers take parts of.
@@ -66,7 +69,7 @@ pub(crate) struct Desk {
     pub domains: KnownDomains,
     /// Rows of a listing, at most.
     pub listing_entries_max: usize,
-    /// Places for listings, which are work.
+    /// Places for listings and pages of objects, which are work.
     pub listings: Semaphore,
     /// Places for CAR streams, each of which remembers what it has sent.
     pub cars: Arc<Semaphore>,
@@ -229,7 +232,7 @@ impl Desk {
     /// The answer as it goes out.
     pub(crate) fn told(&self, ask: &Ask, answer: Result<Response<Body>, Problem>) -> Response<Body> {
         match answer {
-            Ok(response) => self.packer.pack(&ask.wish, response),
+            Ok(response) => self.packer.pack(&ask.wish, ask.seat, response),
             Err(problem) => {
                 let problem = problem.on(&ask.address);
                 reply::problem(&problem, format::wants_html(&ask.headers), ask.head)
@@ -272,7 +275,7 @@ impl Desk {
             (Format::Raw, _) => object::raw(ask, node, trail),
             (Format::Car(car), _) => self.car(ask, node, trail, car),
             (Format::Tar, _) => self.tar(ask, node, trail),
-            (_, Kind::DagCbor | Kind::DagJson | Kind::Other { .. }) => object::object(ask, node, trail),
+            (_, Kind::DagCbor | Kind::DagJson | Kind::Other { .. }) => object::object(self, ask, node, trail),
             (Format::Object(codec), _) if !is_mild(*codec) => Err(Problem::not_acceptable(format!(
                 "{} is a file, folder or link of UnixFS",
                 node.cid
@@ -328,6 +331,22 @@ impl Desk {
             Ok(_) | Err(storage::Error::NoLink { .. }) => self.listing(ask, node, trail),
             Err(error) => Err(failed(ask, &error)),
         }
+    }
+
+    /// Has a page made that is work, if there is a place for it and the client has not its share.
+    fn work<T: Send + 'static>(
+        &self,
+        ask: &Ask,
+        trail: &Trail,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let _share = self.labour.share(ask.seat).map_err(Problem::too_much)?;
+        let _place = self.listings.try_acquire().map_err(|_| Problem::busy())?;
+        Ok(match trail.is_far() {
+            // It may wait for others, for which there are other threads.
+            true => job(),
+            false => self.labour.run(job),
+        })
     }
 
     /// A body that begins with `first` and goes on with `parts`, which read through `trail`.

@@ -37,6 +37,9 @@ pub struct Guarding {
     pub streams_in_flight: u32,
     /// Requests of a client that wait for other nodes: a quarter of `Limits::fetches_max`. Default 64.
     pub fetches_in_flight: u32,
+    /// Listings and compressions of a client in work: a quarter of `Limits::listings_max`, and half of
+    /// `Limits::compressions_max`. Default 4.
+    pub works_in_flight: u32,
     /// Clients that are not counted. Default: this machine.
     pub uncounted: Vec<Network>,
     /// Proxies that may say for whom they ask, and how they were asked themselves (`X-Forwarded-For`, `-Proto`, `-Host`).
@@ -52,6 +55,7 @@ impl Default for Guarding {
             requests_in_flight: 256,
             streams_in_flight: 64,
             fetches_in_flight: 64,
+            works_in_flight: 4,
             uncounted: Network::loopback(),
             proxies: Network::loopback(),
         }
@@ -66,13 +70,14 @@ pub(crate) struct Guard {
     requests: Crowd,
     streams: Crowd,
     fetches: Crowd,
+    works: Crowd,
     uncounted: Vec<Network>,
     proxies: Vec<Network>,
     since: Instant,
 }
 
-/// A client, as it is counted. It stays the same for all requests of a connection, but for those of a trusted proxy.
-#[derive(Clone, Copy, Debug)]
+/// A client, as it is counted; by default one that is not. It stays the same for all requests of a connection, but for those of a trusted proxy.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seat(Option<Cells>);
 
 /// Too much of one client.
@@ -93,6 +98,7 @@ impl Guard {
             requests: Crowd::new(terms.requests_in_flight),
             streams: Crowd::new(terms.streams_in_flight),
             fetches: Crowd::new(terms.fetches_in_flight),
+            works: Crowd::new(terms.works_in_flight),
             uncounted: terms.uncounted.clone(),
             proxies: terms.proxies.clone(),
             since: Instant::now(),
@@ -138,6 +144,11 @@ impl Guard {
     /// Counts a request that waits for other nodes, until what is returned is dropped.
     pub(crate) fn fetch(self: &Arc<Self>, seat: Seat) -> Result<Admitted, TooMuch> {
         self.enter(seat, |guard| &guard.fetches)
+    }
+
+    /// Counts a piece of work for a client, until what is returned is dropped.
+    pub(crate) fn work(self: &Arc<Self>, seat: Seat) -> Result<Admitted, TooMuch> {
+        self.enter(seat, |guard| &guard.works)
     }
 
     fn enter(self: &Arc<Self>, seat: Seat, crowd: fn(&Guard) -> &Crowd) -> Result<Admitted, TooMuch> {

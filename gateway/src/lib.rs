@@ -51,6 +51,7 @@ mod fresh;
 pub mod fuzz;
 mod guard;
 mod journal;
+mod labour;
 mod media;
 mod metrics;
 mod origin;

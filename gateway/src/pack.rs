@@ -15,15 +15,20 @@ use http::header::{
     HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderValue, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::body::Body;
+use crate::guard::{Admitted, Seat};
+use crate::labour::Labour;
 pub(crate) use accept::{Coding, choose};
 pub(crate) use encoder::Encoder;
 
 /// Packs answers; a clone shares the places.
-#[derive(Clone, Debug)]
-pub(crate) struct Packer(Arc<Semaphore>);
+#[derive(Clone)]
+pub(crate) struct Packer {
+    places: Arc<Semaphore>,
+    labour: Labour,
+}
 
 /// What one request wishes; by default, a plain answer.
 #[derive(Clone, Debug, Default)]
@@ -51,14 +56,17 @@ impl Wish {
 }
 
 impl Packer {
-    /// `places`: answers that are packed at the same time; 0 packs none.
-    pub(crate) fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places)))
+    /// `places`: answers that are packed at the same time; 0 packs none. `labour` packs them.
+    pub(crate) fn new(places: usize, labour: Labour) -> Self {
+        Self {
+            places: Arc::new(Semaphore::new(places)),
+            labour,
+        }
     }
 
-    /// The answer as the client wishes it. Packing the first part takes the time of the calling thread, some 30
-    /// milliseconds for a MiB.
-    pub(crate) fn pack(&self, wish: &Wish, mut response: Response<Body>) -> Response<Body> {
+    /// The answer as the client wishes it, plain if too much is in work for it already. The calling thread waits until
+    /// the first part is packed, some 30 milliseconds for a MiB.
+    pub(crate) fn pack(&self, wish: &Wish, seat: Seat, mut response: Response<Body>) -> Response<Body> {
         let is_content = [
             StatusCode::OK,
             StatusCode::PARTIAL_CONTENT,
@@ -74,10 +82,7 @@ impl Packer {
         if !is_worth_it(&response) {
             return response;
         }
-        let place = wish
-            .coding
-            .and_then(|_| Arc::clone(&self.0).try_acquire_owned().ok());
-        let (Some(coding), Some(place)) = (wish.coding, place) else {
+        let Some((coding, place)) = wish.coding.and_then(|coding| Some((coding, self.place(seat)?))) else {
             return response;
         };
         let headers = response.headers_mut();
@@ -87,12 +92,25 @@ impl Packer {
             headers.insert(ETAG, tag);
         }
         let (mut head, body) = response.into_parts();
-        let body = body.packed(Encoder::new(coding, place));
+        let body = body.packed(Encoder::new(coding, place, self.labour.clone()));
         if let Some(length) = body.length().filter(|length| *length > 0) {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         Response::from_parts(head, body)
     }
+
+    fn place(&self, seat: Seat) -> Option<Place> {
+        Some(Place {
+            _share: self.labour.share(seat).ok()?,
+            _permit: Arc::clone(&self.places).try_acquire_owned().ok()?,
+        })
+    }
+}
+
+/// A place for an answer that is packed.
+pub(crate) struct Place {
+    _share: Admitted,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Whether packing makes an answer smaller, and may be done.

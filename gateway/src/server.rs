@@ -37,6 +37,7 @@ use crate::backend::Backend;
 use crate::config::Config;
 use crate::deny::{DenyError, Denylists};
 use crate::journal::Journal;
+use crate::labour::Labour;
 use crate::metrics::Metrics;
 use accept::{Acceptor, House};
 use admission::Gate;
@@ -127,11 +128,14 @@ impl Gateway {
         let secure = secure.map(|tls| Secure::bind(tls, &limits, count)).transpose()?;
         let metrics = Arc::new(Metrics::new(registry));
         let gate = Gate::new(&config, open_journal(&config, &metrics)?, Arc::clone(&metrics));
+        // A processor that is busy with work takes a moment to turn to something else: half of them never are.
+        let labour = Labour::start(count.div_ceil(2), Arc::clone(&gate.guard)).map_err(Error::Workers)?;
         let denylists = Arc::new(Denylists::open(&config.denylists)?);
         let service = Service::new(
             &config,
             backend,
             gate,
+            labour,
             Arc::clone(&denylists),
             secure.as_ref().map(Secure::upgrade),
             Arc::clone(&metrics),

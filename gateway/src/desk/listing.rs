@@ -5,10 +5,11 @@ use std::sync::Arc;
 use cid::Cid;
 use http::header;
 use http::{HeaderValue, Response, StatusCode};
-use storage::{Entry, Kind as Found, Node};
+use storage::{Entry, Error, Kind as Found, Node};
 
 use super::{Desk, Head, failed};
 use crate::ask::Ask;
+use crate::ask::address::Address;
 use crate::ask::query::Query;
 use crate::body::Body;
 use crate::escape;
@@ -40,40 +41,61 @@ impl Desk {
         if ask.head {
             return Ok(head.respond(StatusCode::OK, Body::empty()));
         }
-        let place = self.listings.try_acquire().map_err(|_| Problem::busy())?;
-        let html = self.render(ask, &node.cid, query.get("after"), trail)?;
-        drop(place);
+        let html = self.made(ask, &node.cid, query.get("after"), trail)?;
         let length = HeaderValue::from(html.len());
         let mut response = head.respond(StatusCode::OK, Body::whole(html));
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
         Ok(response)
     }
 
-    /// The page that begins behind the entry `after`. A flat folder is in the order of its names, and so are its pages; a
-    /// sharded one is in the order of their hashes, and only within a page by name: sorting all of it would read all of it.
-    fn render(
+    /// The page that begins behind the entry `after`.
+    fn made(
         &self,
         ask: &Ask,
         folder: &Cid,
         after: Option<&str>,
         trail: &Arc<Trail>,
     ) -> Result<String, Problem> {
-        let mut rest = match after {
-            Some(name) => storage::list_after(trail, folder, name),
-            None => storage::list(trail, folder),
+        let page = Page {
+            address: ask.address.clone(),
+            folder: *folder,
+            after: after.map(str::to_owned),
+            entries_max: self.listing_entries_max,
+            trail: Arc::clone(trail),
         };
-        let page = rest.by_ref().take(self.listing_entries_max);
-        let page = page.collect::<Result<Vec<Entry>, _>>();
-        let mut entries = page.map_err(|error| failed(ask, &error))?;
+        let html = self.work(ask, trail, move || page.render())?;
+        html.map_err(|error| failed(ask, &error))
+    }
+}
+
+/// A page of a listing that is to be made.
+struct Page {
+    address: Address,
+    folder: Cid,
+    after: Option<String>,
+    entries_max: usize,
+    trail: Arc<Trail>,
+}
+
+impl Page {
+    /// A flat folder is in the order of its names, and so are its pages; a sharded one is in the order of their hashes,
+    /// and only within a page by name: sorting all of it would read all of it.
+    fn render(&self) -> Result<String, Error> {
+        let mut rest = match &self.after {
+            Some(name) => storage::list_after(&self.trail, &self.folder, name),
+            None => storage::list(&self.trail, &self.folder),
+        };
+        let page = rest.by_ref().take(self.entries_max);
+        let mut entries = page.collect::<Result<Vec<Entry>, _>>()?;
         let last = entries.last().map(|entry| entry.name.clone());
         // What cannot be read now is there too.
         let next = rest.next().and(last);
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(listing::render(&listing::Folder {
-            address: &ask.address,
-            cid: folder,
-            rows: &rows(&entries, trail),
-            begun: after.is_some(),
+            address: &self.address,
+            cid: &self.folder,
+            rows: &rows(&entries, &self.trail),
+            begun: self.after.is_some(),
             next: next.as_deref(),
         }))
     }

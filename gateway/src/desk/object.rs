@@ -8,7 +8,7 @@ use http::header;
 use http::{HeaderValue, Response, StatusCode};
 use storage::{Blocks, Node};
 
-use super::{Head, failed, tag};
+use super::{Desk, Head, failed, tag};
 use crate::ask::Ask;
 use crate::ask::format::{self, Codec, Format};
 use crate::body::Body;
@@ -29,9 +29,14 @@ pub(super) fn raw_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
 }
 
 /// An object as the bytes of its codec, never converted (IPIP-524).
-pub(super) fn object(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+pub(super) fn object(
+    desk: &Desk,
+    ask: &Ask,
+    node: &Node,
+    trail: &Arc<Trail>,
+) -> Result<Response<Body>, Problem> {
     if is_shown(ask, &node.cid) {
-        return page(ask, node, trail);
+        return page(desk, ask, node, trail);
     }
     let Some(mut head) = object_head(ask, &node.roots, &node.cid) else {
         let reason = "this gateway converts no codecs: take the block with ?format=raw";
@@ -80,14 +85,18 @@ pub(super) fn page_head(ask: &Ask, roots: &[Cid], cid: &Cid) -> Head {
     head
 }
 
-fn page(ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
+fn page(desk: &Desk, ask: &Ask, node: &Node, trail: &Arc<Trail>) -> Result<Response<Body>, Problem> {
     let head = page_head(ask, &node.roots, &node.cid);
     if let Some(answer) = head.condition(ask)? {
         return Ok(answer);
     }
     let block = block(ask, &node.cid, trail)?;
-    let value = storage::decode(&node.cid, &block).map_err(|error| failed(ask, &error))?;
-    let html = page::object::render(&ask.address, &node.cid, block.len(), &value);
+    let (address, cid) = (ask.address.clone(), node.cid);
+    let html = desk.work(ask, trail, move || -> Result<String, storage::Error> {
+        let value = storage::decode(&cid, &block)?;
+        Ok(page::object::render(&address, &cid, block.len(), &value))
+    })?;
+    let html = html.map_err(|error| failed(ask, &error))?;
     let length = HeaderValue::from(html.len());
     let body = if ask.head {
         Body::empty()

@@ -27,6 +27,7 @@ use crate::deny;
 use crate::desk::{Desk, Tried};
 use crate::escape;
 use crate::fresh::Fresh;
+use crate::guard::Seat;
 use crate::pack::Wish;
 use crate::prefix::Prefix;
 use crate::problem::Problem;
@@ -193,6 +194,7 @@ fn read(asked: &Parts) -> Option<Wanted> {
             query: None,
             headers: asked.headers.clone(),
             wish: Wish::default(),
+            seat: Seat::default(),
         }))),
         _ => None,
     }

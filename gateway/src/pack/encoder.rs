@@ -7,15 +7,16 @@ use brotli::CompressorWriter;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::Coding;
+use super::{Coding, Place};
 use crate::body::Parts;
+use crate::labour::Labour;
 
 /// An answer in work. It holds its place until the last part.
 pub(crate) struct Encoder {
     writer: Option<Writer>,
-    _place: OwnedSemaphorePermit,
+    labour: Labour,
+    _place: Place,
 }
 
 enum Writer {
@@ -24,7 +25,7 @@ enum Writer {
 }
 
 impl Encoder {
-    pub(crate) fn new(coding: Coding, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(coding: Coding, place: Place, labour: Labour) -> Self {
         let out = Vec::new();
         let writer = match coding {
             Coding::Brotli => {
@@ -35,47 +36,38 @@ impl Encoder {
         };
         Self {
             writer: Some(writer),
+            labour,
             _place: place,
         }
     }
 
     /// Packs a part so that it can be read without the next.
-    pub(crate) fn part(&mut self, part: &[u8]) -> Bytes {
-        let Some(writer) = &mut self.writer else {
+    pub(crate) fn part(&mut self, part: Bytes) -> Bytes {
+        let Some(mut writer) = self.writer.take() else {
             return Bytes::new();
         };
-        let out = match writer {
-            Writer::Brotli(writer) => {
-                write(writer.as_mut(), part);
-                writer.get_mut()
-            }
-            Writer::Gzip(writer) => {
-                write(writer, part);
-                writer.get_mut()
-            }
-        };
-        mem::take(out).into()
+        let (writer, out) = self.labour.run(move || {
+            let out = writer.part(&part);
+            (writer, out)
+        });
+        self.writer = Some(writer);
+        out
     }
 
     /// What comes after the last part; empty at the second call.
     pub(crate) fn end(&mut self) -> Bytes {
         match self.writer.take() {
-            Some(Writer::Brotli(writer)) => writer.into_inner().into(),
-            // Writing to memory does not fail.
-            Some(Writer::Gzip(writer)) => writer.finish().unwrap_or_default().into(),
+            Some(writer) => self.labour.run(|| writer.end()),
             None => Bytes::new(),
         }
     }
 
     /// The only part: packed without a seam.
-    pub(crate) fn whole(mut self, bytes: &[u8]) -> Bytes {
-        // Writing to memory does not fail.
-        let _ = match &mut self.writer {
-            Some(Writer::Brotli(writer)) => writer.write_all(bytes),
-            Some(Writer::Gzip(writer)) => writer.write_all(bytes),
-            None => Ok(()),
-        };
-        self.end()
+    pub(crate) fn whole(mut self, bytes: Bytes) -> Bytes {
+        match self.writer.take() {
+            Some(writer) => self.labour.run(move || writer.whole(&bytes)),
+            None => Bytes::new(),
+        }
     }
 
     /// Packs the parts that are still to come.
@@ -86,13 +78,46 @@ impl Encoder {
                 return None;
             }
             match parts.next() {
-                Some(part) => Some(part.map(|part| self.part(&part))),
+                Some(part) => Some(part.map(|part| self.part(part))),
                 None => {
                     is_over = true;
                     Some(Ok(self.end()))
                 }
             }
         }))
+    }
+}
+
+impl Writer {
+    fn part(&mut self, part: &[u8]) -> Bytes {
+        let out = match self {
+            Self::Brotli(writer) => {
+                write(writer.as_mut(), part);
+                writer.get_mut()
+            }
+            Self::Gzip(writer) => {
+                write(writer, part);
+                writer.get_mut()
+            }
+        };
+        mem::take(out).into()
+    }
+
+    fn whole(mut self, bytes: &[u8]) -> Bytes {
+        // Writing to memory does not fail.
+        let _ = match &mut self {
+            Self::Brotli(writer) => writer.write_all(bytes),
+            Self::Gzip(writer) => writer.write_all(bytes),
+        };
+        self.end()
+    }
+
+    fn end(self) -> Bytes {
+        match self {
+            Self::Brotli(writer) => writer.into_inner().into(),
+            // Writing to memory does not fail.
+            Self::Gzip(writer) => writer.finish().unwrap_or_default().into(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::io::Read;
 
 use super::*;
+use crate::guard::{Guard, Guarding};
 use crate::reply;
 use http_body_util::BodyExt;
 
@@ -27,8 +28,13 @@ fn wish(pairs: &[(HeaderName, &str)]) -> (Wish, HeaderMap) {
     (Wish::take(&mut headers, true), headers)
 }
 
+fn packer_of(places: usize) -> Packer {
+    let guard = Arc::new(Guard::new(&Guarding::default()));
+    Packer::new(places, Labour::start(1, guard).unwrap())
+}
+
 fn packed(accept: &str, response: Response<Body>) -> Response<Body> {
-    Packer::new(1).pack(&wish(&[(ACCEPT_ENCODING, accept)]).0, response)
+    packer_of(1).pack(&wish(&[(ACCEPT_ENCODING, accept)]).0, Seat::default(), response)
 }
 
 fn header<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
@@ -114,19 +120,27 @@ async fn other_answers_stay_as_they_are() {
         assert_eq!(body(response).await, text().as_bytes());
     }
     let (wish, _) = wish(&[(ACCEPT_ENCODING, "br"), (CACHE_CONTROL, "no-transform")]);
-    let response = Packer::new(1).pack(&wish, answer("text/css", &text()));
+    let response = packer_of(1).pack(&wish, Seat::default(), answer("text/css", &text()));
     assert_eq!(header(&response, "content-encoding"), "");
 }
 
 #[tokio::test]
 async fn without_a_place_it_goes_out_plain() {
-    let packer = Packer::new(0);
-    let response = packer.pack(&wish(&[(ACCEPT_ENCODING, "br")]).0, answer("text/css", &text()));
+    let packer = packer_of(0);
+    let response = packer.pack(
+        &wish(&[(ACCEPT_ENCODING, "br")]).0,
+        Seat::default(),
+        answer("text/css", &text()),
+    );
     assert_eq!(header(&response, "content-encoding"), "");
     assert_eq!(body(response).await, text().as_bytes());
-    let packer = Packer::new(1);
+    let packer = packer_of(1);
     for _ in 0..3 {
-        let response = packer.pack(&wish(&[(ACCEPT_ENCODING, "br")]).0, answer("text/css", &text()));
+        let response = packer.pack(
+            &wish(&[(ACCEPT_ENCODING, "br")]).0,
+            Seat::default(),
+            answer("text/css", &text()),
+        );
         assert_eq!(
             header(&response, "content-encoding"),
             "br",
@@ -211,7 +225,7 @@ fn what_is_not_modified_has_the_tag_that_was_named() {
             .headers_mut()
             .insert(ETAG, HeaderValue::from_static("\"x\""));
         let (wish, _) = wish(&[(IF_NONE_MATCH, sent)]);
-        let response = Packer::new(1).pack(&wish, response);
+        let response = packer_of(1).pack(&wish, Seat::default(), response);
         assert_eq!(header(&response, "etag"), told, "{sent}");
     }
 }

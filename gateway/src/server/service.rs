@@ -45,6 +45,7 @@ use crate::guard::hops::CDN_LOOP;
 use crate::guard::trace::TRACEPARENT;
 use crate::guard::{Admitted, Seat};
 use crate::journal::Line;
+use crate::labour::Labour;
 use crate::metrics::Metrics;
 use crate::origin::{Origins, Site, Want};
 use crate::pac;
@@ -115,6 +116,7 @@ impl Service {
         config: &Config,
         backend: Backend,
         gate: Gate,
+        labour: Labour,
         denylists: Arc<Denylists>,
         upgrade: Option<Upgrade>,
         metrics: Arc<Metrics>,
@@ -147,7 +149,8 @@ impl Service {
             }),
             fast: fast.clone(),
             denylists,
-            packer: Packer::new(limits.compressions_max),
+            packer: Packer::new(limits.compressions_max, labour.clone()),
+            labour,
             fills: Arc::default(),
             names,
             ipns,
@@ -533,7 +536,8 @@ impl Shared {
     }
 
     /// Reads for the client as long as it is there.
-    async fn content(&self, ask: Box<Ask>, request: &Parts, asker: &Asker) -> Response<Body> {
+    async fn content(&self, mut ask: Box<Ask>, request: &Parts, asker: &Asker) -> Response<Body> {
+        ask.seat = asker.seat;
         let gone = CancellationToken::new();
         let reading = gone.clone().drop_guard();
         let response = self.read(&Arc::from(ask), request, asker, gone).await;

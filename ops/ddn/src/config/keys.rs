@@ -174,6 +174,9 @@ settings! {
         client_streams_max: Whole<1, 1_000_000> = Whole::new(64);
         /// Requests of one client that wait for other nodes at once, so that nobody takes all of `fetches_max`.
         client_fetches_max: Whole<1, 448> = Whole::new(64);
+        /// Listings and compressions for one client at once, so that nobody takes all of `listings_max` and
+        /// `compressions_max`; a listing beyond is answered 429, and an answer goes out as it is.
+        client_works_max: Whole<1, 10_000> = Whole::new(4);
         /// Clients that are not counted, as networks such as `192.0.2.0/24`; by default this machine.
         uncounted: Vec<Network> = Network::loopback();
         /// Proxies in front of the gateway, as networks, by default those on this machine: they say for whom they ask and how
@@ -197,7 +200,7 @@ settings! {
         /// Large files of which more is fetched while readers take parts of them, as much as they took; 0 for none.
         fills_max: Whole<0, 64> = Whole::new(4);
         /// Answers that are compressed at the same time, each with some 4 MiB; what is beyond goes out as it is. 0 for none.
-        compressions_max: Whole<0, 10_000> = Whole::new(4);
+        compressions_max: Whole<0, 10_000> = Whole::new(8);
         /// Serve names that have an `origin` and no content from that HTTP site, through a cache.
         origins: bool = true;
         /// Addresses, `IP:PORT`, at which origins may be though they are not public: sites of this network that names are to

@@ -114,6 +114,7 @@ pub fn gateway(
             requests_in_flight: small(set.client_requests_max.get()),
             streams_in_flight: small(set.client_streams_max.get()),
             fetches_in_flight: small(set.client_fetches_max.get()),
+            works_in_flight: small(set.client_works_max.get()),
             uncounted: set.uncounted.clone(),
             proxies: set.trusted_proxies.clone(),
         },
