@@ -17,6 +17,7 @@ mod secure;
 mod sending;
 pub(crate) mod service;
 mod signal;
+mod staged;
 mod stream;
 mod tunnel;
 mod upgrade;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -159,6 +161,7 @@ impl Gateway {
         let house = Arc::new(House {
             limits,
             places: places(),
+            dismissals: Arc::new(Semaphore::new(DISMISSALS_MAX)),
             service: service.clone(),
             metrics,
             stop: gateway.stop.clone(),
@@ -292,6 +295,9 @@ async fn watch_lists(lists: Arc<Denylists>, forget: impl Fn(), stop: Cancellatio
         }
     }
 }
+
+/// Refused connections that are waited for at a time: each costs little, and none for long.
+const DISMISSALS_MAX: usize = 64;
 
 /// How soon a changed denylist holds.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

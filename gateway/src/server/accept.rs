@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::{ProtocolVersion, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
@@ -23,6 +24,8 @@ use crate::metrics::Metrics;
 pub(super) struct House {
     pub limits: Limited,
     pub places: Places,
+    /// Places to wait until who was refused has heard it.
+    pub dismissals: Arc<Semaphore>,
     pub service: Service,
     pub metrics: Arc<Metrics>,
     /// Begins the end: nothing new is taken, what is in hand is finished.
@@ -33,6 +36,20 @@ pub(super) struct House {
 }
 
 impl House {
+    /// Refuses a connection for which there is no place. So many of those are waited for at a time; of more, the answer
+    /// may be lost.
+    fn refuse(&self, stream: TcpStream) {
+        connection::refuse(&stream);
+        let Ok(waiting) = Arc::clone(&self.dismissals).try_acquire_owned() else {
+            return;
+        };
+        let (stop, cut) = (self.stop.clone(), self.cut.clone());
+        self.tasks.spawn(async move {
+            signal::until(&cut, connection::dismiss(stream, stop)).await;
+            drop(waiting);
+        });
+    }
+
     /// Runs a connection to its end, or until it is cut.
     pub(super) fn host(&self, place: Place, connection: impl Future<Output = ()> + Send + 'static) {
         let (cut, connected) = (self.cut.clone(), self.metrics.connection());
@@ -86,7 +103,7 @@ impl Acceptor {
     fn take(&self, stream: TcpStream, address: SocketAddr) {
         let Some(place) = self.house.places.try_take(address.ip()) else {
             self.house.metrics.refuse_connection();
-            connection::refuse(&stream);
+            self.house.refuse(stream);
             return;
         };
         // Small answers must not wait for the acknowledgement of the last.

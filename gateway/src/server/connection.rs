@@ -9,7 +9,7 @@ use std::time::Duration;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::line;
 use super::rewound::Rewound;
 use super::service::Served;
 use super::signal::Word;
+use super::staged::Staged;
 use super::tunnel::Tunnel;
 use crate::config::Limits;
 use crate::pace::Paced;
@@ -84,7 +85,7 @@ where
 /// Serves a connection that began with `read`, which is not usual for HTTP/1.
 pub(super) async fn unusual<S>(
     mut read: Vec<u8>,
-    mut stream: S,
+    mut stream: Staged<S>,
     served: Served,
     limits: Limited,
     stop: CancellationToken,
@@ -99,10 +100,10 @@ pub(super) async fn unusual<S>(
     let Ok(Ok(protocol)) = told else {
         return;
     };
-    let stream = Rewound::new(read, stream);
     match protocol {
-        Protocol::Http1 => by_library(stream, served, limits, stop).await,
+        Protocol::Http1 => by_library(Rewound::new(read, stream), served, limits, stop).await,
         Protocol::Http2 => {
+            let stream = Rewound::new(read, stream.into_inner());
             let paced = Paced::new(stream, limits.stall_timeout);
             http2::serve(paced, served, limits, stop).await;
         }
@@ -173,10 +174,15 @@ pub(super) fn refuse(stream: &TcpStream) {
     let _ = stream.try_write(answer.as_bytes());
 }
 
+/// Closes a connection that was refused, so that its client sees the answer.
+pub(super) async fn dismiss(stream: TcpStream, stop: Word) {
+    // Who has gone already needs no goodbye.
+    let _ = Staged::new(stream, stop).shutdown().await;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncWriteExt;
 
     async fn told(parts: &[&[u8]]) -> (Protocol, Vec<u8>) {
         let (mut ours, mut theirs) = tokio::io::duplex(64);

@@ -20,6 +20,7 @@ use super::request::{Parsed, Usual, parse, room};
 use super::sending::{CLOSE, SLICES_MAX, Sending, Waits, advance};
 use super::service::{Quick, Served};
 use super::signal::{Ear, Word};
+use super::staged::Staged;
 use super::watch::Watch;
 use crate::body::{Body, Held};
 use crate::fast::{Sent, Way};
@@ -30,7 +31,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let line = Line {
-        stream: Some(stream),
+        stream: Some(Staged::new(stream, stop.clone())),
         way: served.way(Version::HTTP_11),
         limits,
         held: Vec::new(),
@@ -49,7 +50,7 @@ where
 
 struct Line<S> {
     /// There until the end.
-    stream: Option<S>,
+    stream: Option<Staged<S>>,
     served: Served,
     way: Way,
     limits: Limited,
@@ -69,13 +70,15 @@ enum Phase {
         head_only: bool,
     },
     Sending(Box<Sending>),
+    /// The last answer has gone.
+    Closing,
 }
 
 /// How a line ends.
 enum End<S> {
     Closed,
     /// The HTTP library goes on, with what was read already.
-    Strange(S, Served, Vec<u8>),
+    Strange(Staged<S>, Served, Vec<u8>),
 }
 
 /// What becomes of a connection next.
@@ -108,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Line<S> {
                 Phase::Waiting => this.receive(cx),
                 Phase::Deciding { .. } => this.decide(cx),
                 Phase::Sending(_) => this.send(cx),
+                Phase::Closing => this.close(cx),
             };
             match next {
                 Poll::Ready(Next::Goes) => {}
@@ -318,9 +322,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 Poll::Ready(Next::Goes)
             }
             Poll::Ready(Ok(())) => {
-                // The client sees the end as an end.
-                ready!(Pin::new(stream).poll_shutdown(cx)).ok();
-                Poll::Ready(Next::Closes)
+                self.phase = Phase::Closing;
+                Poll::Ready(Next::Goes)
             }
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "an answer was cut short");
@@ -329,6 +332,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             Poll::Pending if sending.waits() == Waits::Body => self.listen(cx),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// The client sees the end as an end.
+    fn close(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
+        if let Some(stream) = &mut self.stream {
+            let _ = ready!(Pin::new(stream).poll_shutdown(cx));
+        }
+        Poll::Ready(Next::Closes)
     }
 
     /// Sees whether a client that waits for its answer has left. What it sends meanwhile is held.
@@ -350,7 +361,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         let limit = match &self.phase {
             Phase::Waiting => self.limits.head_timeout,
             Phase::Sending(sending) if sending.waits() == Waits::Client => self.limits.stall_timeout,
-            Phase::Sending(_) | Phase::Deciding { .. } => return false,
+            Phase::Sending(_) | Phase::Deciding { .. } | Phase::Closing => return false,
         };
         self.watch.is_over(cx, limit)
     }

@@ -88,6 +88,31 @@ async fn a_head_too_long_is_refused() {
     );
 }
 
+/// A socket that is closed with something unread is reset, and its answer may be lost (RFC 9112, 9.6).
+#[tokio::test(flavor = "multi_thread")]
+async fn who_still_sends_hears_why_it_is_refused() {
+    let site = Site::new().await;
+    let long = "x".repeat(2 << 20);
+    let length = long.len().to_string();
+    let post = [
+        ("Content-Type", "application/dns-message"),
+        ("Content-Length", length.as_str()),
+    ];
+    for (text, status) in [
+        (request("GET", "127.0.0.1", "/", &[("X-Long", &long)]), "431"),
+        (request("GET", "127.0.0.1", &format!("/{long}"), &[]), "431"),
+        (request("POST", "localhost", "/dns-query", &post) + &long, "413"),
+        (request("PUT", "localhost", "/", &post) + &long, "405"),
+    ] {
+        let mut stream = open(site.address(), &text).await;
+        let mut answer = Vec::new();
+        let read = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut answer)).await;
+        read.expect("an end in time").expect("an end, not a reset");
+        let answer = String::from_utf8_lossy(&answer);
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{answer:.200}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_are_told_to_come_again() {
     let site = Site::with(|config| config.limits.requests_max = 1).await;
