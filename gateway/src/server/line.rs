@@ -152,8 +152,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
                 self.watch.restart();
                 return Poll::Ready(self.take(cx, came, output));
             }
-            let mut held = std::mem::take(&mut self.held);
-            held.extend_from_slice(came);
+            // A head ends with a line: what ends none is not worth another look at all of it.
+            let is_more = came.contains(&b'\n') || self.held.len() + came.len() >= self.limits.head_bytes_max;
+            self.held.extend_from_slice(came);
+            if !is_more {
+                return Poll::Ready(Next::Goes);
+            }
+            let held = std::mem::take(&mut self.held);
             Poll::Ready(self.take(cx, &held, output))
         })
     }
