@@ -29,6 +29,7 @@ mod retrieval;
 mod rules;
 mod site;
 mod slow;
+mod timeouts;
 mod tls;
 mod together;
 mod wire;
