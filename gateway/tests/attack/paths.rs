@@ -22,7 +22,12 @@ fn rules(lines: impl Iterator<Item = String>) -> Vec<u8> {
 }
 
 /// Asks the site `rules.ddn` for many `paths`, again and again.
-async fn floods(what: &str, site: &Site, paths: impl Iterator<Item = String>, accepted: fn([u64; 6]) -> bool) {
+async fn floods(
+    what: &str,
+    site: &Site,
+    paths: impl Iterator<Item = String>,
+    accepted: fn([u64; 6]) -> bool,
+) {
     let texts = paths
         .map(|path| request("GET", "rules.ddn", &path, &[]))
         .collect();
@@ -43,7 +48,8 @@ fn rules_in_circles() {
         site.book.point("rules", "", root);
         let deep = "a/".repeat(2000);
         let paths = (0..500).flat_map(|n| [format!("/r{n}"), format!("/c{n}/{n}"), format!("/c{n}/{deep}")]);
-        let none_is_lost = |counts: [u64; 6]| counts[3] > 0 && counts[4] > 0 && counts[2] == 0 && counts[0] == 0;
+        let none_is_lost =
+            |counts: [u64; 6]| counts[3] > 0 && counts[4] > 0 && counts[2] == 0 && counts[0] == 0;
         floods("_redirects in circles", &site, paths, none_is_lost).await;
     });
 }
@@ -61,7 +67,10 @@ fn rules_without_end() {
         ]);
         site.book.point("rules", "", root);
         let paths = (0..3000).map(|n| format!("/a/b/c/no-{n}"));
-        floods("long files of rules", &site, paths, |counts| counts[4] > 0 && counts[5] == 0).await;
+        floods("long files of rules", &site, paths, |counts| {
+            counts[4] > 0 && counts[5] == 0
+        })
+        .await;
     });
 }
 
@@ -82,11 +91,25 @@ fn links_in_circles_and_ways_out() {
         });
         site.book.point("rules", "", root);
         let links = ["a", "b", "self", "up", "passwd"].map(|link| format!("/{link}/x/etc/passwd"));
-        let steps = ["..", "%2e%2e", ".%2e", "%252e%252e", "..%2f", "..%5c", "..\\", "%00", "%c0%ae%c0%ae", "."];
-        let ways = steps.into_iter().flat_map(|step| {
-            [1, 9].map(|times| format!("/{}etc/passwd", format!("{step}/").repeat(times)))
-        });
-        let paths = links.into_iter().chain(ways).chain(["//etc/passwd".into(), "/ipfs/../etc/passwd".into()]);
+        let steps = [
+            "..",
+            "%2e%2e",
+            ".%2e",
+            "%252e%252e",
+            "..%2f",
+            "..%5c",
+            "..\\",
+            "%00",
+            "%c0%ae%c0%ae",
+            ".",
+        ];
+        let ways = steps
+            .into_iter()
+            .flat_map(|step| [1, 9].map(|times| format!("/{}etc/passwd", format!("{step}/").repeat(times))));
+        let paths = links
+            .into_iter()
+            .chain(ways)
+            .chain(["//etc/passwd".into(), "/ipfs/../etc/passwd".into()]);
         let nothing = |counts: [u64; 6]| counts[4] > 0 && counts[2] == 0 && counts[5] == 0;
         floods("links and ways out", &site, paths, nothing).await;
     });

@@ -75,7 +75,12 @@ fn http2_streams_that_are_reset() {
         beside("HTTP/2 rapid reset", &site, &Way::Http2, |stop| async move {
             let ended = floods(address, stop, move |at| {
                 let streams = (0..20).map(|n| (at * 20 + n) * 2 + 1);
-                let both = |stream| [frame(1, 0x5, stream, &head), frame(3, 0, stream, &8_u32.to_be_bytes())];
+                let both = |stream| {
+                    [
+                        frame(1, 0x5, stream, &head),
+                        frame(3, 0, stream, &8_u32.to_be_bytes()),
+                    ]
+                };
                 streams.flat_map(both).flatten().collect()
             });
             assert!(ended.await > 0);
@@ -238,7 +243,8 @@ fn http3_streams_that_take_nothing() {
                 let path = path.clone();
                 async move {
                     let quic = h3_quinn::Connection::new(connection);
-                    let Ok((mut driver, send)) = h3::client::new::<_, h3_quinn::OpenStreams>(quic).await else {
+                    let Ok((mut driver, send)) = h3::client::new::<_, h3_quinn::OpenStreams>(quic).await
+                    else {
                         return;
                     };
                     let mut held = Vec::new();
