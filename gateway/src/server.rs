@@ -7,7 +7,6 @@ mod connection;
 mod http2;
 mod http3;
 mod line;
-mod linger;
 mod listen;
 mod places;
 mod quic;

@@ -15,14 +15,15 @@ use h2::{Reason, RecvStream, SendStream};
 use http::Response;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Limited;
-use super::linger::linger;
 use super::service::{BoxError, Served};
+use super::signal::Word;
+use super::staged::Staged;
 use super::stream::{self, Gone, Way};
 
 /// What a client may send of a request's body before somebody reads it, in bytes: the protocol's own default.
@@ -43,8 +44,8 @@ where
 {
     let client = served.client().address;
     match run(&mut stream, served, limits, stop).await {
-        // Frames of the client's may be under way: updates of its windows, for what it reads.
-        Ok(()) => linger(stream).await,
+        // Frames of the client's may be under way: updates of its windows, for what it reads. Also when the gateway stops.
+        Ok(()) => drop(Staged::new(stream, Word::default()).shutdown().await),
         Err(error) => tracing::debug!(%client, %error, "an HTTP/2 connection broke"),
     }
 }
