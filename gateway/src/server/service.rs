@@ -461,21 +461,7 @@ impl Shared {
     async fn carry_out(&self, decision: Decision, request: &Parts, asker: &Asker) -> Response<Body> {
         let head = request.method == Method::HEAD;
         match decision {
-            Decision::Content(ask) => {
-                let name = ask.address.ledger_name().map(str::to_owned);
-                if self.sends_on && nearest::may_go_on(&ask, request) {
-                    if let Some(onward) = self.doors.onward(&ask, asker.client).await {
-                        return onward;
-                    }
-                }
-                let is_for_all = !self.sends_on || !nearest::is_page(&ask, &request.headers);
-                let mut response = self.content(ask, request, asker).await;
-                if !is_for_all {
-                    // Another reader may be sent on.
-                    response.extensions_mut().remove::<Basis>();
-                }
-                self.doors.accompany(&request.headers, name.as_deref(), response)
-            }
+            Decision::Content(ask) => self.content_or_onward(ask, request, asker).await,
             Decision::Landing { host, secure } => {
                 let scheme = if secure { "https" } else { "http" };
                 self.landing(&self.hosts.public(&host), scheme, head).await
@@ -533,6 +519,24 @@ impl Shared {
             true => provider::refuse(problem),
             false => refuse(problem, request),
         }
+    }
+
+    /// Content, or the way to the edge that should serve it.
+    async fn content_or_onward(&self, ask: Box<Ask>, request: &Parts, asker: &Asker) -> Response<Body> {
+        if self.sends_on
+            && nearest::may_go_on(&ask, request)
+            && let Some(onward) = self.doors.onward(&ask, asker.client).await
+        {
+            return onward;
+        }
+        let is_for_one = self.sends_on && nearest::is_page(&ask, &request.headers);
+        let name = ask.address.ledger_name().map(str::to_owned);
+        let mut response = self.content(ask, request, asker).await;
+        if is_for_one {
+            // Another reader may be sent on.
+            response.extensions_mut().remove::<Basis>();
+        }
+        self.doors.accompany(&request.headers, name.as_deref(), response)
     }
 
     /// Reads for the client as long as it is there.

@@ -133,20 +133,13 @@ async fn refused_records_are_refused_with_a_reason_and_change_nothing() {
     let (first, third) = (record(3, 1, 2126, true).1, record(3, 3, 2126, true).1);
     let put = async |body: &[u8]| upload(site.address(), "PUT", &target, &media, body).await;
     let held = async || {
-        let get = |target: String| async {
-            site.ask("GET", "127.0.0.1", &{ target }, &[("Accept", media[0].1)])
-                .await
+        let get = async |target: &str, headers: &[(&str, &str)]| {
+            site.ask("GET", "127.0.0.1", target, headers).await
         };
-        let routed = get(target.clone()).await;
-        let by_accept = get(format!("/ipns/{name}")).await;
-        let by_query = site
-            .ask(
-                "GET",
-                "127.0.0.1",
-                &format!("/ipns/{name}?format=ipns-record"),
-                &[],
-            )
-            .await;
+        let accept = [("Accept", media[0].1)];
+        let routed = get(&target, &accept).await;
+        let by_accept = get(&format!("/ipns/{name}"), &accept).await;
+        let by_query = get(&format!("/ipns/{name}?format=ipns-record"), &[]).await;
         assert_eq!(by_accept.status, by_query.status);
         assert_eq!(
             (by_accept.status, routed.header("content-type")),

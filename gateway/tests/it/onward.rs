@@ -107,7 +107,7 @@ async fn others_are_served_where_they_are() {
         ("127.0.0.1", &page, &[PAGE, ("CDN-Loop", "other")]),
         ("127.0.0.1", &page, &[PAGE, ("Forwarded", "for=192.0.2.1")]),
         ("127.0.0.1", &page, &[PAGE, ("X-Forwarded-For", "192.0.2.1")]),
-        ("127.0.0.1", &format!("http://alice.ddn{}", "/docs/"), &[PAGE]),
+        ("127.0.0.1", &"http://alice.ddn/docs/".to_owned(), &[PAGE]),
         // Hosts that are not the gateway's.
         ("alice.ddn", &"/docs/".to_owned(), &[PAGE]),
         ("site.example.org", &"/docs/".to_owned(), &[PAGE]),
