@@ -229,3 +229,19 @@ fn what_is_not_modified_has_the_tag_that_was_named() {
         assert_eq!(header(&response, "etag"), told, "{sent}");
     }
 }
+
+#[tokio::test]
+async fn one_client_does_not_take_all_places() {
+    let guard = Arc::new(Guard::new(&Guarding {
+        works_in_flight: 1,
+        ..Guarding::default()
+    }));
+    let packer = Packer::new(2, Labour::start(1, Arc::clone(&guard)).unwrap());
+    let (busy, other) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+    let _in_work = guard.work(guard.seat(busy)).unwrap();
+    for (client, coding) in [(busy, ""), (other, "br")] {
+        let wish = wish(&[(ACCEPT_ENCODING, "br")]).0;
+        let response = packer.pack(&wish, guard.seat(client), answer("text/css", &text()));
+        assert_eq!(header(&response, "content-encoding"), coding, "{client}");
+    }
+}

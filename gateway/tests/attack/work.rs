@@ -1,7 +1,10 @@
 //! Requests that are cheap to send and cost work: listings, compression, long files of rules.
 
-use crate::beside::{Way, beside, flood, run, site};
+use crate::beside::{Way, ask, beside, flood, run, site, status};
 use crate::client::request;
+
+/// The last number of the address of somebody who wants a listing too.
+const OTHER: u8 = 20;
 
 #[test]
 fn floods_of_listings() {
@@ -16,9 +19,24 @@ fn floods_of_listings() {
             .map(|n| request("GET", "127.0.0.1", &page(n), &[]))
             .collect();
         let address = site.address();
+        let own = request(
+            "GET",
+            "127.0.0.1",
+            &format!("/ipfs/{}/files/sub/", site.root),
+            &[],
+        );
         beside("listings", &site, &Way::Lines, |stop| async move {
-            let counts = flood(address, 16, texts, stop).await;
-            assert!(counts[2] > 0, "{counts:?}");
+            let other = async {
+                for _ in 0..20 {
+                    assert_eq!(
+                        status(&ask(address, OTHER, &own).await),
+                        200,
+                        "somebody else's listing"
+                    );
+                }
+            };
+            let (counts, ()) = tokio::join!(flood(address, 16, texts, stop), other);
+            assert!(counts[2] > 0 && counts[5] == 0, "{counts:?}");
         })
         .await;
     });
