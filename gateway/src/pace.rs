@@ -1,4 +1,5 @@
-//! A connection that is cut when its client takes nothing for too long.
+//! A connection that is cut when its client takes nothing for too long, and that gives way to others when its client
+//! sends without end.
 //!
 //! Without this, a client that stops reading would hold the blocks of its answer, and its place among the requests,
 //! for as long as it likes. One that takes a byte now and then is no better: only [`PROGRESS_BYTES`], or the end of what
@@ -12,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// A stream whose writes fail once nothing could be written for `limit`.
@@ -26,6 +28,9 @@ pub(crate) struct Paced<S> {
 
 /// A reader that takes less than this in the whole time is none: 270 bytes a second with the default of a minute.
 pub(crate) const PROGRESS_BYTES: usize = 16 << 10;
+
+/// Bytes that are read for one of the 128 steps of a task's turn: a turn is 32 KiB.
+const TURN_BYTES: usize = 256;
 
 impl<S> Paced<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
@@ -68,7 +73,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.get_mut().inner).poll_read(cx, buffer))?;
+        give_way(cx, buffer.filled().len() - before);
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Counts what was read against what a task may do before others have their turn. Small frames and requests are many in
+/// few bytes, so a client that sends them without a pause would have the thread for itself.
+pub(crate) fn give_way(cx: &mut Context<'_>, bytes: usize) {
+    for _ in 0..bytes / TURN_BYTES {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(turn) => turn.made_progress(),
+            // The next operation on a socket ends the turn.
+            Poll::Pending => return,
+        }
     }
 }
 
@@ -109,6 +129,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::future::poll_fn;
     use std::task::Waker;
     use tokio::io::{AsyncWriteExt, duplex};
 
@@ -118,6 +139,26 @@ mod tests {
         let mut paced = Paced::new(ours, Duration::from_millis(20));
         let error = paced.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_without_end_lets_others_have_their_turn() {
+        let (ours, mut theirs) = duplex(1 << 20);
+        theirs.write_all(&[0; 1 << 20]).await.expect("room");
+        let mut paced = Paced::new(ours, Duration::from_secs(60));
+        let (mut turns, mut came) = (0, 0);
+        let mut sink = [0; 8 << 10];
+        poll_fn(|cx| {
+            turns += 1;
+            while came < 1 << 20 {
+                let mut buffer = ReadBuf::new(&mut sink);
+                ready!(Pin::new(&mut paced).poll_read(cx, &mut buffer)).expect("bytes");
+                came += buffer.filled().len();
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert!((16..=64).contains(&turns), "{turns} turns");
     }
 
     #[tokio::test]

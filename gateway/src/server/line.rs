@@ -24,6 +24,7 @@ use super::staged::Staged;
 use super::watch::Watch;
 use crate::body::{Body, Held};
 use crate::fast::{Sent, Way};
+use crate::pace::give_way;
 
 /// Serves requests until the client ends the connection, or `stop` is said; an answer in flight is ended first.
 pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: Word)
@@ -170,7 +171,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         };
         let mut buffer = ReadBuf::new(input);
         let read = ready!(Pin::new(stream).poll_read(cx, &mut buffer));
-        Poll::Ready(read.map_or(0, |()| buffer.filled().len()))
+        let came = read.map_or(0, |()| buffer.filled().len());
+        give_way(cx, came);
+        Poll::Ready(came)
     }
 
     /// Answers what is in `bytes`, and holds what is not answered yet.
