@@ -68,19 +68,17 @@ impl Pattern {
     /// What the variable parts are if this is the pattern of `path`, which has decoded segments.
     pub(super) fn find<'a>(&'a self, path: &'a [String]) -> Option<Found<'a>> {
         let (whole, rest) = path.split_at_checked(self.segments.len())?;
-        let alike = self
-            .segments
-            .iter()
-            .zip(whole)
-            .all(|(segment, text)| match segment {
-                Segment::Literal(literal) => literal == text,
-                Segment::Any(_) => true,
-            });
-        let rest_fits = match &self.splat {
-            None => rest.is_empty(),
-            Some(splat) => splat.fits(rest),
-        };
-        (alike && rest_fits).then_some(Found { pattern: self, path })
+        let mut parts = self.segments.iter().zip(whole);
+        let alike = parts.all(|(segment, text)| match segment {
+            Segment::Literal(literal) => literal == text,
+            Segment::Any(_) => true,
+        });
+        let fits = alike
+            && match &self.splat {
+                None => rest.is_empty(),
+                Some(splat) => splat.fits(rest),
+            };
+        fits.then_some(Found { pattern: self, path })
     }
 
     fn names(&self) -> impl Iterator<Item = (usize, &str)> {
@@ -128,13 +126,63 @@ impl Splat {
                     && last.len() >= room + self.end.len()
             }
             true => {
-                let joined = rest.join("/");
-                joined.len() >= self.start.len() + self.end.len()
-                    && joined.starts_with(&self.start)
-                    && joined.ends_with(&self.end)
+                begins(rest, &self.start)
+                    && ends(rest, &self.end)
+                    && has(rest, self.start.len() + self.end.len())
             }
         }
     }
+}
+
+/// Whether the segments, joined, begin with `start`.
+fn begins(segments: &[String], start: &str) -> bool {
+    let mut left = start;
+    for (at, text) in segments.iter().enumerate() {
+        let after = if at == 0 {
+            Some(left)
+        } else {
+            left.strip_prefix('/')
+        };
+        match after {
+            Some(after) if after.len() <= text.len() => return text.starts_with(after),
+            Some(after) => match after.strip_prefix(text.as_str()) {
+                Some(after) => left = after,
+                None => return false,
+            },
+            None => return left.is_empty(),
+        }
+    }
+    left.is_empty()
+}
+
+/// Whether the segments, joined, end with `end`.
+fn ends(segments: &[String], end: &str) -> bool {
+    let mut left = end;
+    for (at, text) in segments.iter().rev().enumerate() {
+        let before = if at == 0 {
+            Some(left)
+        } else {
+            left.strip_suffix('/')
+        };
+        match before {
+            Some(before) if before.len() <= text.len() => return text.ends_with(before),
+            Some(before) => match before.strip_suffix(text.as_str()) {
+                Some(before) => left = before,
+                None => return false,
+            },
+            None => return left.is_empty(),
+        }
+    }
+    left.is_empty()
+}
+
+/// Whether the segments, joined, have so many bytes.
+fn has(segments: &[String], count: usize) -> bool {
+    let mut bytes = 0;
+    segments.iter().enumerate().any(|(at, text)| {
+        bytes += text.len() + usize::from(at > 0);
+        bytes >= count
+    })
 }
 
 /// A path that has the pattern.
@@ -179,6 +227,7 @@ enum Part<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn path(text: &str) -> Vec<String> {
         let segments = text.split('/').filter(|s| !s.is_empty());
@@ -245,6 +294,19 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(found.part(text), part, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn segments_are_compared_as_if_they_were_joined(
+            segments in proptest::collection::vec("[ab/]{0,3}", 1..5),
+            text in "[ab/]{0,8}",
+        ) {
+            let joined = segments.join("/");
+            prop_assert_eq!(begins(&segments, &text), joined.starts_with(&text));
+            prop_assert_eq!(ends(&segments, &text), joined.ends_with(&text));
+            prop_assert_eq!(has(&segments, text.len().max(1)), joined.len() >= text.len().max(1));
         }
     }
 }
