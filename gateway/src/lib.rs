@@ -16,6 +16,9 @@
 //! Where a site has a host of its own, it may say more than its files do (`site`): what is served where there is nothing,
 //! and which headers go with it. Nowhere else: there it would speak for its neighbours.
 //!
+//! What takes a processor for long, such as listings and compression, is done by threads that give way to all others
+//! (`labour`), so that it delays nobody but those who asked for it.
+//!
 //! Besides content it has doors (`door`): delegated routing and single blocks for IPFS clients, DNS over HTTPS, the nearest
 //! edge, proofs and receipts.
 //!
