@@ -384,13 +384,19 @@ fn bad_host(bad: &BadHost, host: &str) -> Problem {
     }
 }
 
+/// Segments of a path: several times what the deepest folders have. Each is copied, escaped and compared many times,
+/// and a head has room for thousands.
+const SEGMENTS_MAX: usize = 512;
+
 /// Decoded segments without the empty ones, and whether the path ends with a slash.
 fn segments(path: &str) -> Result<(Vec<String>, bool), Problem> {
-    let decoded = path
-        .split('/')
-        .filter(|raw| !raw.is_empty())
-        .map(escape::unescape);
-    let segments: Option<Vec<String>> = decoded.collect();
+    let raw = || path.split('/').filter(|raw| !raw.is_empty());
+    if raw().nth(SEGMENTS_MAX).is_some() {
+        return Err(Problem::bad_request(format!(
+            "the path has more than {SEGMENTS_MAX} segments"
+        )));
+    }
+    let segments: Option<Vec<String>> = raw().map(escape::unescape).collect();
     let segments = segments.ok_or_else(|| Problem::bad_request("the path is not UTF-8"))?;
     Ok((segments, path.ends_with('/')))
 }

@@ -114,6 +114,19 @@ async fn who_still_sends_hears_why_it_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_path_too_deep_is_refused() {
+    let site = Site::new().await;
+    for (times, status) in [(500, 404), (600, 400)] {
+        let path = format!("/ipfs/{}/{}", site.root, "a/".repeat(times));
+        assert_eq!(
+            site.ask("GET", "127.0.0.1", &path, &[]).await.status,
+            status,
+            "{times}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_are_told_to_come_again() {
     let site = Site::with(|config| config.limits.requests_max = 1).await;
     let cid = huge(&site);
