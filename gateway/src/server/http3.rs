@@ -2,7 +2,8 @@
 //!
 //! QUIC bounds the floods that are below requests: a client shows that it is where it says (by a retry, once places are
 //! scarce), streams at once are announced and enforced, and what nobody reads stops at small windows. A stream counts
-//! until its answer has ended, so a client that resets its requests gains no more of them at once.
+//! until its answer has ended, so a client that resets its requests gains no more of them at once; and one that resets them faster than it asks is
+//! sent away.
 
 use std::io;
 use std::net::SocketAddr;
@@ -44,6 +45,9 @@ const SEND_WINDOW: u64 = 2 << 20;
 const UNI_STREAMS_MAX: u32 = 8;
 /// Handshakes that wait to be looked at.
 const INCOMING_MAX: usize = 1024;
+/// Streams that a client may leave before it has asked for anything, from one look at the connection to the next; one
+/// that goes on so is sent away (RFC 9114, section 10.5). Honest ones cancel what they have asked for.
+const LEFT_MAX: usize = 64;
 /// The most that is handed over at once, so that a client that takes little is seen to take something.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -159,7 +163,7 @@ async fn serve(
     house: &House,
 ) -> Result<(), h3::error::ConnectionError> {
     let (limits, stop) = (house.limits, house.stop.token());
-    let quic = Quic::new(connection, limits.head_bytes_max + UPLOAD_BYTES_MAX);
+    let quic = Quic::new(connection.clone(), limits.head_bytes_max + UPLOAD_BYTES_MAX);
     let stops = quic.stops();
     let mut builder = h3::server::builder();
     // Frames of unknown types, which are there to keep clients tolerant (RFC 9114, section 7.2.8), would come between an
@@ -170,7 +174,7 @@ async fn serve(
     let mut h3 = builder.build::<_, Bytes>(quic).await?;
     let mut streams = JoinSet::new();
     let mut looks = interval_at(Instant::now() + limits.head_timeout, limits.head_timeout);
-    let mut busy = false;
+    let (mut busy, mut left) = (false, 0);
     loop {
         tokio::select! {
             accepted = h3.accept() => {
@@ -178,13 +182,18 @@ async fn serve(
                     break;
                 };
                 busy = true;
-                while streams.try_join_next().is_some() {}
+                left += left_of(&mut streams);
+                if left > LEFT_MAX {
+                    connection.close(code(Code::H3_EXCESSIVE_LOAD), b"");
+                    return Ok(());
+                }
                 let stopped = quic::latest(&stops);
                 streams.spawn(request(resolver, stopped, served.clone(), limits));
             }
             () = stop.cancelled() => break,
             _ = looks.tick() => {
-                while streams.try_join_next().is_some() {}
+                left_of(&mut streams);
+                left = 0;
                 if streams.is_empty() && !busy {
                     break;
                 }
@@ -198,16 +207,17 @@ async fn serve(
     Ok(())
 }
 
+/// Answers a request. Returns whether there was one.
 async fn request(
     resolver: RequestResolver<Quic, Bytes>,
     stopped: Option<Stopped>,
     served: Served,
     limits: Limited,
-) {
+) -> bool {
     let resolved = timeout(limits.head_timeout, resolver.resolve_request()).await;
     // What was wrong with it was told to the client.
     let Ok(Ok((head, stream))) = resolved else {
-        return;
+        return false;
     };
     let (send, receive) = stream.split();
     let (unread, rest) = oneshot::channel();
@@ -219,6 +229,13 @@ async fn request(
     let back = Back { send, stopped };
     stream::answer(served, request, back, limits).await;
     drop(timeout(limits.head_timeout, skip(rest)).await);
+    true
+}
+
+/// How many of the streams that have ended were left before they asked for anything.
+fn left_of(streams: &mut JoinSet<bool>) -> usize {
+    let ended = std::iter::from_fn(|| streams.try_join_next());
+    ended.filter(|asked| matches!(asked, Ok(false))).count()
 }
 
 /// Reads what nobody wanted: mostly the end of a request without a body, which may come after its answer has gone.

@@ -162,6 +162,31 @@ async fn streams_at_once_are_bounded_and_a_reset_gains_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_its_streams_is_sent_away() {
+    let identity = Identity::new(&["localhost"]);
+    let site = site(&identity).await;
+    let address = site.gateway.tls_addr().expect("an encrypted listener");
+    let (_endpoint, connection) = quic(address, "localhost", &identity).await;
+    let flood = async {
+        while let Ok((mut send, _receive)) = connection.open_bi().await {
+            // The begin of HEADERS.
+            let begun = send.write_all(&[0x01, 0x40, 0x80]).await;
+            let _ = begun.map(|()| send.reset(0x10c_u32.into()));
+        }
+        connection.closed().await
+    };
+    let ended = tokio::time::timeout(DEADLINE, flood)
+        .await
+        .expect("an end in time");
+    // H3_EXCESSIVE_LOAD
+    let quinn::ConnectionError::ApplicationClosed(close) = ended else {
+        panic!("{ended}");
+    };
+    assert_eq!(close.error_code, 0x107_u32.into());
+    until("its place is free", || site.metric("gateway_connections") == 0.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_asks_nothing_is_sent_away() {
     let identity = Identity::new(&["localhost"]);
     let site = Site::with(|config| {
