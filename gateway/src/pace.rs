@@ -29,8 +29,8 @@ pub(crate) struct Paced<S> {
 /// A reader that takes less than this in the whole time is none: 270 bytes a second with the default of a minute.
 pub(crate) const PROGRESS_BYTES: usize = 16 << 10;
 
-/// Bytes that are read for one of the 128 steps of a task's turn: a turn is 32 KiB.
-const TURN_BYTES: usize = 256;
+/// Bytes that are read for one of the 128 steps of a task's turn: a turn is 8 KiB, or what was read at once.
+const TURN_BYTES: usize = 64;
 
 impl<S> Paced<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
@@ -158,7 +158,7 @@ mod tests {
             Poll::Ready(())
         })
         .await;
-        assert!((16..=64).contains(&turns), "{turns} turns");
+        assert!((64..=256).contains(&turns), "{turns} turns");
     }
 
     #[tokio::test]
