@@ -4,6 +4,7 @@ mod accept;
 pub(crate) mod admission;
 mod clock;
 mod connection;
+mod cork;
 mod http2;
 mod http3;
 mod line;

@@ -6,7 +6,7 @@
 //! stay shut has its stream reset after `stall_timeout`; a connection without a request is closed.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Limited;
+use super::cork::Cork;
 use super::service::{BoxError, Served};
 use super::signal::Word;
 use super::staged::Staged;
@@ -38,12 +39,13 @@ const RESETS_MAX: usize = 32;
 const ERRORS_MAX: usize = 64;
 
 /// Serves requests until the client or `stop` ends the connection; requests in flight are answered first.
-pub(super) async fn serve<S>(mut stream: S, served: Served, limits: Limited, stop: CancellationToken)
+pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let client = served.client().address;
-    match run(&mut stream, served, limits, stop).await {
+    let stream = Cork::new(stream);
+    match stream.gather(run(stream.clone(), served, limits, stop)).await {
         // Frames of the client's may be under way: updates of its windows, for what it reads. Also when the gateway stops.
         Ok(()) => drop(Staged::new(stream, Word::default()).shutdown().await),
         Err(error) => tracing::debug!(%client, %error, "an HTTP/2 connection broke"),
@@ -51,11 +53,11 @@ where
 }
 
 async fn run<S>(
-    stream: &mut S,
+    stream: Cork<S>,
     served: Served,
     limits: Limited,
     stop: CancellationToken,
-) -> Result<(), h2::Error>
+) -> Result<(), BoxError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -65,9 +67,27 @@ where
     };
     let (mut connection, mut streams) = (connection?, JoinSet::new());
     let mut looks = interval_at(Instant::now() + limits.head_timeout, limits.head_timeout);
+    let mut stopped = pin!(stop.cancelled());
     let (mut busy, mut closing) = (false, false);
     loop {
         tokio::select! {
+            // Nothing here is ready for long, and chance has its price.
+            biased;
+            () = &mut stopped, if !closing => {
+                closing = true;
+                connection.graceful_shutdown();
+            }
+            _ = looks.tick() => {
+                while streams.try_join_next().is_some() {}
+                if streams.is_empty() && !busy {
+                    if closing {
+                        return Ok(());
+                    }
+                    closing = true;
+                    connection.graceful_shutdown();
+                }
+                busy = false;
+            }
             accepted = connection.accept() => {
                 let Some(accepted) = accepted else {
                     return Ok(());
@@ -88,21 +108,6 @@ where
                 }
                 let request = request.map(|body| Upload(body).map_err(BoxError::from).boxed_unsync());
                 streams.spawn(stream::answer(served.clone(), request, Back::new(respond), limits));
-            }
-            () = stop.cancelled(), if !closing => {
-                closing = true;
-                connection.graceful_shutdown();
-            }
-            _ = looks.tick() => {
-                while streams.try_join_next().is_some() {}
-                if streams.is_empty() && !busy {
-                    if closing {
-                        return Ok(());
-                    }
-                    closing = true;
-                    connection.graceful_shutdown();
-                }
-                busy = false;
             }
         }
     }
