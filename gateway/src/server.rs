@@ -10,6 +10,7 @@ mod http3;
 mod line;
 mod listen;
 mod places;
+mod qpack;
 mod quic;
 mod request;
 mod rewound;

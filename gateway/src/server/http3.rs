@@ -2,12 +2,13 @@
 //!
 //! QUIC bounds the floods that are below requests: a client shows that it is where it says (by a retry, once places are
 //! scarce), streams at once are announced and enforced, and what nobody reads stops at small windows. A stream counts
-//! until its answer has ended, so a client that resets its requests gains no more of them at once; and one that resets them faster than it asks is
-//! sent away.
+//! until its answer has ended, so a client that resets its requests gains no more of them at once; and one that resets
+//! them faster than it asks is sent away.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -29,7 +30,8 @@ use tokio::time::{Instant, interval_at, timeout};
 
 use super::accept::House;
 use super::connection::Limited;
-use super::quic::{self, Quic, Receiver, Sender, Stopped};
+use super::qpack;
+use super::quic::{self, Outlet, Quic, Receiver, Sender, Stopped};
 use super::service::{BoxError, Client, Served};
 use super::stream::{self, Gone, Way};
 
@@ -50,6 +52,9 @@ const INCOMING_MAX: usize = 1024;
 const LEFT_MAX: usize = 64;
 /// The most that is handed over at once, so that a client that takes little is seen to take something.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// What the head of an answer takes, about.
+const HEAD_BYTES: usize = 1 << 10;
 
 /// The UDP side of the encrypted listener.
 pub(super) struct Acceptor {
@@ -164,7 +169,7 @@ async fn serve(
 ) -> Result<(), h3::error::ConnectionError> {
     let (limits, stop) = (house.limits, house.stop.token());
     let quic = Quic::new(connection.clone(), limits.head_bytes_max + UPLOAD_BYTES_MAX);
-    let stops = quic.stops();
+    let outlets = quic.outlets();
     let mut builder = h3::server::builder();
     // Frames of unknown types, which are there to keep clients tolerant (RFC 9114, section 7.2.8), would come between an
     // answer and its end, where aioquic misses the end then.
@@ -187,8 +192,9 @@ async fn serve(
                     connection.close(code(Code::H3_EXCESSIVE_LOAD), b"");
                     return Ok(());
                 }
-                let stopped = quic::latest(&stops);
-                streams.spawn(request(resolver, stopped, served.clone(), limits));
+                if let Some(outlet) = quic::latest(&outlets) {
+                    streams.spawn(request(resolver, outlet, served.clone(), limits));
+                }
             }
             () = stop.cancelled() => break,
             _ = looks.tick() => {
@@ -210,7 +216,7 @@ async fn serve(
 /// Answers a request. Returns whether there was one.
 async fn request(
     resolver: RequestResolver<Quic, Bytes>,
-    stopped: Option<Stopped>,
+    (outlet, stopped): (Outlet, Stopped),
     served: Served,
     limits: Limited,
 ) -> bool {
@@ -220,15 +226,32 @@ async fn request(
         return false;
     };
     let (send, receive) = stream.split();
+    let mut back = Back {
+        outlet,
+        stopped,
+        _open: send,
+    };
+    if let Some((answer, body)) = served.at_once(&head) {
+        match timeout(limits.stall_timeout, back.give(answer, body)).await {
+            Ok(Ok(())) => drop(timeout(limits.request_timeout, back.delivered()).await),
+            _ => back.cut(),
+        }
+        drop(timeout(limits.head_timeout, skip(receive)).await);
+        return true;
+    }
     let (unread, rest) = oneshot::channel();
     let upload = Upload {
         receive: Some(receive),
         unread: Some(unread),
     };
     let request = head.map(|()| upload.map_err(BoxError::from).boxed_unsync());
-    let back = Back { send, stopped };
-    stream::answer(served, request, back, limits).await;
-    drop(timeout(limits.head_timeout, skip(rest)).await);
+    stream::answer(served.clone(), request, back, limits).await;
+    let rest = async {
+        if let Ok(rest) = rest.await {
+            skip(rest).await;
+        }
+    };
+    drop(timeout(limits.head_timeout, rest).await);
     true
 }
 
@@ -240,10 +263,8 @@ fn left_of(streams: &mut JoinSet<bool>) -> usize {
 
 /// Reads what nobody wanted: mostly the end of a request without a body, which may come after its answer has gone.
 /// A client that is told to stop before could take that for a failure.
-async fn skip(rest: oneshot::Receiver<RequestStream<Receiver, Bytes>>) {
-    if let Ok(mut rest) = rest.await {
-        while let Ok(Some(_)) = rest.recv_data().await {}
-    }
+async fn skip(mut rest: RequestStream<Receiver, Bytes>) {
+    while let Ok(Some(_)) = rest.recv_data().await {}
 }
 
 /// The body of a request. What is not read of it comes back when it is dropped.
@@ -278,15 +299,49 @@ impl Drop for Upload {
     }
 }
 
-/// The way back to the client of one request.
+/// The way back to the client of one request. Frames go past the HTTP/3 library, which would copy bodies, and write heads
+/// at the price of several answers.
 struct Back {
-    send: RequestStream<Sender<Bytes>, Bytes>,
-    stopped: Option<Stopped>,
+    outlet: Outlet,
+    stopped: Stopped,
+    /// For the HTTP/3 library, the request is answered when this is gone.
+    _open: RequestStream<Sender<Bytes>, Bytes>,
+}
+
+impl Back {
+    /// Sends a small answer as a whole.
+    async fn give(&mut self, head: Response<()>, body: Bytes) -> Result<(), Gone> {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        qpack::head(&mut bytes, head.status(), head.headers());
+        if body.is_empty() {
+            self.write(&mut [bytes.into()]).await?;
+        } else {
+            qpack::data(&mut bytes, body.len());
+            self.write(&mut [bytes.into(), body]).await?;
+        }
+        self.end().await
+    }
+
+    /// Writes all of `parts`, none of which is empty.
+    async fn write(&mut self, parts: &mut [Bytes]) -> Result<(), Gone> {
+        let mut at = 0;
+        while at < parts.len() {
+            let written = poll_fn(|cx| {
+                let mut outlet = quic::lock(&self.outlet);
+                // What waits is the stream, not this future of it.
+                pin!(outlet.write_chunks(&mut parts[at..])).poll(cx)
+            });
+            at += written.await.map_err(|_| Gone)?.chunks;
+        }
+        Ok(())
+    }
 }
 
 impl Way for Back {
     async fn head(&mut self, head: Response<()>, last: bool) -> Result<(), Gone> {
-        self.send.send_response(head).await?;
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
+        qpack::head(&mut bytes, head.status(), head.headers());
+        self.write(&mut [bytes.into()]).await?;
         match last {
             true => self.end().await,
             false => Ok(()),
@@ -295,7 +350,9 @@ impl Way for Back {
 
     async fn data(&mut self, bytes: &mut Bytes, last: bool) -> Result<(), Gone> {
         let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
-        self.send.send_data(piece).await?;
+        let mut begin = Vec::new();
+        qpack::data(&mut begin, piece.len());
+        self.write(&mut [begin.into(), piece]).await?;
         match last && bytes.is_empty() {
             true => self.end().await,
             false => Ok(()),
@@ -303,12 +360,12 @@ impl Way for Back {
     }
 
     async fn end(&mut self) -> Result<(), Gone> {
-        self.send.finish().await?;
-        Ok(())
+        quic::lock(&self.outlet).finish().map_err(|_| Gone)
     }
 
     fn cut(&mut self) {
-        self.send.stop_stream(Code::H3_INTERNAL_ERROR);
+        // It has ended already if this fails.
+        let _ = quic::lock(&self.outlet).reset(code(Code::H3_INTERNAL_ERROR));
     }
 
     /// After its end a stream is stopped when all of it has arrived.
@@ -317,16 +374,7 @@ impl Way for Back {
     }
 
     async fn gone(&mut self) {
-        match &mut self.stopped {
-            Some(stopped) => stopped.as_mut().await,
-            None => std::future::pending().await,
-        }
-    }
-}
-
-impl From<StreamError> for Gone {
-    fn from(_: StreamError) -> Self {
-        Self
+        self.stopped.as_mut().await;
     }
 }
 

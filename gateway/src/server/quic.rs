@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -27,14 +27,17 @@ type Pair = (quinn::SendStream, quinn::RecvStream);
 /// Resolves when the client wants no more of an answer.
 pub(super) type Stopped = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
-/// Those of the requests that were taken and not yet looked at, in their order.
-pub(super) type Stops = Arc<Mutex<VecDeque<Stopped>>>;
+/// Where an answer goes: the HTTP/3 library has it while it looks at the request.
+pub(super) type Outlet = Arc<Mutex<quinn::SendStream>>;
+
+/// The ways back for the requests that were taken and not yet looked at, in their order.
+pub(super) type Outlets = Arc<Mutex<VecDeque<(Outlet, Stopped)>>>;
 
 /// A connection.
 pub(super) struct Quic {
     connection: quinn::Connection,
     request_bytes_max: usize,
-    stops: Stops,
+    outlets: Outlets,
     bidi: Option<Opened<Pair>>,
     uni: Option<Opened<quinn::RecvStream>>,
     opener: Opener,
@@ -47,23 +50,28 @@ impl Quic {
             opener: Opener::new(connection.clone()),
             connection,
             request_bytes_max,
-            stops: Stops::default(),
+            outlets: Outlets::default(),
             bidi: None,
             uni: None,
         }
     }
 
-    pub(super) fn stops(&self) -> Stops {
-        Arc::clone(&self.stops)
+    pub(super) fn outlets(&self) -> Outlets {
+        Arc::clone(&self.outlets)
     }
 }
 
 /// The latest of them: the one that belongs to the request that was just taken.
-pub(super) fn latest(stops: &Stops) -> Option<Stopped> {
-    let mut stops = stops.lock().unwrap_or_else(PoisonError::into_inner);
-    let latest = stops.pop_back();
-    stops.clear();
+pub(super) fn latest(outlets: &Outlets) -> Option<(Outlet, Stopped)> {
+    let mut outlets = lock(outlets);
+    let latest = outlets.pop_back();
+    outlets.clear();
     latest
+}
+
+/// Nothing is left half done by who panicked.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<B: Buf> quic::Connection<B> for Quic {
@@ -96,10 +104,10 @@ impl<B: Buf> quic::Connection<B> for Quic {
         let (send, receive) = accepted.map_err(broken)?;
         let stopped = send.stopped();
         let stopped: Stopped = Box::pin(async move { drop(stopped.await) });
-        let mut stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
-        stops.push_back(stopped);
+        let send = Sender::new(send);
+        lock(&self.outlets).push_back((Arc::clone(&send.stream), stopped));
         Poll::Ready(Ok(Bidi {
-            send: Sender::new(send),
+            send,
             receive: Receiver::new(receive, self.request_bytes_max),
         }))
     }
@@ -267,14 +275,14 @@ impl quic::RecvStream for Receiver {
 
 /// What a client is sent.
 pub(super) struct Sender<B: Buf> {
-    stream: quinn::SendStream,
+    stream: Outlet,
     writing: Option<WriteBuf<B>>,
 }
 
 impl<B: Buf> Sender<B> {
     fn new(stream: quinn::SendStream) -> Self {
         Self {
-            stream,
+            stream: Arc::new(Mutex::new(stream)),
             writing: None,
         }
     }
@@ -284,8 +292,8 @@ impl<B: Buf> quic::SendStream<B> for Sender<B> {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
         if let Some(data) = &mut self.writing {
             while data.has_remaining() {
-                let written =
-                    ready!(Pin::new(&mut self.stream).poll_write(cx, data.chunk())).map_err(unsent)?;
+                let mut stream = lock(&self.stream);
+                let written = ready!(Pin::new(&mut *stream).poll_write(cx, data.chunk())).map_err(unsent)?;
                 data.advance(written);
             }
         }
@@ -305,17 +313,17 @@ impl<B: Buf> quic::SendStream<B> for Sender<B> {
     }
 
     fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StreamErrorIncoming>> {
-        let finished = self.stream.finish();
+        let finished = lock(&self.stream).finish();
         Poll::Ready(finished.map_err(|error| StreamErrorIncoming::Unknown(Box::new(error))))
     }
 
     fn reset(&mut self, code: u64) {
         // It has ended already if this fails.
-        let _ = self.stream.reset(number(code));
+        let _ = lock(&self.stream).reset(number(code));
     }
 
     fn send_id(&self) -> StreamId {
-        id(self.stream.id())
+        id(lock(&self.stream).id())
     }
 }
 
