@@ -43,17 +43,19 @@ impl Machine {
     }
 }
 
-/// Waits until the machine is idle, for `patience` at most. Returns whether it is.
-pub fn is_quiet(patience: Duration) -> Result<bool> {
-    let end = Instant::now() + patience;
-    loop {
+/// Waits until the machine is idle, for `patience` at most, of which it takes what it waited. Returns whether it is.
+pub fn is_quiet(patience: &mut Duration) -> Result<bool> {
+    let begun = Instant::now();
+    let quiet = loop {
         if idle_share()? >= IDLE_SHARE_MIN {
-            return Ok(true);
+            break true;
         }
-        if Instant::now() >= end {
-            return Ok(false);
+        if begun.elapsed() >= *patience {
+            break false;
         }
-    }
+    };
+    *patience = patience.saturating_sub(begun.elapsed().saturating_sub(LOOK));
+    Ok(quiet)
 }
 
 /// The part of the processors' time that was idle in a short while.

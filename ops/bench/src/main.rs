@@ -67,8 +67,8 @@ struct Run {
     /// MiB of the large file.
     #[arg(long, default_value_t = 1024)]
     large_mib: u64,
-    /// Seconds that a round waits for a quiet machine before it is measured all the same, and counted as disturbed.
-    #[arg(long, default_value_t = 20.0)]
+    /// Seconds in all that rounds wait for a quiet machine before they are measured all the same, and counted as disturbed.
+    #[arg(long, default_value_t = 180.0)]
     patience: f64,
     /// The folder for results: one file a case, which a later run replaces.
     #[arg(long)]

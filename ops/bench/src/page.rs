@@ -78,12 +78,19 @@ fn case(text: &mut String, outcome: &Outcome) {
     );
     let _ = writeln!(
         text,
-        "| | {} | CPU | p50 / p99 | PSS | ddn is | goal |",
+        "| | {} | CPU | p50 / p99 | PSS | ddn is | by CPU |",
         head(outcome.unit)
     );
     let _ = writeln!(text, "|---|---|---|---|---|---|---|");
     for peer in peers(outcome) {
         let _ = writeln!(text, "{}", line(outcome, peer));
+    }
+    let _ = writeln!(text);
+    if outcome.goals.is_empty() {
+        let _ = writeln!(text, "No goal of its own: it is seen beside the others.");
+    }
+    for (peer, wanted) in &outcome.goals {
+        let _ = writeln!(text, "{}", goal(outcome, *peer, *wanted));
     }
 }
 
@@ -119,12 +126,13 @@ fn line(outcome: &Outcome, peer: Peer) -> String {
         .filter_map(|round| find(round, peer))
         .map(|measured| measured.pss_kib)
         .max();
-    let (ratio, goal) = match peer {
-        Peer::Node => (String::new(), String::new()),
-        peer => (ratio(outcome, peer), goal(outcome, peer)),
+    let (rates, cpu_times) = match peer {
+        Peer::Node => (None, None),
+        peer => (by_rate(outcome, peer), by_cpu(outcome, peer)),
     };
+    let (rates, cpu_times) = (ratio(rates), ratio(cpu_times));
     format!(
-        "| {} | {} | {cpu} | {} / {} µs | {} MiB | {ratio} | {goal} |",
+        "| {} | {} | {cpu} | {} / {} µs | {} MiB | {rates} | {cpu_times} |",
         peer.name(),
         rate(outcome.unit, of(&|measured| measured.rate)),
         latency(p50),
@@ -133,33 +141,50 @@ fn line(outcome: &Outcome, peer: Peer) -> String {
     )
 }
 
-fn ratio(outcome: &Outcome, peer: Peer) -> String {
-    estimate_against(outcome, peer).map_or_else(String::new, |found| {
+fn ratio(found: Option<Estimate>) -> String {
+    found.map_or_else(String::new, |found| {
         format!("{:.2} × [{:.2}, {:.2}]", found.median, found.low, found.high)
     })
 }
 
-fn goal(outcome: &Outcome, peer: Peer) -> String {
-    let wanted = outcome.goals.iter().find(|(of, _)| *of == peer);
-    let (Some((_, wanted)), Some(found)) = (wanted, estimate_against(outcome, peer)) else {
-        return String::new();
+/// A goal and what has come of it, in words.
+fn goal(outcome: &Outcome, peer: Peer, wanted: f64) -> String {
+    let name = peer.name();
+    let Some(found) = by_rate(outcome, peer) else {
+        return format!("* Goal: at least {wanted} × {name}. It was not measured.");
     };
-    let said = match (found.low >= *wanted, found.median >= *wanted) {
-        (true, _) => "reached",
+    let said = match (found.low >= wanted, found.median >= wanted) {
+        (true, _) => "reached, in the whole interval",
         (false, true) => "reached by the median",
         (false, false) => "missed",
     };
-    format!("≥ {wanted} ×: {said}")
+    format!(
+        "* Goal: at least {wanted} × {name}. Result: {:.2} ×: {said}.",
+        found.median
+    )
 }
 
-/// The node beside `peer`, by the ratios of the rounds.
-fn estimate_against(outcome: &Outcome, peer: Peer) -> Option<Estimate> {
+/// The node beside `peer`, by the ratios of the rounds: how much more it does in the same time.
+fn by_rate(outcome: &Outcome, peer: Peer) -> Option<Estimate> {
+    ratios(outcome, peer, |ours, theirs| (ours.rate, theirs.rate))
+}
+
+/// How much less processor time it takes for the same.
+fn by_cpu(outcome: &Outcome, peer: Peer) -> Option<Estimate> {
+    ratios(outcome, peer, |ours, theirs| (theirs.cpu_us, ours.cpu_us))
+}
+
+fn ratios(
+    outcome: &Outcome,
+    peer: Peer,
+    of: impl Fn(&Measured, &Measured) -> (f64, f64),
+) -> Option<Estimate> {
     let ratios: Vec<f64> = outcome
         .rounds
         .iter()
-        .filter_map(|round| Some((find(round, Peer::Node)?.rate, find(round, peer)?.rate)))
-        .filter(|(_, theirs)| *theirs > 0.0)
-        .map(|(ours, theirs)| ours / theirs)
+        .filter_map(|round| Some(of(find(round, Peer::Node)?, find(round, peer)?)))
+        .filter(|(_, below)| *below > 0.0)
+        .map(|(above, below)| above / below)
         .collect();
     estimate(&ratios)
 }
@@ -204,6 +229,7 @@ within a round, and what is given is the median of the rounds' ratios with its b
 move twofold with the machine and the hour: only the ratios mean something. *Floor* is a loop that writes bytes from memory
 to sockets and knows nothing else. Each server has the settings in which it is fastest (`ops/bench/src/server/config.rs`);
 nobody writes an access log. The answers of ddn carry all the headers of an IPFS gateway, about 900 bytes; those of the others
-about 250. Of idle connections, less is better.
+about 250. Of idle connections, less is better. *ddn is* compares what was done in the same time, *by CPU* the processor
+time that the same took: where the one client is as busy as the server (HTTP/3), only the latter tells of the server.
 
 ";

@@ -35,20 +35,27 @@ pub fn run(run: &Run) -> Result<()> {
     content::write(files.path(), run.large_mib)?;
     let memory_mib = run.large_mib + run.large_mib / 4 + 256;
     let servers = Servers::start(files.path(), work.path(), memory_mib)?;
+    let mut bench = Bench {
+        run,
+        servers: &servers,
+        work: work.path(),
+        files: files.path(),
+        patience: Duration::from_secs_f64(run.patience),
+    };
+    let mut failed = Vec::new();
     for case in cases {
-        let bench = Bench {
-            run,
-            servers: &servers,
-            work: work.path(),
-            files: files.path(),
-        };
-        match bench.case(case)? {
-            Some(outcome) => page::keep(&run.results, &outcome)?,
-            None => eprintln!("{} {}: the node does not offer it", case.row, case.name),
+        match bench.case(case) {
+            Ok(Some(outcome)) => page::keep(&run.results, &outcome)?,
+            Ok(None) => eprintln!("{} {}: the node does not offer it", case.row, case.name),
+            Err(error) => {
+                eprintln!("{} {}: {error:#}", case.row, case.name);
+                failed.push(case.name);
+            }
         }
         page::write(&run.results, &run.page)?;
     }
     eprintln!("written: {}", run.page.display());
+    ensure!(failed.is_empty(), "not measured: {}", failed.join("; "));
     Ok(())
 }
 
@@ -57,11 +64,13 @@ struct Bench<'a> {
     servers: &'a Servers,
     work: &'a Path,
     files: &'a Path,
+    /// How long rounds may still wait for a quiet machine.
+    patience: Duration,
 }
 
 impl Bench<'_> {
     /// All rounds of a case; `None` if the node has no such thing.
-    fn case(&self, case: &Case) -> Result<Option<Outcome>> {
+    fn case(&mut self, case: &Case) -> Result<Option<Outcome>> {
         let tls = is_encrypted(&case.load);
         let peers = [&[Peer::Node], case.peers].concat();
         let targets: Vec<(Peer, Option<Target>)> = peers
@@ -75,13 +84,19 @@ impl Bench<'_> {
         if targets.first().is_none_or(|(peer, _)| *peer != Peer::Node) {
             return Ok(None);
         }
-        for (peer, target) in &targets {
-            self.warm(case, target, tls)
-                .with_context(|| format!("{} {}: {}", case.row, case.name, peer.name()))?;
+        let mut warm = Vec::new();
+        for (peer, target) in targets {
+            match self.warm(case, &target, tls) {
+                Ok(()) => warm.push((peer, target)),
+                // There is nothing to measure without the node.
+                Err(error) if peer == Peer::Node => return Err(error),
+                Err(error) => eprintln!("left out: {}: {error:#}", peer.name()),
+            }
         }
+        let targets = warm;
         let mut outcome = outcome(case, self.run);
         for at in 0..self.run.rounds {
-            if !is_quiet(Duration::from_secs_f64(self.run.patience))? {
+            if !is_quiet(&mut self.patience)? {
                 outcome.disturbed += 1;
             }
             let mut round = Vec::new();

@@ -22,9 +22,9 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 /// All servers, running.
 pub struct Servers {
     floor: Process,
-    nginx: Process,
-    varnish: Process,
-    caddy: Process,
+    nginx: Option<Process>,
+    varnish: Option<Process>,
+    caddy: Option<Process>,
     node: Node,
     node_prefix: String,
     ports: Ports,
@@ -78,18 +78,12 @@ impl Servers {
         let mut ports = Ports::free()?;
         let (floor, address) = floor(files)?;
         ports.floor = address;
-        let nginx = nginx(files, work, &ports)?;
-        let varnish = varnish(work, &ports, memory_mib)?;
-        let caddy = caddy(files, work, &ports)?;
-        for (process, address) in [
-            (&nginx, ports.nginx),
-            (&varnish, ports.varnish),
-            (&caddy, ports.caddy),
-        ] {
-            wait_until(&format!("{} listens", process.name), START_WITHIN, || {
-                Ok(TcpStream::connect(address).is_ok())
-            })?;
-        }
+        let nginx = listening(nginx(files, work, &ports), ports.nginx);
+        // It has the files from nginx.
+        let varnish = nginx
+            .as_ref()
+            .and_then(|_| listening(varnish(work, &ports, memory_mib), ports.varnish));
+        let caddy = listening(caddy(files, work, &ports), ports.caddy);
         let node = node(work, &ports, memory_mib)?;
         let published = node.ddn().json(&["publish", &files.to_string_lossy()])?;
         let cid = published["cid"].as_str().context("a publish names no CID")?;
@@ -104,17 +98,18 @@ impl Servers {
         })
     }
 
-    /// Where a server is asked; `None` if it does not offer that.
+    /// Where a server is asked; `None` if it does not offer that, or is not here.
     pub fn target(&self, peer: Peer, tls: bool) -> Option<Target> {
         let ports = &self.ports;
+        let of = |process: &Option<Process>| process.as_ref().map(|process| process.child.id());
         let (pid, address) = match (peer, tls) {
             (Peer::Floor, false) => (self.floor.child.id(), ports.floor),
-            (Peer::NginxSendfile, false) => (self.nginx.child.id(), ports.nginx_sendfile),
-            (Peer::Nginx, false) => (self.nginx.child.id(), ports.nginx),
-            (Peer::Nginx, true) => (self.nginx.child.id(), ports.nginx_tls),
-            (Peer::Varnish, false) => (self.varnish.child.id(), ports.varnish),
-            (Peer::Caddy, false) => (self.caddy.child.id(), ports.caddy),
-            (Peer::Caddy, true) => (self.caddy.child.id(), ports.caddy_tls),
+            (Peer::NginxSendfile, false) => (of(&self.nginx)?, ports.nginx_sendfile),
+            (Peer::Nginx, false) => (of(&self.nginx)?, ports.nginx),
+            (Peer::Nginx, true) => (of(&self.nginx)?, ports.nginx_tls),
+            (Peer::Varnish, false) => (of(&self.varnish)?, ports.varnish),
+            (Peer::Caddy, false) => (of(&self.caddy)?, ports.caddy),
+            (Peer::Caddy, true) => (of(&self.caddy)?, ports.caddy_tls),
             (Peer::Node, false) => (self.node.pid()?, self.node.listener("gateway").ok()?),
             (Peer::Node, true) => (self.node.pid()?, ports.node_tls),
             _ => return None,
@@ -160,6 +155,17 @@ fn spawn(name: &'static str, mut command: Command, log: &Path) -> Result<Process
         .spawn()
         .with_context(|| format!("starting {name}; `ops/packages bench` installs it"))?;
     Ok(Process { name, child })
+}
+
+/// A peer, once it listens. One that is not here, or does not start, is left out.
+fn listening(peer: Result<Process>, address: SocketAddr) -> Option<Process> {
+    let listens = peer.and_then(|peer| {
+        wait_until(&format!("{} listens", peer.name), START_WITHIN, || {
+            Ok(TcpStream::connect(address).is_ok())
+        })?;
+        Ok(peer)
+    });
+    listens.inspect_err(|error| eprintln!("left out: {error:#}")).ok()
 }
 
 fn floor(files: &Path) -> Result<(Process, SocketAddr)> {

@@ -85,11 +85,13 @@ https://:{} {{
     )
 }
 
-/// The settings of the node: one worker, and room for as much as is measured.
+/// The settings of the node: one worker, room for as much as is measured, and no questions to a DNS that may not be there.
+/// All else is as a user has it.
 pub fn node(work: &Path, tls: SocketAddr, memory_mib: u64) -> Vec<String> {
     let work = work.display();
     vec![
         "gateway.workers=1".into(),
+        "gateway.dnslink=false".into(),
         format!("gateway.memory_mib={memory_mib}"),
         format!("gateway.tls_listen={tls}"),
         format!("gateway.certificates=[\"{work}/cert.pem:{work}/key.pem\"]"),
