@@ -4,6 +4,7 @@
 //!
 //! A rule is followed once. What it leads to exists or does not; nothing is asked a second time.
 
+use std::mem;
 use std::sync::Arc;
 
 use cid::Cid;
@@ -50,6 +51,9 @@ impl<T, E> Weighter<Cid, Arc<Read<T, E>>> for Bytes {
 /// Bytes of rules that are kept, of each kind: those of thousands of sites, or of the sixteen with the longest files.
 const KEPT_BYTES: u64 = 1 << 20;
 
+/// Rules up to this length are looked through at once: in less time than it takes to have it done.
+const RULES_AT_HAND_BYTES: usize = 2 << 10;
+
 impl Default for Rules {
     fn default() -> Self {
         Self {
@@ -82,12 +86,34 @@ impl Desk {
     ) -> Result<Response<Body>, Problem> {
         let read = kept(&self.rules.headers, ask, trail, HEADERS, Headers::parse)
             .map_err(|error| failed(ask, &error))?;
-        let headers = read
-            .rules
-            .as_ref()
-            .map_err(|error| Problem::bad_rules(HEADERS, &error))?;
-        headers.apply(&ask.address.segments, answer.headers_mut());
+        if let Err(error) = &read.rules {
+            return Err(Problem::bad_rules(HEADERS, error));
+        }
+        let (segments, mut headers) = (ask.address.segments.clone(), mem::take(answer.headers_mut()));
+        *answer.headers_mut() = self.by_rules(read, move |rules| {
+            if let Ok(rules) = rules {
+                rules.apply(&segments, &mut headers);
+            }
+            headers
+        });
         Ok(answer)
+    }
+
+    /// Does what rules say. To look through many of them is work.
+    fn by_rules<T, E, R>(
+        &self,
+        read: Arc<Read<T, E>>,
+        job: impl FnOnce(&Result<T, E>) -> R + Send + 'static,
+    ) -> R
+    where
+        T: Send + Sync + 'static,
+        E: Send + Sync + 'static,
+        R: Send + 'static,
+    {
+        match read.bytes > RULES_AT_HAND_BYTES {
+            true => self.labour.run(move || job(&read.rules)),
+            false => job(&read.rules),
+        }
     }
 
     /// What the site answers where there is nothing; `absent` if it says nothing about it.
@@ -99,10 +125,14 @@ impl Desk {
     ) -> Result<Response<Body>, Problem> {
         let read = kept(&self.rules.redirects, ask, trail, REDIRECTS, Redirects::parse);
         let read = read.map_err(|error| failed(ask, &error))?;
-        let bad = |error: &dyn std::error::Error| Problem::bad_rules(REDIRECTS, error);
-        let rules = read.rules.as_ref().map_err(|error| bad(error))?;
-        let decided = rules.decide(&ask.address.segments, ask.query.as_deref());
-        match decided.map_err(|error| bad(&error))? {
+        let (segments, query) = (ask.address.segments.clone(), ask.query.clone());
+        let decided = self.by_rules(read, move |rules| {
+            let bad = |error: &dyn std::error::Error| Problem::bad_rules(REDIRECTS, error);
+            let rules = rules.as_ref().map_err(|error| bad(error))?;
+            let decided = rules.decide(&segments, query.as_deref());
+            decided.map_err(|error| bad(&error))
+        });
+        match decided? {
             Some(Outcome::Redirect { status, to }) => {
                 Ok(reply::redirect(status, &to, ask.fresh.of_content()))
             }

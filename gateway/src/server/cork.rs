@@ -15,6 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The largest record of TLS. More at once gains nothing.
 const HELD_BYTES_MAX: usize = 16 << 10;
+/// What a client may send beside its requests (PING, SETTINGS, heads without an end), for which the protocol has no bound.
+const TALK_BYTES_MAX: u64 = 256 << 10;
+/// The share of what it gets that a client may use to acknowledge it: an update of a window is far less.
+const TALK_SHARE: u64 = 8;
 /// Parts of one write; the HTTP/2 library has two.
 const PARTS_MAX: usize = 8;
 
@@ -27,6 +31,8 @@ struct Corked<S> {
     held: BytesMut,
     /// Whether everything that was written is to go out.
     flush: bool,
+    /// Bytes that the client may still send: what its requests need, and an eighth of what it gets.
+    may_come: u64,
 }
 
 impl<S> Clone for Cork<S> {
@@ -41,7 +47,14 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
             stream,
             held: BytesMut::new(),
             flush: false,
+            may_come: TALK_BYTES_MAX,
         })))
+    }
+
+    /// The client may send so many bytes more.
+    pub(super) fn allow(&self, bytes: u64) {
+        let mut corked = self.lock();
+        corked.may_come = corked.may_come.saturating_add(bytes);
     }
 
     /// Does `work`, which writes to this stream. What it flushes goes out whenever it waits, and when it ends; that the
@@ -67,8 +80,14 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Corked<S> {
-    /// Holds `parts`, or hands them on with what is held.
     fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let written = ready!(self.take(cx, parts))?;
+        self.may_come = self.may_come.saturating_add(written as u64 / TALK_SHARE);
+        Poll::Ready(Ok(written))
+    }
+
+    /// Holds `parts`, or hands them on with what is held.
+    fn take(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let bytes = parts.iter().map(|part| part.len()).sum::<usize>();
         if self.held.len() + bytes <= HELD_BYTES_MAX {
             parts.iter().for_each(|part| self.held.extend_from_slice(part));
@@ -116,7 +135,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cork<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().stream).poll_read(cx, buffer)
+        let (mut corked, before) = (self.lock(), buffer.filled().len());
+        ready!(Pin::new(&mut corked.stream).poll_read(cx, buffer))?;
+        let came = (buffer.filled().len() - before) as u64;
+        match corked.may_come.checked_sub(came) {
+            Some(rest) => corked.may_come = rest,
+            None => {
+                return Poll::Ready(Err(io::Error::other(
+                    "the client sends more than its requests need",
+                )));
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

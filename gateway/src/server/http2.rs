@@ -61,7 +61,9 @@ async fn run<S>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let handshake = builder(&limits).handshake::<_, Bytes>(stream);
+    // A head, and what may come of a body before it is read.
+    let request_bytes = limits.head_bytes_max as u64 + u64::from(UPLOAD_BYTES);
+    let handshake = builder(&limits).handshake::<_, Bytes>(stream.clone());
     let Ok(connection) = timeout(limits.head_timeout, handshake).await else {
         return Ok(());
     };
@@ -93,6 +95,7 @@ where
                     return Ok(());
                 };
                 let (request, respond) = accepted?;
+                stream.allow(request_bytes);
                 busy = true;
                 while streams.try_join_next().is_some() {}
                 let at_once = match request.body().is_end_stream() {

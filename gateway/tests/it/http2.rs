@@ -165,6 +165,13 @@ async fn floods_end_their_connection_and_no_other() {
         both
     });
     assert!(resets.await < 100_000, "rapid reset");
+    // What asks for an answer without being a request: some 2 MB, of which a client may send an eighth.
+    let pings = flood(&site, |_| {
+        [frame(4, 0, 0, &[]), frame(6, 0, 0, &[0; 8])]
+            .concat()
+            .repeat(100)
+    });
+    assert!(pings.await < 100_000, "PING and SETTINGS flood");
     // A head that never ends.
     let heads = flood(&site, |at| match at {
         0 => frame(1, 0x1, 1, GET),
