@@ -54,7 +54,8 @@ impl House {
     pub(super) fn host(&self, place: Place, connection: impl Future<Output = ()> + Send + 'static) {
         let (cut, connected) = (self.cut.clone(), self.metrics.connection());
         self.tasks.spawn(async move {
-            signal::until(&cut, connection).await;
+            // Each future that holds it by value would have room for it twice, for as long as it is idle.
+            signal::until(&cut, Box::pin(connection)).await;
             drop((place, connected));
         });
     }
@@ -117,7 +118,8 @@ impl Acceptor {
         self.house.host(place, async move {
             match agreement {
                 None => plain(stream, client, &house).await,
-                Some(agreement) => encrypted(stream, client, agreement, &house).await,
+                // Much larger than a plain one: not in its place.
+                Some(agreement) => Box::pin(encrypted(stream, client, agreement, &house)).await,
             }
         });
     }
