@@ -42,7 +42,7 @@ ROWS ?= B,H
 ROUNDS ?= 7
 SECONDS ?= 3
 LARGE_MIB ?= 1024
-PROFILE ?= dev
+PROFILE ?= release
 BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and write BENCHMARKS.md
