@@ -24,12 +24,19 @@
 //! * an edge that leaves moves only the keys that it had, and those that its successors among the near win;
 //! * all arithmetic is on integers, so every machine gives the same answer.
 
+pub mod advert;
+pub mod candidates;
 mod choice;
+pub mod coordinate;
+pub mod digest;
 pub mod hedge;
 pub mod ladder;
 pub mod liveness;
 pub mod measure;
+mod prefix;
 pub mod quorum;
 pub mod rendezvous;
+pub mod table;
 
 pub use choice::{Choice, Edge, EdgeId, Policy, Verdict, Why, choose};
+pub use prefix::Prefix;
