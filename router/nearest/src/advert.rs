@@ -323,11 +323,62 @@ pub fn clock_off_us(offsets_us: &[i64]) -> Option<i64> {
     (sorted.len() >= 3 && median.unsigned_abs() > AHEAD_US_MAX).then_some(median)
 }
 
-/// The work that an edge has in hand: what it said, and what this node gave it or got done since. `then` and `now` are
-/// the requests that this node has with it, when the advert came and at this moment.
-#[must_use]
-pub fn in_hand(said: u32, then: u32, now: u32) -> u32 {
-    said.saturating_add(now).saturating_sub(then).max(now)
+/// The requests that this node has with an edge, now and in each of the last seconds: what an advert says is seconds old
+/// when it comes, and what this node did since is added to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    now: u32,
+    second: u64,
+    /// The number at the end of each second, by the second modulo the length.
+    ends: [u32; OWN_SECONDS],
+}
+
+/// How far back an advert may reach; an older one is taken as this old.
+const OWN_SECONDS: usize = 8;
+
+impl Own {
+    /// A request was begun.
+    pub fn begun(&mut self, now_us: u64) {
+        self.roll(now_us);
+        self.now = self.now.saturating_add(1);
+    }
+
+    /// A request was ended.
+    pub fn ended(&mut self, now_us: u64) {
+        self.roll(now_us);
+        self.now = self.now.saturating_sub(1);
+    }
+
+    /// The requests that this node has with it.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        self.now
+    }
+
+    /// The work that the edge has in hand at this moment, by what it said at `issued_us` and what this node gave it or
+    /// got done since; never less than what it has from this node.
+    #[must_use]
+    pub fn in_hand(&self, said: u32, issued_us: u64) -> u32 {
+        let issued = issued_us / 1_000_000;
+        let then = match issued < self.second {
+            true => self.ends[self.place(issued.max(self.second.saturating_sub(OWN_SECONDS as u64)))],
+            false => self.now,
+        };
+        said.saturating_add(self.now).saturating_sub(then).max(self.now)
+    }
+
+    fn place(&self, second: u64) -> usize {
+        (second % OWN_SECONDS as u64) as usize
+    }
+
+    fn roll(&mut self, now_us: u64) {
+        let second = now_us / 1_000_000;
+        for past in self.second.max(second.saturating_sub(OWN_SECONDS as u64))..second {
+            let place = self.place(past);
+            self.ends[place] = self.now;
+        }
+        self.second = second.max(self.second);
+    }
 }
 
 /// How much of the capacity that an edge claims is believed, in thousandths: all at first. Each time that it turns a

@@ -84,8 +84,25 @@ pub struct Limits {
     pub ills: Health,
     /// The most candidates.
     pub watched: usize,
-    /// The most candidates that belong together.
+    /// The most candidates that belong together, in percent of all that may be.
     pub crowd: Crowd<usize>,
+}
+
+/// How many edges a node watches: at least, and at most.
+pub const WATCHED: (usize, usize) = (48, 768);
+
+/// How many edges to watch next, when those watched have room for `room` more requests and this node has `own` with
+/// them: twice as many while the room is less than twice what it has, half as many from sixteen times on. A region with
+/// more readers than edges so finds those of its neighbours; a fixed number made readers there wait 1.5 times as long
+/// as the oracle's in the simulator.
+#[must_use]
+pub fn watched_next(watched: usize, room: u64, own: u64) -> usize {
+    let next = match own {
+        _ if room < own * 2 => watched * 2,
+        _ if room >= own * 16 => watched / 2,
+        _ => watched,
+    };
+    next.clamp(WATCHED.0, WATCHED.1)
 }
 
 impl Default for Limits {
@@ -93,11 +110,11 @@ impl Default for Limits {
         Self {
             price_max: u64::MAX,
             ills: Health::DISK.and(Health::BEHIND).and(Health::LEAVING),
-            watched: 48,
+            watched: WATCHED.0,
             crowd: Crowd {
-                operator: 12,
-                place: 6,
-                network: 24,
+                operator: 25,
+                place: 12,
+                network: 50,
             },
         }
     }
@@ -150,12 +167,18 @@ pub fn select<'a>(
 ) -> (Vec<Candidate<'a>>, Vec<(Candidate<'a>, Out)>) {
     all.sort_by_key(|candidate| (candidate.distance.order(), candidate.advert.edge));
     let mut counts = Counts::default();
+    let share = |percent: usize| (limits.watched * percent / 100).max(1);
+    let crowd = Crowd {
+        operator: share(limits.crowd.operator),
+        place: share(limits.crowd.place),
+        network: share(limits.crowd.network),
+    };
     let (mut taken, mut out) = (Vec::new(), Vec::new());
     for candidate in all {
         let belongs = &candidate.advert.belongs;
         let reason = limits.unfit(&candidate).or(match taken.len() < limits.watched {
             false => Some(Out::Far),
-            true => (!counts.admit(belongs, &limits.crowd)).then_some(Out::Crowded),
+            true => (!counts.admit(belongs, &crowd)).then_some(Out::Crowded),
         });
         match reason {
             None => taken.push(candidate),

@@ -17,6 +17,8 @@ pub const ERROR_MAX: u16 = 1_500;
 pub const MOVE_US_PER_MINUTE: u32 = 50_000;
 /// From this error on, in thousandths, a coordinate has not settled: it moves freely, and judges nobody.
 pub const SETTLED_BELOW: u16 = 350;
+/// Nobody is taken to be surer than this of where it is, in thousandths: a liar would be.
+pub const ERROR_CLAIMED_MIN: u16 = 100;
 /// Fewer anchors find nobody out.
 pub const ANCHORS_MIN: usize = 3;
 
@@ -122,7 +124,7 @@ impl Vivaldi {
         let off = rtt - i64::from(self.here.distance_us(&peer.coordinate));
         let (mine, theirs) = (
             i64::from(self.here.error_permille),
-            i64::from(peer.coordinate.error_permille),
+            i64::from(peer.coordinate.error_permille.max(ERROR_CLAIMED_MIN)),
         );
         let weight = mine * 1000 / (mine + theirs).max(1);
         let limit = i64::from(self.limit_us(now_us));
@@ -188,14 +190,43 @@ pub fn is_contradicted(predicted_us: u32, measured_us: u32) -> bool {
     u64::from(measured_us) > u64::from(predicted_us) * 2 + 30_000
 }
 
+/// The round-trip time to somebody who says that it is at `to`, in microseconds: what the coordinates predict, corrected
+/// by how wrong they are for the anchors nearest to it. Coordinates put a whole city a little wrong, since real distances
+/// fit into no space; who is measured there tells by how much. It is the median of up to five anchors within
+/// [`NEIGHBOURS_US`], so two of them may lie; with fewer than three there is no correction.
+#[must_use]
+pub fn predict_us(here: &Coordinate, anchors: &[Anchor], to: &Coordinate) -> u32 {
+    let mut nearest = [(u64::MAX, 0i64); 5];
+    for anchor in anchors {
+        let apart = square(&difference(&anchor.coordinate, to));
+        if apart < nearest[4].0 && apart <= NEIGHBOURS_US * NEIGHBOURS_US {
+            let off = i64::from(anchor.rtt_us) - i64::from(here.distance_us(&anchor.coordinate));
+            let at = nearest.partition_point(|(other, _)| *other <= apart);
+            nearest[at..].rotate_right(1);
+            nearest[at] = (apart, off);
+        }
+    }
+    let found = nearest.partition_point(|(apart, _)| *apart < u64::MAX);
+    nearest[..found].sort_unstable_by_key(|(_, off)| *off);
+    let off = if found < ANCHORS_MIN {
+        0
+    } else {
+        nearest[found / 2].1
+    };
+    (i64::from(here.distance_us(to)) + off).clamp(0, i64::from(u32::MAX)) as u32
+}
+
+/// How far an anchor may be to tell something of a place, without heights.
+const NEIGHBOURS_US: u64 = 15_000;
+
 fn difference(from: &Coordinate, to: &Coordinate) -> [i64; DIMENSIONS] {
     std::array::from_fn(|n| i64::from(from.position[n]) - i64::from(to.position[n]))
 }
 
+fn square(vector: &[i64; DIMENSIONS]) -> u64 {
+    vector.iter().map(|x| x.unsigned_abs().pow(2)).sum()
+}
+
 fn length(vector: &[i64; DIMENSIONS]) -> u64 {
-    vector
-        .iter()
-        .map(|x| x.unsigned_abs().pow(2))
-        .sum::<u64>()
-        .isqrt()
+    square(vector).isqrt()
 }

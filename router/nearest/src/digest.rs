@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::EdgeId;
 use crate::prefix::Prefix;
 use crate::quorum::Operator;
+use crate::rendezvous::mix;
 
 /// The most distances in a digest: about 50 bytes each on the wire.
 pub const DISTANCES_MAX: usize = 1_024;
@@ -17,10 +18,11 @@ pub const DISTANCES_MAX: usize = 1_024;
 pub const LIFE_US_MAX: u64 = 3_600_000_000;
 /// Fewer independent reporters are none.
 pub const REPORTERS_MIN: usize = 3;
-/// Reporters of one distance that are kept.
-const REPORTERS_MAX: usize = 9;
-/// Pairs of a place and an edge that are kept.
-const PAIRS_MAX: usize = 65_536;
+/// Reporters of one distance that are kept, a sample of all that nobody can choose: whoever comes first in great numbers
+/// must not keep the others out.
+const REPORTERS_MAX: usize = 15;
+/// Pairs of a place and an edge that are kept: with all their reporters 20 MB.
+const PAIRS_MAX: usize = 32_768;
 /// Reporters within an hour.
 const REPORTS_MAX: usize = 16_384;
 /// Pairs of which an operator may be the only reporter.
@@ -101,25 +103,41 @@ pub enum Refused {
     Crowded,
 }
 
+/// Who is who is kept as a secret hash.
 #[derive(Clone, Copy, Debug)]
 struct Report {
-    reporter: EdgeId,
-    operator: Operator,
-    from: Prefix,
+    reporter: u64,
+    operator: u64,
+    from: u64,
+    /// Those with the lowest are the sample.
+    lot: u64,
     step: Step,
     expires_us: u64,
 }
 
-/// What was told by others, at most 65,536 distances of at most 9 reporters each.
-#[derive(Clone, Debug, Default)]
+/// What was told by others, at most 32,768 distances of at most 15 reporters each.
+#[derive(Clone, Debug)]
 pub struct Hearsay {
     told: BTreeMap<(Prefix, EdgeId), Vec<Report>>,
     latest: BTreeMap<EdgeId, u64>,
-    alone: BTreeMap<Operator, u32>,
+    alone: BTreeMap<u64, u32>,
     tidied_us: u64,
+    secret: u64,
 }
 
 impl Hearsay {
+    /// Nothing yet, with a secret of the process.
+    #[must_use]
+    pub fn new(secret: u64) -> Self {
+        Self {
+            told: BTreeMap::new(),
+            latest: BTreeMap::new(),
+            alone: BTreeMap::new(),
+            tidied_us: 0,
+            secret,
+        }
+    }
+
     /// Takes a digest, of `now_us` in microseconds since 1970. What a reporter says of itself is left out.
     ///
     /// # Errors
@@ -184,29 +202,49 @@ impl Hearsay {
 
     fn put(&mut self, digest: &Digest, told: &Told, now_us: u64) {
         let pair = (told.place, told.edge);
-        let report = Report {
-            reporter: digest.reporter,
-            operator: digest.operator,
-            from: digest.place,
-            step: told.step,
-            expires_us: digest.expires_us,
-        };
+        let report = self.report(digest, told);
         let Some(reports) = self.told.get_mut(&pair) else {
-            let alone = self.alone.entry(digest.operator).or_default();
+            let alone = self.alone.entry(report.operator).or_default();
             if self.told.len() < PAIRS_MAX && *alone < ALONE_MAX {
                 *alone += 1;
                 self.told.insert(pair, vec![report]);
             }
             return;
         };
-        reports.retain(|known| known.expires_us > now_us && known.reporter != digest.reporter);
-        let dependent = |known: &Report| {
-            let same_place = known.from == report.from && !report.from.is_private();
-            known.operator == report.operator || same_place
-        };
-        if reports.len() < REPORTERS_MAX && !reports.iter().any(dependent) {
-            reports.push(report);
+        reports.retain(|known| known.expires_us > now_us && known.reporter != report.reporter);
+        if reports.iter().any(|known| known.depends_on(&report)) {
+            return;
         }
+        reports.push(report);
+        if reports.len() > REPORTERS_MAX {
+            reports.sort_unstable_by_key(|report| report.lot);
+            reports.truncate(REPORTERS_MAX);
+        }
+    }
+
+    fn report(&self, digest: &Digest, told: &Told) -> Report {
+        let reporter = self.hash(&digest.reporter);
+        let operator = self.hash(&digest.operator);
+        let pair = self.hash(&told.edge) ^ mix(told.place.number());
+        Report {
+            reporter,
+            operator,
+            // In private networks each reporter is in a place of its own.
+            from: match digest.place.is_private() {
+                true => reporter,
+                false => mix(digest.place.number() ^ self.secret),
+            },
+            lot: mix(operator ^ pair ^ self.secret),
+            step: told.step,
+            expires_us: digest.expires_us,
+        }
+    }
+
+    fn hash(&self, id: &[u8; 32]) -> u64 {
+        let words = id
+            .chunks(8)
+            .map(|word| word.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        words.fold(self.secret, |hash, word: u64| mix(hash ^ word))
     }
 
     /// Once a minute, and when there is little room: forgets what is over, and counts who is the only reporter of how much.
@@ -230,6 +268,13 @@ impl Hearsay {
         for reports in self.told.values().filter(|reports| reports.len() == 1) {
             *self.alone.entry(reports[0].operator).or_default() += 1;
         }
+    }
+}
+
+impl Report {
+    /// Whether two reporters may be one.
+    fn depends_on(&self, other: &Self) -> bool {
+        self.operator == other.operator || self.from == other.from
     }
 }
 

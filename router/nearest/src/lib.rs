@@ -7,15 +7,24 @@
 //!
 //! The rule, in four steps:
 //!
-//! 1. Of the edges that are alive, those with the lowest round-trip time are *near*: at most [`Policy::near`], none
-//!    farther than [`Policy::band_us`] behind the nearest.
+//! 1. Of the edges that are alive, those with the lowest round-trip time are *near*: at most [`Policy::near`] with room,
+//!    none farther than [`Policy::band_us`] behind the nearest with room, and the full ones among them.
 //! 2. The near edges are ranked by capacity-weighted rendezvous hashing of the content key: each edge wins a share of
 //!    the keys in proportion to its capacity, and always the same keys, so that caches stay warm ([`rendezvous`]).
 //! 3. The first in that order with less work in hand than [`Policy::bound_percent`] of its capacity serves: bounded
-//!    loads, after Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. When
-//!    all near edges are at their bound the others follow, nearest first.
+//!    loads, after Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. The others
+//!    follow, nearest first.
 //! 4. From [`Policy::warm_percent`] on an edge sends a growing part of its readers on to the next in the order, so hot
 //!    content gets more homes, and a report of load that is seconds old moves a part of the readers and not all.
+//!
+//! What goes into it, and what keeps it honest:
+//!
+//! * own measurements of a peer ([`measure`]), suspicion ([`liveness`]) and the ladder by which it loses readers
+//!   ([`ladder`]), up to the verdict of a quorum ([`quorum`]);
+//! * what edges say of themselves ([`advert`]) and who of them may serve at all ([`candidates`]);
+//! * how far readers of a place are from edges, measured here ([`table`]) and told by others ([`digest`]); coordinates only
+//!   say who is worth measuring ([`coordinate`]);
+//! * when a second edge is asked as well ([`hedge`]).
 //!
 //! Invariants, each with a property test:
 //!
@@ -38,5 +47,5 @@ pub mod quorum;
 pub mod rendezvous;
 pub mod table;
 
-pub use choice::{Choice, Edge, EdgeId, Policy, Verdict, Why, choose};
+pub use choice::{Choice, Edge, EdgeId, Edges, Policy, Verdict, Why, choose};
 pub use prefix::Prefix;

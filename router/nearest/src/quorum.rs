@@ -29,6 +29,31 @@ pub struct Statement {
     pub failed: bool,
 }
 
+/// What a judge saw of an edge in an epoch. It signs *failed* only if the edge was failing at most looks: a partition that
+/// ended is no reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    looks: u32,
+    failing: u32,
+}
+
+/// Fewer looks than these say nothing of an epoch.
+pub const LOOKS_MIN: u32 = 10;
+
+impl Tally {
+    /// Counts a look of a judge that was well: [`crate::ladder::Standing::may_accuse`] says whether the edge was failing.
+    pub fn note(&mut self, failing: bool) {
+        self.looks = self.looks.saturating_add(1);
+        self.failing = self.failing.saturating_add(u32::from(failing));
+    }
+
+    /// What the judge may sign; `None` if it did not see enough.
+    #[must_use]
+    pub fn failed(&self) -> Option<bool> {
+        (self.looks >= LOOKS_MIN).then_some(u64::from(self.failing) * 2 > u64::from(self.looks))
+    }
+}
+
 /// What became of an epoch for an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
