@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use nearest::Prefix;
 
-use crate::prefix::Prefix;
 use counts::{Cells, Crowd, Rate};
 pub use network::Network;
 

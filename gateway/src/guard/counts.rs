@@ -14,7 +14,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::prefix::Prefix;
+use nearest::Prefix;
 
 const ROWS: usize = 4;
 /// 14 bits of the hash choose a cell of a row.
