@@ -29,7 +29,7 @@ use crate::escape;
 use crate::fresh::Fresh;
 use crate::guard::Seat;
 use crate::pack::Wish;
-use crate::prefix::Prefix;
+use nearest::Prefix;
 use crate::problem::Problem;
 use crate::reply;
 use crate::server::service::Client;

@@ -13,6 +13,9 @@
 //!    loads, after Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads", SODA 2018. When
 //!    all near edges are at their bound the others follow, nearest first.
 //!
+//! Who counts as one client is here too ([`Prefix`]), and how often each may do something ([`Rate`], [`Crowd`]): all that
+//! serve strangers ask the same.
+//!
 //! Invariants, each with a property test:
 //!
 //! * no edge at its bound is chosen; if any usable edge has room, one is chosen;
@@ -21,6 +24,12 @@
 //! * all arithmetic is on integers, so every machine gives the same answer.
 
 mod choice;
+mod counts;
+mod network;
+mod prefix;
 pub mod rendezvous;
 
 pub use choice::{Choice, Edge, EdgeId, Policy, Verdict, Why, choose};
+pub use counts::{Cells, Crowd, Rate};
+pub use network::Network;
+pub use prefix::Prefix;

@@ -1,5 +1,6 @@
 //! From a packet to its reply: the whole protocol, without sockets.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Config;
 use super::message::{self, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
+use super::reuse::{Client, Composed, Reuse, Validity};
 use super::zone::{Datum, Zone, Zones};
 use crate::Error;
 use crate::dap::{Names, NamesError};
@@ -46,7 +48,11 @@ impl Responder {
     /// [`Responder::respond`] otherwise.
     #[must_use]
     pub fn respond_https(&self, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
-        let reply = self.respond(packet, Transport::Https)?;
+        let client = Client {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            transport: Transport::Https,
+        };
+        let reply = self.respond(packet, client)?.bytes;
         let keep = message::keep_seconds(&reply);
         Some((reply, keep))
     }
@@ -63,35 +69,54 @@ impl Responder {
 
     /// The reply to a packet; `None` if it must not get one. Reads the ledger's state, so it may block on a disk.
     #[must_use]
-    pub fn respond(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        let started = Instant::now();
-        let reply = match message::read(packet) {
-            Packet::Ignored(why) => return self.ignore(why),
-            Packet::Refused(reply) => *reply,
-            Packet::Request(request) => self.answer(*request),
-        };
+    pub fn respond(&self, packet: &[u8], client: Client) -> Option<Composed> {
+        let (reply, reuse) = self.made(&*self.names, packet)?;
         let labels = ReplyLabels {
-            transport: transport.name(),
+            transport: client.transport.name(),
             kind: metrics::kind(reply.query.as_ref().map(|query| query.query_type())),
             code: metrics::code(reply.metadata.response_code),
         };
-        let Some(written) = self.write(reply, transport) else {
+        let Some(bytes) = self.write(reply, client.transport) else {
             self.metrics.dropped("unanswerable");
             return None;
         };
         self.metrics.replies.get_or_create(&labels).inc();
+        Some(Composed { bytes, reuse })
+    }
+
+    /// The whole reply to a packet, for any transport, made of these names. It is not counted.
+    pub(super) fn whole(&self, names: &dyn Names, packet: &[u8], _client: Client) -> Option<Composed> {
+        let (reply, reuse) = self.made(names, packet)?;
+        let bytes = reply.write(TCP_MESSAGE_BYTES_MAX)?.bytes;
+        Some(Composed { bytes, reuse })
+    }
+
+    fn made(&self, names: &dyn Names, packet: &[u8]) -> Option<(Reply, Reuse)> {
+        let started = Instant::now();
+        let reply = match message::read(packet) {
+            Packet::Ignored(why) => {
+                self.ignore(why);
+                return None;
+            }
+            Packet::Refused(reply) => *reply,
+            Packet::Request(request) => self.answer(*request, names),
+        };
+        let https = reply.query.as_ref().is_some_and(|query| query.query_type() == RecordType::HTTPS);
+        let reuse = match https || reply.metadata.response_code == ResponseCode::ServFail {
+            true => Reuse::Never,
+            false => Reuse::Everybody(Validity { height: names.height(), until: Validity::NO_END }),
+        };
         self.metrics
             .answer_seconds
             .observe(started.elapsed().as_secs_f64());
-        Some(written)
+        Some((reply, reuse))
     }
 
-    fn ignore(&self, why: Ignored) -> Option<Vec<u8>> {
+    fn ignore(&self, why: Ignored) {
         self.metrics.dropped(match why {
             Ignored::Short => "short",
             Ignored::Reply => "reply",
         });
-        None
     }
 
     fn write(&self, reply: Reply, transport: Transport) -> Option<Vec<u8>> {
@@ -107,7 +132,7 @@ impl Responder {
     }
 
     /// The reply to a well-formed query.
-    fn answer(&self, request: Request) -> Reply {
+    fn answer(&self, request: Request, names: &dyn Names) -> Reply {
         let Request { reply, query, edns } = request;
         let code = match (query.query_class(), query.query_type()) {
             _ if edns.is_some_and(|edns| edns.version > 0) => Some(ResponseCode::BADVERS),
@@ -119,7 +144,7 @@ impl Responder {
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
         if code.is_none()
-            && let Err(error) = self.resolve(&mut reply, &name, kind)
+            && let Err(error) = self.resolve(&mut reply, &name, kind, names)
         {
             tracing::warn!(%name, %error, "a DNS question could not be answered");
             reply = Reply::error(reply.metadata, reply.query, edns, ResponseCode::ServFail);
@@ -130,7 +155,7 @@ impl Responder {
 
     /// Fills in the answer for `name` and `kind`, following CNAMEs as far as they stay in our zones (RFC 1034,
     /// section 4.3.2). The response code is that of the last name (RFC 6604).
-    fn resolve(&self, reply: &mut Reply, name: &Name, kind: RecordType) -> Result<(), NamesError> {
+    fn resolve(&self, reply: &mut Reply, name: &Name, kind: RecordType, names: &dyn Names) -> Result<(), NamesError> {
         let mut name = name.clone();
         for hop in 0..=CNAME_HOPS_MAX {
             let Some(zone) = self.zones.find(&name) else {
@@ -140,12 +165,12 @@ impl Responder {
                 return Ok(());
             };
             reply.metadata.authoritative = true;
-            let Some(data) = self.zones.lookup(zone, &name, &*self.names)? else {
+            let Some(data) = self.zones.lookup(zone, &name, names)? else {
                 reply.metadata.response_code = ResponseCode::NXDomain;
-                self.deny(reply, zone, &name);
+                self.deny(reply, zone, &name, names.height());
                 return Ok(());
             };
-            match self.add_answers(reply, zone, &name, kind, data) {
+            match self.add_answers(reply, zone, &name, kind, data, names.height()) {
                 Some(target) if !answered(reply, &target) => name = target,
                 _ => return Ok(()),
             }
@@ -161,6 +186,7 @@ impl Responder {
         name: &Name,
         kind: RecordType,
         data: Vec<Datum>,
+        height: u64,
     ) -> Option<Name> {
         let alias = data.iter().find_map(|datum| match &datum.data {
             RData::CNAME(target) if kind != RecordType::CNAME => Some((target.0.clone(), datum.clone())),
@@ -177,7 +203,7 @@ impl Responder {
         let wanted = data.into_iter().filter(|datum| datum.data.record_type() == kind);
         reply.answers.extend(wanted.map(|datum| record(name, datum)));
         if reply.answers.len() == before {
-            self.deny(reply, zone, name);
+            self.deny(reply, zone, name, height);
         }
         if kind == RecordType::NS && reply.answers.len() > before {
             reply.additionals = self
@@ -190,11 +216,11 @@ impl Responder {
     }
 
     /// The SOA that says how long the absence may be kept. Its owner is the end of the name asked, in its case.
-    fn deny(&self, reply: &mut Reply, zone: &Zone, name: &Name) {
+    fn deny(&self, reply: &mut Reply, zone: &Zone, name: &Name, height: u64) {
         let apex = name.trim_to(zone.apex.iter().len());
         reply
             .authorities
-            .push(record(&apex, self.zones.soa(zone, self.names.height())));
+            .push(record(&apex, self.zones.soa(zone, height)));
     }
 }
 

@@ -12,17 +12,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One party: its address, with zeros behind the bits that count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Prefix(IpAddr);
+pub struct Prefix(IpAddr);
 
 impl Prefix {
     /// Who has a line to itself: an IPv4 address, the /56 of an IPv6 address. For requests.
-    pub(crate) fn line(address: IpAddr) -> Self {
+    pub fn line(address: IpAddr) -> Self {
         Self::cut(address, 32)
     }
 
     /// Who has a network to itself: the /24 of an IPv4 address, the /56 of an IPv6 address. For connections, and for what
     /// is free.
-    pub(crate) fn network(address: IpAddr) -> Self {
+    pub fn network(address: IpAddr) -> Self {
         Self::cut(address, 24)
     }
 
