@@ -7,7 +7,6 @@
 mod counts;
 mod forwarded;
 pub(crate) mod hops;
-mod network;
 pub(crate) mod trace;
 
 use std::hash::RandomState;
@@ -19,7 +18,7 @@ use http::HeaderMap;
 
 use crate::prefix::Prefix;
 use counts::{Cells, Crowd, Rate};
-pub use network::Network;
+pub use nearest::Network;
 
 /// What one client may do. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

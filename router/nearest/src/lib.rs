@@ -21,6 +21,8 @@
 //! * all arithmetic is on integers, so every machine gives the same answer.
 
 mod choice;
+mod network;
 pub mod rendezvous;
 
 pub use choice::{Choice, Edge, EdgeId, Policy, Verdict, Why, choose};
+pub use network::Network;

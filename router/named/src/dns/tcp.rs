@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::Config;
 use super::answer::Responder;
 use super::metrics::{Metrics, Transport};
+use super::reuse::Client;
 
 /// The pause after a failed accept, such as for lack of file descriptors, which would else fail again at once.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
@@ -80,6 +81,10 @@ async fn converse(
     stop: CancellationToken,
     place: Place,
 ) {
+    let client = Client {
+        address: place.source,
+        transport: Transport::Tcp,
+    };
     let _place = place;
     loop {
         let asked = tokio::select! {
@@ -88,10 +93,10 @@ async fn converse(
         };
         let Ok(Ok(question)) = asked else { return };
         let responder = responder.clone();
-        let reply = tokio::task::spawn_blocking(move || responder.respond(&question, Transport::Tcp)).await;
+        let reply = tokio::task::spawn_blocking(move || responder.respond(&question, client)).await;
         // What gets no reply is no DNS; neither is what would follow it.
         let Ok(Some(reply)) = reply else { return };
-        if !matches!(timeout(idle, write(&mut stream, &reply)).await, Ok(Ok(()))) {
+        if !matches!(timeout(idle, write(&mut stream, &reply.bytes)).await, Ok(Ok(()))) {
             return;
         }
     }

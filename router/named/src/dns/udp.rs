@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::Responder;
 use super::metrics::Transport;
+use super::reuse::Client;
 
 /// Longer datagrams are cut, and so malformed: a query with all options known is far shorter. Bytes.
 const PACKET_BYTES_MAX: usize = 4_096;
@@ -69,8 +70,12 @@ fn answer_batch(
     (mut length, mut source): (usize, SocketAddr),
 ) {
     for _ in 0..BATCH_PACKETS {
-        if let Some(reply) = responder.respond(&buffer[..length], Transport::Udp) {
-            send(socket, responder, &reply, source);
+        let client = Client {
+            address: source.ip(),
+            transport: Transport::Udp,
+        };
+        if let Some(reply) = responder.respond(&buffer[..length], client) {
+            send(socket, responder, &reply.bytes, source);
         }
         match socket.try_recv_from(buffer) {
             Ok(next) => (length, source) = next,
