@@ -15,9 +15,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-use nearest::Prefix;
-use nearest::{Cells, Crowd, Rate};
 pub use nearest::Network;
+use nearest::{Cells, Crowd, Prefix, Rate};
 
 /// What one client may do. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

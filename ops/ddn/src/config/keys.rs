@@ -246,6 +246,11 @@ settings! {
         name_server_addresses: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         /// Domains of the public DNS under which the chain's names are served too, such as `ddn.example`.
         alias_zones: Vec<String> = Vec::new();
+        /// Folder with the keys that the zones are signed with (DNSSEC), `ZONE.pem` each (PKCS#8, ECDSA P-256); empty takes
+        /// `keys/dns` in the data folder. A key that is not there is made. Nodes that serve the same zone need the same key.
+        key_folder: String = String::new();
+        /// Signatures that are kept, so that the same records are not signed for each question; each takes some 300 bytes.
+        signatures_max: Whole<16, 10_000_000> = Whole::new(65_536);
         /// Seconds that answers may be kept, if a name says nothing else. A change is seen everywhere within it.
         ttl_s: Whole<0, 86_400> = Whole::new(20);
         /// Threads that answer from memory over UDP, each with a socket of its own; 0: one for each core.

@@ -1,6 +1,6 @@
 //! An authoritative DNS server over the ledger's names, on UDP and TCP.
 //!
-//! It serves the chain's TLD and any alias zones, and nothing else: it is no resolver, so foreign names are refused.
+//! It serves the chain's TLD and any alias zones, signed, and nothing else: it is no resolver, so foreign names are refused.
 //! [`Responder`] is the protocol, from packet to packet, without sockets; [`DnsServer`] is the sockets around it.
 //!
 //! * No packet stops it: what cannot be read gets FORMERR, or nothing if it has no header or is a reply itself.
@@ -11,21 +11,25 @@
 //!   bounded number of TCP connections with a bounded number of questions each.
 
 mod answer;
+mod dnssec;
 mod front;
 mod listen;
 mod message;
 mod metrics;
 mod own;
 mod reuse;
+mod subnet;
 mod tcp;
 mod udp;
 mod zone;
 
 pub use answer::Responder;
+pub use dnssec::{Anchor, KeyError, SigningKey, ZoneKey};
 pub use front::RateLimit;
 pub use metrics::Transport;
+pub use own::{Answer, Challenges, Directory, Near, Nearest, Service, Services};
 pub use reuse::{Client, Composed, Reuse, Validity};
-pub use own::{Answer, Challenges, Directory, Service, Services};
+pub use subnet::Network;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -60,6 +64,13 @@ pub struct Config {
     /// Hosts for which certificates are obtained, without `*.`. The challenges of those outside of our zones are answered
     /// at `_acme-challenge` below them, if that name is delegated to us.
     pub challenge_hosts: Vec<String>,
+    /// The gateway's own hosts. Those in our zones lead to the edges, and so do the hosts of sites below them
+    /// (`CID.ipfs.HOST`, `NAME.ipns.HOST`).
+    pub gateway_hosts: Vec<String>,
+    /// What the zones are signed with: one key for the TLD and each alias zone, or none at all.
+    pub keys: Vec<ZoneKey>,
+    /// Signatures that are kept, so that the same records are not signed for each question; each takes some 300 bytes.
+    pub signatures_kept: usize,
     /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds, at most a
     /// day.
     pub ttl: u32,
@@ -93,6 +104,16 @@ pub struct NameServer {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Config {
+    /// The zones that want a key, in lower case without a final dot: that of the TLD and the alias zones.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is not a zone's name.
+    pub fn signed_zones(&self, tld: &str) -> Result<Vec<String>, Error> {
+        zone::signed(self, tld)
+    }
+}
+
 impl Default for Config {
     /// A node for its own machine: everything on loopback.
     fn default() -> Self {
@@ -106,6 +127,9 @@ impl Default for Config {
             edges: vec![loopback],
             alias_zones: Vec::new(),
             challenge_hosts: Vec::new(),
+            gateway_hosts: Vec::new(),
+            keys: Vec::new(),
+            signatures_kept: 65_536,
             ttl: ABSENT_TTL_SECONDS,
             tcp_connections: 256,
             tcp_connections_per_source: 32,
@@ -174,7 +198,13 @@ impl DnsServer {
         self.front.responder().zones().challenges().clone()
     }
 
-    /// Where to say what is served over TLS, for HTTPS records.
+    /// What validators need to believe the signed zones.
+    #[must_use]
+    pub fn anchors(&self) -> Vec<Anchor> {
+        self.front.responder().zones().anchors()
+    }
+
+    /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
     #[must_use]
     pub fn directory(&self) -> Directory {
         self.front.responder().zones().directory().clone()

@@ -88,7 +88,7 @@ fn every_packet_gets_a_good_reply_or_none() {
         let packet = dice.packet();
         for (transport, limit) in [(Transport::Udp, 1_232), (Transport::Tcp, 65_535)] {
             let client = Client {
-                address: "192.0.2.9".parse().expect("an address"),
+                address: "192.0.2.7".parse().expect("an address"),
                 transport,
             };
             if let Some(reply) = responder.respond(&packet, client) {

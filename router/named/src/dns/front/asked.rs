@@ -60,6 +60,12 @@ impl Key {
         &self.bytes[..usize::from(self.length)]
     }
 
+    /// Whether an HTTPS record is asked for (RFC 9460).
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.question().ends_with(&[0, 65, 0, 1])
+    }
+
     /// RD, AD, CD, and of EDNS: whether it is there, DO and CO.
     #[must_use]
     pub fn class(&self) -> u16 {

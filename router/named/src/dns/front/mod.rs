@@ -326,7 +326,11 @@ impl Front {
             Reuse::Everybody(validity) => (validity, None),
             Reuse::Network(bits, validity) => (validity, Some(bits)),
         };
-        message.until = validity.until;
+        message.until = match key.is_https() && message.sort == Sort::Absence {
+            // One comes with a certificate, of which no block tells.
+            true => validity.until.min(unix_now() + 1),
+            false => validity.until,
+        };
         let (table, other) = match message.sort {
             Sort::Answer => (&self.answers, &self.others),
             Sort::Absence | Sort::Error => (&self.others, &self.answers),
@@ -383,7 +387,8 @@ impl Front {
     }
 
     fn hash(&self, key: &Key, network: Option<(u128, u8)>) -> u64 {
-        self.hashes.hash_one((key.question(), key.class(), network))
+        let stage = self.responder.zones().directory().stage();
+        self.hashes.hash_one((key.question(), key.class(), network, stage))
     }
 }
 

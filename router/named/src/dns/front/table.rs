@@ -114,12 +114,6 @@ impl Table {
         }
     }
 
-    /// Bytes in use, without the places.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Relaxed)
-    }
-
     fn make_room(&self) {
         // Twice round finds everything unused; others may fill it up meanwhile.
         for _ in 0..2 * self.buckets.len() {
