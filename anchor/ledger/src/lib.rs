@@ -25,6 +25,7 @@ mod origin;
 pub mod payment;
 mod proposer;
 mod records;
+mod service;
 mod signed;
 mod state;
 mod transition;
@@ -50,6 +51,7 @@ pub use payment::{
 };
 pub use proposer::proposer;
 pub use records::Records;
+pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
     Account, Asset, AssetMeta, ClaimEntry, CommitEntry, EdgeEntry, Entry, Escrow, Line, MemoryState,

@@ -138,11 +138,22 @@ impl NamePath {
 }
 
 /// What is wrong with the part of a name that stands before the label; the empty one must have been sorted out.
+///
+/// Its labels may begin with an underscore, as those do that say what a record is about (RFC 8552): `_dmarc`,
+/// `_443._tcp`. Nobody can register one.
 pub(crate) fn under_fault(under: &str) -> Option<&'static str> {
     if under.len() > MAX_NAME {
         return Some("it is longer than a name may be");
     }
-    under.split('.').find_map(label_fault)
+    under.split('.').find_map(under_label_fault)
+}
+
+fn under_label_fault(label: &str) -> Option<&'static str> {
+    match label.strip_prefix('_') {
+        Some(_) if label.len() > MAX_LABEL => Some("a label has at most 63 characters"),
+        Some(rest) => label_fault(rest),
+        None => label_fault(label),
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +205,7 @@ mod tests {
         check("alice.ddn", "", "alice");
         check("docs.alice.ddn", "docs", "alice");
         check("a.b.alice.ddn", "a.b", "alice");
+        check("_443._tcp.alice.ddn", "_443._tcp", "alice");
         check("ddn.ddn", "", "ddn");
     }
 
@@ -210,6 +222,12 @@ mod tests {
             ".alice.ddn",
             "aliceddn",
             "",
+            "_alice.ddn",
+            "_.alice.ddn",
+            "__a.alice.ddn",
+            "a_b.alice.ddn",
+            "_-a.alice.ddn",
+            &format!("_{}.alice.ddn", "a".repeat(63)),
             &long,
         ] {
             assert!(NamePath::parse(bad, "ddn").is_err(), "{bad}");

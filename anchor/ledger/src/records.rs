@@ -8,9 +8,12 @@ use crate::codec::Link;
 use crate::error::Error;
 use crate::name::{MAX_NAME, under_fault};
 use crate::origin::Origin;
+use crate::service::{Caa, Https, Mx, Srv};
 
 /// The most addresses of one family under one name: more do not fit into a DNS answer over UDP.
 pub(crate) const MAX_ADDRESSES: usize = 16;
+/// The most records of each kind that says where a service is.
+pub(crate) const MAX_SERVICES: usize = 16;
 /// The most texts under one name, and the most bytes of one (a character-string of RFC 1035).
 pub(crate) const MAX_TEXTS: usize = 16;
 pub(crate) const MAX_TEXT_BYTES: usize = 255;
@@ -37,6 +40,18 @@ pub struct Records {
     /// Texts, at most 16 of at most 255 bytes, without control characters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub txt: Vec<String>,
+    /// Mail servers, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mx: Vec<Mx>,
+    /// Servers of a service, at most 16; the service is said by the undername, as in `_sip._udp`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub srv: Vec<Srv>,
+    /// Who may issue certificates, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caa: Vec<Caa>,
+    /// How the name is reached by HTTPS, at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub https: Vec<Https>,
     /// The HTTP site that gateways serve under this name, where it has no content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -75,6 +90,10 @@ impl Records {
             ("a", self.a.len(), MAX_ADDRESSES),
             ("aaaa", self.aaaa.len(), MAX_ADDRESSES),
             ("txt", self.txt.len(), MAX_TEXTS),
+            ("mx", self.mx.len(), MAX_SERVICES),
+            ("srv", self.srv.len(), MAX_SERVICES),
+            ("caa", self.caa.len(), MAX_SERVICES),
+            ("https", self.https.len(), MAX_SERVICES),
         ] {
             if count > max {
                 return Some(format!("{kind}: {count} records, at most {max} are allowed"));

@@ -26,6 +26,9 @@
 //!   say who is worth measuring ([`coordinate`]);
 //! * when a second edge is asked as well ([`hedge`]).
 //!
+//! Who counts as one client is here too ([`Prefix`]), and how often each may do something ([`Rate`], [`Crowd`]): all that
+//! serve strangers ask the same.
+//!
 //! Invariants, each with a property test:
 //!
 //! * no edge at its bound is chosen; if any usable edge has room, one is chosen;
@@ -37,15 +40,19 @@ pub mod advert;
 pub mod candidates;
 mod choice;
 pub mod coordinate;
+mod counts;
 pub mod digest;
 pub mod hedge;
 pub mod ladder;
 pub mod liveness;
 pub mod measure;
+mod network;
 mod prefix;
 pub mod quorum;
 pub mod rendezvous;
 pub mod table;
 
 pub use choice::{Choice, Edge, EdgeId, Edges, Policy, Verdict, Why, choose};
+pub use counts::{Cells, Crowd, Rate};
+pub use network::Network;
 pub use prefix::Prefix;

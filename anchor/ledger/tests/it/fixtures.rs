@@ -148,7 +148,22 @@ fn transactions_with_later_fields() {
         txt: vec!["ddn-origin=token".into()],
         ..Records::default()
     };
+    let services = Records {
+        mx: vec!["10 mail.example.org".parse().unwrap(), "0 .".parse().unwrap()],
+        srv: vec!["10 5 5060 sip.example.org".parse().unwrap()],
+        caa: vec!["0 issue letsencrypt.org".parse().unwrap()],
+        https: vec!["1 . alpn=h3,h2 port=8443".parse().unwrap()],
+        ..Records::default()
+    };
     let actions = [
+        (
+            "name_set-services",
+            Action::NameSet {
+                label: label("alice"),
+                under: "_sip._udp".into(),
+                records: services,
+            },
+        ),
         (
             "name_set-origin",
             Action::NameSet {

@@ -68,7 +68,11 @@ fn records_are_set_and_removed_also_under_the_name() {
     world.pass(1, set("alice", "", text("three")));
     let entry = world.name("alice").unwrap();
     assert_eq!(entry.records.keys().collect::<Vec<_>>(), ["", "a.b", "docs"]);
-    assert_eq!((entry.seq, entry.changed), (3, world.height));
+    world.pass(1, set("alice", "_443._tcp.docs", text("tls")));
+    world.pass(1, set("alice", "_443._tcp.docs", Records::default()));
+    world.pass(1, set("alice", "docs", text("four")));
+    let entry = world.name("alice").unwrap();
+    assert_eq!((entry.seq, entry.changed), (6, world.height));
     assert_eq!(entry.records[""].content, None);
     world.pass(1, set("alice", "docs", Records::default()));
     assert_eq!(
@@ -169,6 +173,17 @@ fn records_are_bounded() {
         "name 'Docs.alice.ddn': a label consists of a-z, 0-9 and '-'",
     );
     check(".", text("x"), "name '..alice.ddn': a label is empty");
+    check("_", text("x"), "name '_.alice.ddn': a label is empty");
+    check(
+        "a_b",
+        text("x"),
+        "name 'a_b.alice.ddn': a label consists of a-z, 0-9 and '-'",
+    );
+    let many = Records {
+        mx: vec!["10 mail.example.org".parse().unwrap(); 17],
+        ..Records::default()
+    };
+    check("", many, "records: mx: 17 records, at most 16 are allowed");
     let identity: ledger::Link = serde_json::from_str("\"bafkqaaik\"").unwrap();
     check(
         "",

@@ -45,15 +45,18 @@ fn records() -> impl Strategy<Value = Records> {
         vec("[a-z\\PC]{0,70}", 0..3),
         prop_oneof![3 => Just(None), 3 => (1..600_000u32).prop_map(Some), 1 => any::<u32>().prop_map(Some)],
         weighted(0.2, "https://[a-z]{1,20}\\.example(:[1-3][0-9]{0,4})?"),
+        weighted(0.2, "[1-9][0-9]{0,3} [a-z]{1,20}"),
     );
-    parts.prop_map(|(content, a, aaaa, cname, txt, ttl, origin)| Records {
+    parts.prop_map(|(content, a, aaaa, cname, txt, ttl, origin, mx)| Records {
         content,
         a: a.into_iter().map(Into::into).collect(),
         aaaa: aaaa.into_iter().map(Into::into).collect(),
         cname,
         txt,
+        mx: mx.iter().map(|text| text.parse().unwrap()).collect(),
         origin: origin.map(|text| ledger::Origin::parse(&text).unwrap()),
         ttl,
+        ..Records::default()
     })
 }
 
@@ -85,7 +88,7 @@ fn other_actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         1 => (people(), amounts()).prop_map(|(to, amount)| Action::Transfer { to: at(to), amount }),
         1 => Just(Action::Faucet {}),
-        1 => (names(), "|docs|a\\.b|-|[A-Z]{1,3}", records()).prop_map(|(label, under, records)| {
+        1 => (names(), "|docs|a\\.b|_dmarc|_|-|[A-Z]{1,3}", records()).prop_map(|(label, under, records)| {
             Action::NameSet {
                 label,
                 under,

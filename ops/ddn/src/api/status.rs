@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::extract::blocking;
 use super::failure::Failed;
-use super::types::{ConfigReport, ErrorBody, NodeFile, NodeRole, NodeStatus};
+use super::types::{ConfigReport, ErrorBody, NodeFile, NodeRole, NodeStatus, ZoneAnchor};
 use super::{Answer, Shared, paths};
 use crate::node::{Node, Role, wallets};
 
@@ -42,6 +42,7 @@ fn status_of(node: &Node) -> Result<NodeStatus, Failed> {
             Role::Follower => NodeRole::Follower,
         },
         tld: genesis.tld.clone(),
+        zones: node.zones.iter().map(anchor).collect(),
         height: view.tip().height,
         best: node.chain.sync_status().best.max(view.tip().height),
         peers: node.mesh.peers().len() as u64,
@@ -52,6 +53,14 @@ fn status_of(node: &Node) -> Result<NodeStatus, Failed> {
             .unwrap_or_default(),
         balance: account.balance,
     })
+}
+
+fn anchor(zone: &named::dns::Anchor) -> ZoneAnchor {
+    ZoneAnchor {
+        zone: zone.zone.clone(),
+        ds: zone.ds.clone(),
+        dnskey: zone.dnskey.clone(),
+    }
 }
 
 /// Every setting with its value, its default, its origin and its help.

@@ -1,5 +1,7 @@
 //! The ledger's objects as the API shows them, and back.
 
+use std::str::FromStr;
+
 use cid::Cid;
 use ledger::{Address, Asset, Label, Link, NameEntry, Origin, Records, Tx};
 use serde::Serialize;
@@ -133,10 +135,23 @@ impl From<&Records> for RecordSet {
             aaaa: records.aaaa.clone(),
             cname: records.cname.clone(),
             txt: records.txt.clone(),
+            mx: texts(&records.mx),
+            srv: texts(&records.srv),
+            caa: texts(&records.caa),
+            https: texts(&records.https),
             origin: records.origin.as_ref().map(ToString::to_string),
             ttl: records.ttl,
         }
     }
+}
+
+fn texts<T: ToString>(records: &[T]) -> Vec<String> {
+    records.iter().map(T::to_string).collect()
+}
+
+fn parsed<T: FromStr<Err = ledger::Error>>(texts: &[String]) -> Result<Vec<T>, Failed> {
+    let bad = |error: ledger::Error| Failed::bad_request(error.to_string());
+    texts.iter().map(|text| text.parse().map_err(bad)).collect()
 }
 
 impl TryFrom<RecordSet> for Records {
@@ -152,6 +167,8 @@ impl TryFrom<RecordSet> for Records {
         let bad = |error: ledger::Error| Failed::bad_request(error.to_string());
         let origin = set.origin.as_deref().map(Origin::parse);
         let origin = origin.transpose().map_err(bad)?;
+        let (mx, srv) = (parsed(&set.mx)?, parsed(&set.srv)?);
+        let (caa, https) = (parsed(&set.caa)?, parsed(&set.https)?);
         let RecordSet {
             a,
             aaaa,
@@ -166,6 +183,10 @@ impl TryFrom<RecordSet> for Records {
             aaaa,
             cname,
             txt,
+            mx,
+            srv,
+            caa,
+            https,
             origin,
             ttl,
         };

@@ -27,6 +27,8 @@ use crate::api::{
 Examples:
   ddn name register alice.ddn --content bafy…
   ddn name set www.alice.ddn --a 192.0.2.1 --ttl 300
+  ddn name set alice.ddn --mx '10 mail.example.org' --caa '0 issue letsencrypt.org'
+  ddn name set _sip._udp.alice.ddn --srv '10 5 5060 sip.example.org'
   ddn name set alice.ddn --unset txt
   ddn name set shop.ddn --origin https://www.example.com --txt ddn-origin=TOKEN
   ddn name transfer alice.ddn ddn1…
@@ -134,6 +136,18 @@ pub struct Records {
     /// A text; may be repeated
     #[arg(long, value_name = "TEXT")]
     txt: Vec<String>,
+    /// A mail server: preference and name; may be repeated
+    #[arg(long, value_name = "MX")]
+    mx: Vec<ledger::Mx>,
+    /// A server of the service that the name says: priority, weight, port and name; may be repeated
+    #[arg(long, value_name = "SRV")]
+    srv: Vec<ledger::Srv>,
+    /// Who may issue certificates: flags, tag and value; may be repeated
+    #[arg(long, value_name = "CAA")]
+    caa: Vec<ledger::Caa>,
+    /// How it is reached by HTTPS, as in `1 . alpn=h3,h2 port=8443`; may be repeated
+    #[arg(long, value_name = "HTTPS")]
+    https: Vec<ledger::Https>,
     /// The HTTP site to serve under this name, where it has no content
     #[arg(long, value_name = "URL")]
     origin: Option<ledger::Origin>,
@@ -155,6 +169,14 @@ pub enum RecordKind {
     Cname,
     /// Texts.
     Txt,
+    /// Mail servers.
+    Mx,
+    /// Servers of a service.
+    Srv,
+    /// Issuers of certificates.
+    Caa,
+    /// How it is reached by HTTPS.
+    Https,
     /// The HTTP site.
     Origin,
     /// How long to keep.
@@ -246,16 +268,30 @@ impl Records {
     /// These records over those that were there.
     fn onto(self, old: RecordSet) -> RecordSet {
         let or_old = |new: Vec<_>, old| if new.is_empty() { old } else { new };
+        let [mx, srv, caa, https] = [
+            texts(&self.mx),
+            texts(&self.srv),
+            texts(&self.caa),
+            texts(&self.https),
+        ];
         RecordSet {
             content: self.content.map(|cid| cid.to_string()).or(old.content),
             a: if self.a.is_empty() { old.a } else { self.a },
             aaaa: if self.aaaa.is_empty() { old.aaaa } else { self.aaaa },
             cname: self.cname.or(old.cname),
             txt: or_old(self.txt, old.txt),
+            mx: or_old(mx, old.mx),
+            srv: or_old(srv, old.srv),
+            caa: or_old(caa, old.caa),
+            https: or_old(https, old.https),
             origin: self.origin.map(|origin| origin.to_string()).or(old.origin),
             ttl: self.ttl.or(old.ttl),
         }
     }
+}
+
+fn texts<T: ToString>(records: &[T]) -> Vec<String> {
+    records.iter().map(T::to_string).collect()
 }
 
 fn without(mut records: RecordSet, kind: RecordKind) -> RecordSet {
@@ -265,6 +301,10 @@ fn without(mut records: RecordSet, kind: RecordKind) -> RecordSet {
         RecordKind::Aaaa => records.aaaa.clear(),
         RecordKind::Cname => records.cname = None,
         RecordKind::Txt => records.txt.clear(),
+        RecordKind::Mx => records.mx.clear(),
+        RecordKind::Srv => records.srv.clear(),
+        RecordKind::Caa => records.caa.clear(),
+        RecordKind::Https => records.https.clear(),
         RecordKind::Origin => records.origin = None,
         RecordKind::Ttl => records.ttl = None,
     }
@@ -324,6 +364,14 @@ pub fn record_lines(records: &RecordSet) -> Vec<(&'static str, String)> {
     lines.extend(records.aaaa.iter().map(|ip| ("AAAA", ip.to_string())));
     lines.extend(records.cname.iter().map(|name| ("CNAME", name.clone())));
     lines.extend(records.txt.iter().map(|text| ("TXT", format!("{text:?}"))));
+    for (kind, records) in [
+        ("MX", &records.mx),
+        ("SRV", &records.srv),
+        ("CAA", &records.caa),
+        ("HTTPS", &records.https),
+    ] {
+        lines.extend(records.iter().map(|text| (kind, text.clone())));
+    }
     lines.extend(records.origin.iter().map(|origin| ("origin", origin.clone())));
     lines.extend(records.ttl.iter().map(|ttl| ("TTL", format!("{ttl} s"))));
     lines
@@ -408,6 +456,10 @@ mod tests {
             aaaa: vec![],
             cname: None,
             txt: vec![],
+            mx: vec![],
+            srv: vec![],
+            caa: vec![],
+            https: vec![],
             origin: None,
             ttl: None,
         }

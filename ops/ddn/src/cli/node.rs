@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::{
     paths,
-    types::{NodeRole, NodeStatus, PublishEvent, PublishJob, PublishJobs, PublishOutcome},
+    types::{NodeRole, NodeStatus, PublishEvent, PublishJob, PublishJobs, PublishOutcome, ZoneAnchor},
 };
 
 /// `ddn node …`
@@ -157,6 +157,8 @@ struct DnsSetup {
     /// Whether the resolvers were found on this machine; if not, all that are known are listed.
     detected: bool,
     setups: Vec<Setup>,
+    /// What validators are told: of the TLD, and of the alias zones for the zones above them.
+    zones: Vec<ZoneAnchor>,
 }
 
 fn dns_setup(context: &Context, status: &NodeStatus, resolver: Option<Resolver>) -> Outcome {
@@ -170,15 +172,18 @@ fn dns_setup(context: &Context, status: &NodeStatus, resolver: Option<Resolver>)
     let found = resolver.map_or_else(|| Resolver::detect(Path::exists), |one| vec![one]);
     let detected = !found.is_empty();
     let resolvers = if detected { found } else { Resolver::ALL.to_vec() };
+    let of_tld = |zone: &&ZoneAnchor| zone.zone.trim_end_matches('.') == status.tld;
+    let anchor = status.zones.iter().find(of_tld).map(|zone| &*zone.ds);
     let setups = resolvers
         .into_iter()
-        .map(|resolver| resolver.setup(&status.tld, dns))
+        .map(|resolver| resolver.setup(&status.tld, dns, anchor))
         .collect();
     let report = DnsSetup {
         tld: status.tld.clone(),
         dns,
         detected,
         setups,
+        zones: status.zones.clone(),
     };
     context.screen.show(&report, tell_setup)
 }
@@ -189,6 +194,7 @@ fn tell_setup(out: &mut dyn Write, report: &DnsSetup) -> io::Result<()> {
         dns,
         detected,
         setups,
+        zones,
     } = report;
     if !detected {
         writeln!(
@@ -213,6 +219,14 @@ fn tell_setup(out: &mut dyn Write, report: &DnsSetup) -> io::Result<()> {
             setup.then,
             if setup.then.is_empty() { "" } else { "\n" }
         )?;
+    }
+    for zone in zones {
+        let whom = match zone.zone.trim_end_matches('.') == tld {
+            true => "a validator that is to trust it",
+            false => "the zone above it",
+        };
+        writeln!(out, "# The zone {} is signed. For {whom}:", zone.zone)?;
+        writeln!(out, "#   {}\n#   {}\n", zone.ds, zone.dnskey)?;
     }
     writeln!(
         out,

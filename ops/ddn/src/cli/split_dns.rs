@@ -2,7 +2,8 @@
 //!
 //! Pure text; nothing is changed. Sources: resolved.conf(5) (`DNS=` with a port since 246, `Domains=~tld`),
 //! dnssec-trust-anchors.d(5) (negative anchors, since the root does not know the TLD), dnsmasq(8) `--server`,
-//! NetworkManager.conf(5) `dns=dnsmasq`, resolver(5) of macOS.
+//! NetworkManager.conf(5) `dns=dnsmasq`, resolver(5) of macOS, unbound.conf(5), the reference manual of BIND 9. The last
+//! two validate, so they are told what to trust; the others leave it to us.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -18,6 +19,10 @@ pub enum Resolver {
     NetworkManager,
     /// dnsmasq as a service of its own
     Dnsmasq,
+    /// Unbound
+    Unbound,
+    /// BIND
+    Bind,
     /// macOS
     Macos,
 }
@@ -46,7 +51,14 @@ pub struct File {
 
 impl Resolver {
     /// All that we know.
-    pub const ALL: [Self; 4] = [Self::Resolved, Self::NetworkManager, Self::Dnsmasq, Self::Macos];
+    pub const ALL: [Self; 6] = [
+        Self::Resolved,
+        Self::NetworkManager,
+        Self::Dnsmasq,
+        Self::Unbound,
+        Self::Bind,
+        Self::Macos,
+    ];
 
     /// Those that run on this machine; `exists` looks at a path.
     pub fn detect(exists: impl Fn(&Path) -> bool) -> Vec<Self> {
@@ -64,11 +76,18 @@ impl Resolver {
         if there("/run/dnsmasq") || there("/run/dnsmasq.pid") || there("/run/dnsmasq/dnsmasq.pid") {
             found.push(Self::Dnsmasq);
         }
+        if there("/run/unbound.pid") || there("/run/unbound.ctl") {
+            found.push(Self::Unbound);
+        }
+        if there("/run/named/named.pid") {
+            found.push(Self::Bind);
+        }
         found
     }
 
-    /// The setup for the names under `tld`, answered at `dns`.
-    pub fn setup(self, tld: &str, dns: SocketAddr) -> Setup {
+    /// The setup for the names under `tld`, answered at `dns`, and signed so that the DS record `anchor` is to be
+    /// trusted.
+    pub fn setup(self, tld: &str, dns: SocketAddr, anchor: Option<&str>) -> Setup {
         let (title, files, then) = match self {
             Self::Resolved => (
                 "systemd-resolved",
@@ -85,6 +104,8 @@ impl Resolver {
                 dnsmasq("/etc/dnsmasq.d", tld, dns),
                 "systemctl restart dnsmasq",
             ),
+            Self::Unbound => ("Unbound", unbound(tld, dns, anchor), "systemctl restart unbound"),
+            Self::Bind => ("BIND", bind(tld, dns, anchor), "rndc reconfig"),
             Self::Macos => ("macOS", macos(tld, dns), ""),
         };
         Setup {
@@ -125,6 +146,36 @@ fn dnsmasq(dir: &str, tld: &str, dns: SocketAddr) -> Vec<File> {
     )]
 }
 
+/// A validator refuses what it has no anchor for, since the root says that the TLD does not exist.
+fn unbound(tld: &str, dns: SocketAddr, anchor: Option<&str>) -> Vec<File> {
+    let trust = match anchor {
+        Some(ds) => format!("trust-anchor: \"{ds}\""),
+        None => format!("domain-insecure: \"{tld}.\""),
+    };
+    let (ip, port) = (dns.ip(), dns.port());
+    let text = format!(
+        "server:\n  do-not-query-localhost: no\n  {trust}\nstub-zone:\n  name: \"{tld}.\"\n  stub-addr: {ip}@{port}\n"
+    );
+    vec![file("/etc/unbound/unbound.conf.d/ddn.conf", text)]
+}
+
+/// To be included: BIND has one file.
+fn bind(tld: &str, dns: SocketAddr, anchor: Option<&str>) -> Vec<File> {
+    let words: Vec<&str> = anchor.unwrap_or_default().split(' ').collect();
+    let trust = match words[..] {
+        [zone, "IN", "DS", tag, algorithm, kind, digest] => {
+            format!("trust-anchors {{ \"{zone}\" static-ds {tag} {algorithm} {kind} \"{digest}\"; }};\n")
+        }
+        _ => String::new(),
+    };
+    let (ip, port) = (dns.ip(), dns.port());
+    let text = format!(
+        "// In named.conf: include \"/etc/bind/ddn.conf\";\n{trust}zone \"{tld}\" {{ type forward; forward only; forwarders {{ \
+         {ip} port {port}; }}; }};\n"
+    );
+    vec![file("/etc/bind/ddn.conf", text)]
+}
+
 fn macos(tld: &str, dns: SocketAddr) -> Vec<File> {
     vec![file(
         &format!("/etc/resolver/{tld}"),
@@ -144,7 +195,11 @@ mod tests {
     use super::*;
 
     fn check(resolver: Resolver, dns: &str, expected: &[(&str, &str)]) {
-        let setup = resolver.setup("ddn", dns.parse().expect("an address"));
+        let setup = resolver.setup(
+            "ddn",
+            dns.parse().expect("an address"),
+            Some("ddn. IN DS 7 13 2 AB"),
+        );
         let found: Vec<(&str, &str)> = setup
             .files
             .iter()
@@ -184,6 +239,28 @@ mod tests {
             Resolver::Macos,
             "127.0.0.1:53",
             &[("/etc/resolver/ddn", "nameserver 127.0.0.1\nport 53\n")],
+        );
+    }
+
+    #[test]
+    fn validators_are_told_what_to_trust() {
+        check(
+            Resolver::Unbound,
+            "127.0.0.1:5300",
+            &[(
+                "/etc/unbound/unbound.conf.d/ddn.conf",
+                "server:\n  do-not-query-localhost: no\n  trust-anchor: \"ddn. IN DS 7 13 2 AB\"\nstub-zone:\n  name: \
+                 \"ddn.\"\n  stub-addr: 127.0.0.1@5300\n",
+            )],
+        );
+        check(
+            Resolver::Bind,
+            "127.0.0.1:5300",
+            &[(
+                "/etc/bind/ddn.conf",
+                "// In named.conf: include \"/etc/bind/ddn.conf\";\ntrust-anchors { \"ddn.\" static-ds 7 13 2 \"AB\"; \
+                 };\nzone \"ddn\" { type forward; forward only; forwarders { 127.0.0.1 port 5300; }; };\n",
+            )],
         );
     }
 

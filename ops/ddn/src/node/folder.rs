@@ -79,6 +79,11 @@ impl Folder {
         self.dir.join("keys/delegate.key")
     }
 
+    /// The keys that the zones of the DNS server are signed with, one file each.
+    pub fn zone_keys(&self) -> PathBuf {
+        self.dir.join("keys/dns")
+    }
+
     /// The account keys, one file each.
     pub fn wallets(&self) -> PathBuf {
         self.dir.join("wallet")

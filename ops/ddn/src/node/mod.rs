@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 
 use chain::Chain;
 use ledger::SecretKey;
+use named::dns::Anchor;
 use named::mesh::Mesh;
 use prometheus_client::registry::Registry;
 use storage::Store;
@@ -72,6 +73,8 @@ pub struct Node {
     pub names: Arc<ChainNames>,
     /// Where others reach its HTTP servers.
     pub webs: Arc<OnceLock<Webs>>,
+    /// By what a validator believes the signed zones of the DNS server.
+    pub zones: Vec<Anchor>,
     /// Who delivers.
     pub finder: Arc<EdgeFinder>,
     /// Who pays for deliveries.

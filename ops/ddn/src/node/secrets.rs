@@ -4,12 +4,16 @@
 use std::path::Path;
 
 use ledger::{Hash, SecretKey};
+use named::dns::{KeyError, SigningKey};
 
 use super::error::Error;
 use super::folder;
 
 /// Hex digits of a seed, and white space at the end.
 const KEY_FILE_BYTES_MAX: u64 = 128;
+
+/// A key in PEM takes some 250 bytes; other tools put comments around it.
+const PEM_FILE_BYTES_MAX: u64 = 16 << 10;
 
 /// 32 random bytes of the system.
 ///
@@ -69,6 +73,23 @@ pub fn read_or_make_key(path: &Path) -> Result<SecretKey, Error> {
 /// If it cannot be written.
 pub fn store_key(path: &Path, key: &SecretKey) -> Result<bool, Error> {
     folder::write_new(path, format!("{}\n", seed_hex(key)).as_bytes())
+}
+
+/// The key in a PEM file that a zone is signed with; a new one is made and stored there if there is no file.
+///
+/// # Errors
+/// If it cannot be read or written, or is no such key.
+pub fn read_or_make_zone_key(path: &Path) -> Result<SigningKey, Error> {
+    let unfit = |error: KeyError| Error::content(path, format!("(dns.key_folder): {error}"));
+    let made = match folder::read(path, PEM_FILE_BYTES_MAX)? {
+        Some(content) => return SigningKey::parse(&content).map_err(unfit),
+        None => SigningKey::generate().map_err(unfit)?,
+    };
+    match folder::write_new(path, made.as_bytes())? {
+        true => SigningKey::parse(made.as_bytes()).map_err(unfit),
+        // Somebody else was faster; theirs counts.
+        false => read_or_make_zone_key(path),
+    }
 }
 
 /// The key of a seed in hex.

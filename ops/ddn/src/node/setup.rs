@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
-use named::dns::{Challenges, NameServer};
+use named::dns::{Challenges, NameServer, RateLimit, ZoneKey};
 use named::mesh::{self, Web};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -14,6 +14,7 @@ use super::error::Error;
 use super::folder::Folder;
 use super::joins::Webs;
 use super::presence;
+use super::secrets;
 use crate::config::Settings;
 
 /// The chain.
@@ -29,8 +30,24 @@ pub fn chain(data: &Path, settings: &Settings) -> chain::Config {
     }
 }
 
-/// The DNS server.
-pub fn dns(settings: &Settings) -> named::dns::Config {
+/// The DNS server, for the zones of `tld`, whose keys are made if they are not there yet.
+///
+/// # Errors
+/// A bad zone name, or a key that cannot be read or made.
+pub fn dns(settings: &Settings, folder: &Folder, tld: &str) -> Result<named::dns::Config, Error> {
+    let mut config = unsigned_dns(settings);
+    let keys = match settings.dns.key_folder.as_str() {
+        "" => folder.zone_keys(),
+        path => folder.dir().join(path),
+    };
+    for zone in config.signed_zones(tld)? {
+        let key = secrets::read_or_make_zone_key(&keys.join(format!("{zone}.pem")))?;
+        config.keys.push(ZoneKey { zone, key });
+    }
+    Ok(config)
+}
+
+fn unsigned_dns(settings: &Settings) -> named::dns::Config {
     let dns = &settings.dns;
     let server = |host: &String| NameServer {
         host: host.clone(),
@@ -42,10 +59,23 @@ pub fn dns(settings: &Settings) -> named::dns::Config {
         edges: dns.edges.clone(),
         alias_zones: dns.alias_zones.clone(),
         challenge_hosts: challenge_hosts(&settings.gateway.acme_hosts),
+        gateway_hosts: settings.gateway.hosts.clone(),
+        keys: Vec::new(),
+        signatures_kept: dns.signatures_max.size(),
         ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
         tcp_connections: dns.tcp_connections_max.size(),
         tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
+        tcp_in_flight: dns.tcp_in_flight_max.size(),
         tcp_idle: dns.tcp_idle_s.seconds(),
+        threads: dns.threads.size(),
+        compose_threads: dns.compose_threads.size(),
+        compose_waiting: dns.compose_waiting_max.size(),
+        memory_bytes: dns.memory_mib.size() << 20,
+        rate: RateLimit {
+            per_second: dns.responses_per_s.get(),
+            slip: small(dns.slip.get()),
+            uncounted: dns.uncounted.clone(),
+        },
     }
 }
 

@@ -217,7 +217,8 @@ async fn join(
         ChainNames::at_tip(chain.clone()),
     );
     let names = Arc::new(names);
-    let dns = DnsServer::bind(setup::dns(&settings), Arc::new(dns_names), &mut registry).await?;
+    let dns_config = setup::dns(&settings, &ground.folder, &genesis.tld)?;
+    let dns = DnsServer::bind(dns_config, Arc::new(dns_names), &mut registry).await?;
     let webs = Arc::new(OnceLock::new());
     let doors = NodeDoors {
         chain: chain.clone(),
@@ -279,6 +280,7 @@ async fn join(
         blocks,
         names,
         webs,
+        zones: dns.anchors(),
         finder,
         payer,
         meters,

@@ -96,7 +96,9 @@ pub fn spell(input: &str, tld: &str) -> Result<Spelling, NameError> {
     let Some(below) = ascii.strip_suffix(tld).and_then(|rest| rest.strip_suffix('.')) else {
         return Ok(Spelling::Foreign);
     };
-    if let Some((label, reason)) = below.split('.').find_map(label_fault) {
+    let last = below.matches('.').count();
+    let mut labels = below.split('.').enumerate();
+    if let Some((label, reason)) = labels.find_map(|(at, label)| label_fault(label, at < last)) {
         return Err(NameError::Label {
             input: input.into(),
             label,
@@ -130,10 +132,12 @@ fn idna_fault(input: &str) -> NameError {
     }
 }
 
-fn label_fault(label: &str) -> Option<(String, String)> {
-    match Label::parse(label) {
+/// A label of an undername may begin with an underscore, as in `_dmarc`.
+fn label_fault(label: &str, is_under: bool) -> Option<(String, String)> {
+    let plain = label.strip_prefix('_').filter(|_| is_under);
+    match Label::parse(plain.unwrap_or(label)) {
         Ok(_) => None,
-        Err(ledger::Error::Name { name, reason }) => Some((name, reason)),
+        Err(ledger::Error::Name { reason, .. }) => Some((label.into(), reason)),
         Err(other) => Some((label.into(), other.to_string())),
     }
 }

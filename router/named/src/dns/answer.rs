@@ -1,7 +1,8 @@
 //! From a packet to its reply: the whole protocol, without sockets.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::HINFO;
@@ -9,9 +10,12 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use prometheus_client::registry::Registry;
 
 use super::Config;
-use super::message::{self, Ignored, Packet, Reply, Request};
+use super::dnssec::{self, Signer, Window};
+use super::message::{self, ClientEdns, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
-use super::zone::{Datum, Zone, Zones};
+use super::reuse::{Client, Composed};
+use super::subnet::Network;
+use super::zone::{Asking, Datum, Zone, Zones};
 use crate::Error;
 use crate::dap::{Names, NamesError};
 
@@ -25,7 +29,17 @@ const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
 pub struct Responder {
     zones: Zones,
     names: Arc<dyn Names>,
+    signer: Signer,
     metrics: Metrics,
+}
+
+/// Why a well-formed question gets SERVFAIL.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    #[error("no signature can be made: the system gives no random numbers")]
+    Signature,
 }
 
 impl Responder {
@@ -38,15 +52,20 @@ impl Responder {
         Ok(Self {
             zones,
             names,
+            signer: Signer::new(config.signatures_kept),
             metrics: Metrics::register(registry),
         })
     }
 
     /// The reply to a question that came over HTTPS, and for how many seconds it may be kept (RFC 8484, section 5.1). As
-    /// [`Responder::respond`] otherwise.
+    /// [`Responder::respond`] otherwise; who asks is not known here.
     #[must_use]
     pub fn respond_https(&self, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
-        let reply = self.respond(packet, Transport::Https)?;
+        let client = Client {
+            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            transport: Transport::Https,
+        };
+        let reply = self.respond(packet, client)?.bytes;
         let keep = message::keep_seconds(&reply);
         Some((reply, keep))
     }
@@ -63,30 +82,44 @@ impl Responder {
 
     /// The reply to a packet; `None` if it must not get one. Reads the ledger's state, so it may block on a disk.
     #[must_use]
-    pub fn respond(&self, packet: &[u8], transport: Transport) -> Option<Vec<u8>> {
-        let started = Instant::now();
-        let reply = match message::read(packet) {
-            Packet::Ignored(why) => return self.ignore(why),
-            Packet::Refused(reply) => *reply,
-            Packet::Request(request) => self.answer(*request),
-        };
+    pub fn respond(&self, packet: &[u8], client: Client) -> Option<Composed> {
+        let reply = self.made(&*self.names, packet, client)?;
         let labels = ReplyLabels {
-            transport: transport.name(),
+            transport: client.transport.name(),
             kind: metrics::kind(reply.query.as_ref().map(|query| query.query_type())),
             code: metrics::code(reply.metadata.response_code),
         };
-        let Some(written) = self.write(reply, transport) else {
+        let reuse = reply.reuse;
+        let Some(bytes) = self.write(reply, client.transport) else {
             self.metrics.dropped("unanswerable");
             return None;
         };
         self.metrics.replies.get_or_create(&labels).inc();
+        Some(Composed { bytes, reuse })
+    }
+
+    /// The whole reply to a packet, for any transport, made of these names. It is not counted.
+    pub(super) fn whole(&self, names: &dyn Names, packet: &[u8], client: Client) -> Option<Composed> {
+        let reply = self.made(names, packet, client)?;
+        let reuse = reply.reuse;
+        let bytes = reply.write(TCP_MESSAGE_BYTES_MAX)?.bytes;
+        Some(Composed { bytes, reuse })
+    }
+
+    fn made(&self, names: &dyn Names, packet: &[u8], client: Client) -> Option<Reply> {
+        let started = Instant::now();
+        let reply = match message::read(packet) {
+            Packet::Ignored(why) => return self.ignore(why),
+            Packet::Refused(reply) => *reply,
+            Packet::Request(request) => self.answer(*request, client.address, names),
+        };
         self.metrics
             .answer_seconds
             .observe(started.elapsed().as_secs_f64());
-        Some(written)
+        Some(reply)
     }
 
-    fn ignore(&self, why: Ignored) -> Option<Vec<u8>> {
+    fn ignore(&self, why: Ignored) -> Option<Reply> {
         self.metrics.dropped(match why {
             Ignored::Short => "short",
             Ignored::Reply => "reply",
@@ -107,19 +140,21 @@ impl Responder {
     }
 
     /// The reply to a well-formed query.
-    fn answer(&self, request: Request) -> Reply {
+    fn answer(&self, request: Request, source: IpAddr, names: &dyn Names) -> Reply {
         let Request { reply, query, edns } = request;
         let code = match (query.query_class(), query.query_type()) {
             _ if edns.is_some_and(|edns| edns.version > 0) => Some(ResponseCode::BADVERS),
             (class, _) if class != DNSClass::IN => Some(ResponseCode::Refused),
             (_, RecordType::AXFR | RecordType::IXFR) => Some(ResponseCode::Refused),
-            (_, RecordType::OPT | RecordType::TSIG | RecordType::ZERO) => Some(ResponseCode::FormErr),
+            (_, RecordType::OPT | RecordType::TSIG | RecordType::ZERO | dnssec::NXNAME) => {
+                Some(ResponseCode::FormErr)
+            }
             _ => None,
         };
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
         if code.is_none()
-            && let Err(error) = self.resolve(&mut reply, &name, kind)
+            && let Err(error) = self.compose(&mut reply, &name, kind, source, names)
         {
             tracing::warn!(%name, %error, "a DNS question could not be answered");
             reply = Reply::error(reply.metadata, reply.query, edns, ResponseCode::ServFail);
@@ -128,47 +163,82 @@ impl Responder {
         reply
     }
 
+    /// Fills in everything.
+    fn compose(
+        &self,
+        reply: &mut Reply,
+        name: &Name,
+        kind: RecordType,
+        source: IpAddr,
+        names: &dyn Names,
+    ) -> Result<(), Failure> {
+        let named = reply.edns.and_then(|edns| edns.subnet?.network());
+        let network = named.unwrap_or_else(|| Network::of_source(source));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut asking = Asking::new(names, network, now.as_secs());
+        self.resolve(reply, name, kind, &mut asking)?;
+        if wants_proof(reply) {
+            self.sign(reply, &mut asking)?;
+        }
+        if let Some(edns) = &mut reply.edns {
+            edns.scope = asking.scope();
+        }
+        reply.reuse = asking.reuse();
+        Ok(())
+    }
+
     /// Fills in the answer for `name` and `kind`, following CNAMEs as far as they stay in our zones (RFC 1034,
     /// section 4.3.2). The response code is that of the last name (RFC 6604).
-    fn resolve(&self, reply: &mut Reply, name: &Name, kind: RecordType) -> Result<(), NamesError> {
+    fn resolve(
+        &self,
+        reply: &mut Reply,
+        name: &Name,
+        kind: RecordType,
+        asking: &mut Asking<'_>,
+    ) -> Result<(), Failure> {
         let mut name = name.clone();
         for hop in 0..=CNAME_HOPS_MAX {
-            let Some(zone) = self.zones.find(&name) else {
+            let Some(zone) = self.zones.find(&name, kind) else {
                 if hop == 0 {
                     reply.metadata.response_code = ResponseCode::Refused;
                 }
                 return Ok(());
             };
             reply.metadata.authoritative = true;
-            let Some(data) = self.zones.lookup(zone, &name, &*self.names)? else {
-                reply.metadata.response_code = ResponseCode::NXDomain;
-                self.deny(reply, zone, &name);
+            let found = self.zones.lookup(zone, &name, asking)?;
+            let types = found.as_deref().map(types);
+            if zone.seal.is_some() && matches!(kind, RecordType::NSEC | RecordType::RRSIG) {
+                return self.prove(reply, zone, &name, kind, types, asking);
+            }
+            let Some(data) = found else {
+                reply.metadata.response_code = absent(reply, zone);
+                self.deny(reply, zone, &name, types, asking.height());
                 return Ok(());
             };
-            match self.add_answers(reply, zone, &name, kind, data) {
-                Some(target) if !answered(reply, &target) => name = target,
-                _ => return Ok(()),
+            match self.add_answers(reply, &name, kind, data) {
+                Added::Alias(target) if !answered(reply, &target) => name = target,
+                Added::Alias(_) | Added::Records => return Ok(()),
+                Added::Nothing => {
+                    self.deny(reply, zone, &name, types, asking.height());
+                    return Ok(());
+                }
             }
         }
         Ok(())
     }
 
-    /// Adds what `data` has of `kind`, or the proof that there is none. Returns where to go on, if it is a CNAME.
-    fn add_answers(
-        &self,
-        reply: &mut Reply,
-        zone: &Zone,
-        name: &Name,
-        kind: RecordType,
-        data: Vec<Datum>,
-    ) -> Option<Name> {
+    /// Adds what `data` has of `kind`.
+    fn add_answers(&self, reply: &mut Reply, name: &Name, kind: RecordType, data: Vec<Datum>) -> Added {
         let alias = data.iter().find_map(|datum| match &datum.data {
             RData::CNAME(target) if kind != RecordType::CNAME => Some((target.0.clone(), datum.clone())),
             _ => None,
         });
         if let Some((target, datum)) = alias {
             reply.answers.push(record(name, datum));
-            return (kind != RecordType::ANY).then_some(target);
+            return match kind {
+                RecordType::ANY => Added::Records,
+                _ => Added::Alias(target),
+            };
         }
         let before = reply.answers.len();
         if kind == RecordType::ANY && !data.is_empty() {
@@ -177,25 +247,101 @@ impl Responder {
         let wanted = data.into_iter().filter(|datum| datum.data.record_type() == kind);
         reply.answers.extend(wanted.map(|datum| record(name, datum)));
         if reply.answers.len() == before {
-            self.deny(reply, zone, name);
+            return Added::Nothing;
         }
-        if kind == RecordType::NS && reply.answers.len() > before {
-            reply.additionals = self
-                .zones
-                .glue()
-                .map(|(host, datum)| record(host, datum))
-                .collect();
+        if kind == RecordType::NS {
+            let glue = self.zones.glue();
+            reply.additionals = glue.map(|(host, datum)| record(host, datum)).collect();
         }
-        None
+        Added::Records
     }
 
-    /// The SOA that says how long the absence may be kept. Its owner is the end of the name asked, in its case.
-    fn deny(&self, reply: &mut Reply, zone: &Zone, name: &Name) {
+    /// The SOA that says how long the absence may be kept, and to who wants it the proof. The SOA's owner is the end of
+    /// the name asked, in its case.
+    fn deny(&self, reply: &mut Reply, zone: &Zone, name: &Name, types: Option<Vec<RecordType>>, height: u64) {
         let apex = name.trim_to(zone.apex.iter().len());
-        reply
-            .authorities
-            .push(record(&apex, self.zones.soa(zone, self.names.height())));
+        let soa = self.zones.soa(zone, height);
+        let ttl = soa.ttl;
+        reply.authorities.push(record(&apex, soa));
+        if zone.seal.is_some() && wants_proof(reply) {
+            reply.authorities.push(denial(name, types, ttl));
+        }
     }
+
+    /// Answers a question for what exists only with a question: the NSEC record of a name, or its signature.
+    fn prove(
+        &self,
+        reply: &mut Reply,
+        zone: &Zone,
+        name: &Name,
+        kind: RecordType,
+        types: Option<Vec<RecordType>>,
+        asking: &mut Asking<'_>,
+    ) -> Result<(), Failure> {
+        let ttl = self.zones.soa(zone, asking.height()).ttl;
+        let nsec = vec![denial(name, types, ttl)];
+        reply.answers.extend(match kind {
+            RecordType::NSEC => nsec,
+            _ => self.signatures(&nsec, asking)?,
+        });
+        Ok(())
+    }
+
+    /// Adds the signatures of everything that is in a signed zone.
+    fn sign(&self, reply: &mut Reply, asking: &mut Asking<'_>) -> Result<(), Failure> {
+        for section in [&mut reply.answers, &mut reply.authorities, &mut reply.additionals] {
+            let made = self.signatures(section, asking)?;
+            section.extend(made);
+        }
+        Ok(())
+    }
+
+    fn signatures(&self, section: &[Record], asking: &mut Asking<'_>) -> Result<Vec<Record>, Failure> {
+        let window = Window::at(asking.now());
+        let made = self
+            .signer
+            .sign(section, window, |name, kind| self.zones.seal(name, kind));
+        let made = made.ok_or(Failure::Signature)?;
+        if !made.is_empty() {
+            asking.until_at(window.renewal);
+        }
+        Ok(made)
+    }
+}
+
+/// What came of an attempt to answer.
+enum Added {
+    /// The records asked for.
+    Records,
+    /// A CNAME to this name.
+    Alias(Name),
+    /// The name has none of the type.
+    Nothing,
+}
+
+/// Whether who asks wants signatures (RFC 3225).
+fn wants_proof(reply: &Reply) -> bool {
+    reply.edns.is_some_and(|edns| edns.dnssec_ok)
+}
+
+/// The code for a name that does not exist. The compact proof is one of a name without records; so is the code, but for
+/// those who know that proof (RFC 9824, sections 3.3 and 5).
+fn absent(reply: &Reply, zone: &Zone) -> ResponseCode {
+    let knows = |edns: ClientEdns| edns.compact_ok;
+    match zone.seal.is_some() && wants_proof(reply) && !reply.edns.is_some_and(knows) {
+        true => ResponseCode::NoError,
+        false => ResponseCode::NXDomain,
+    }
+}
+
+fn types(data: &[Datum]) -> Vec<RecordType> {
+    data.iter().map(|datum| datum.data.record_type()).collect()
+}
+
+/// The NSEC record at `name`; no types: the name does not exist.
+fn denial(name: &Name, types: Option<Vec<RecordType>>, ttl: u32) -> Record {
+    let data = dnssec::nsec(name, types);
+    record(name, Datum { ttl, data })
 }
 
 /// Whether the chain has come back to a name whose CNAME is in the answer already.

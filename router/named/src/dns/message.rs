@@ -5,8 +5,12 @@
 //! something; a reply never gets a reply (RFC 1035, section 4.1.1; two servers would else talk for ever).
 
 use hickory_proto::op::{Edns, Header, Message, MessageType, Metadata, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
+
+use super::reuse::Reuse;
+use super::subnet::Subnet;
 
 /// The largest UDP payload that passes nearly every path unfragmented (DNS Flag Day 2020, RFC 9715). Bytes.
 pub const UDP_PAYLOAD_MAX: u16 = 1232;
@@ -17,6 +21,13 @@ pub const UDP_PAYLOAD_PLAIN: u16 = 512;
 /// A query carries an SOA in an IXFR (RFC 1995), an OPT and a TSIG or SIG(0), and nothing else.
 const AUTHORITIES_MAX: u16 = 1;
 const ADDITIONALS_MAX: u16 = 2;
+
+/// Type, class, TTL and length of an OPT record.
+const OPT_HEAD_BYTES: usize = 10;
+/// The option that names a client's subnet (RFC 7871).
+const SUBNET_OPTION: u16 = 8;
+/// The CO flag of EDNS (RFC 9824, section 5).
+const COMPACT_OK: u16 = 0x4000;
 
 /// A packet that asks something.
 #[derive(Debug)]
@@ -38,6 +49,12 @@ pub struct ClientEdns {
     pub payload: u16,
     /// The DO bit, which goes back as it came (RFC 3225, section 3).
     pub dnssec_ok: bool,
+    /// The CO bit: who asks understands that a name is denied by a compact proof (RFC 9824, section 5).
+    pub compact_ok: bool,
+    /// For whom is asked, if that is said (RFC 7871).
+    pub subnet: Option<Subnet>,
+    /// On how many bits of that the reply depends.
+    pub scope: u8,
 }
 
 /// What a packet is.
@@ -75,6 +92,8 @@ pub struct Reply {
     pub authorities: Vec<Record>,
     /// Additional section, without OPT. Left out first when space is short.
     pub additionals: Vec<Record>,
+    /// For whom else it is right.
+    pub reuse: Reuse,
 }
 
 /// Reads a packet.
@@ -97,7 +116,7 @@ pub fn read(packet: &[u8]) -> Packet {
     let Ok(query) = Query::read(&mut decoder) else {
         return refuse(reply, None, ResponseCode::FormErr);
     };
-    match read_rest(&header, &mut decoder) {
+    match read_rest(&header, &mut decoder, packet) {
         Ok(edns) => Packet::Request(Box::new(Request { reply, query, edns })),
         Err(Malformed) => refuse(reply, Some(query), ResponseCode::FormErr),
     }
@@ -113,26 +132,71 @@ impl From<DecodeError> for Malformed {
 }
 
 /// Reads what follows the question, to the last byte.
-fn read_rest(header: &Header, decoder: &mut BinDecoder<'_>) -> Result<Option<ClientEdns>, Malformed> {
+fn read_rest(
+    header: &Header,
+    decoder: &mut BinDecoder<'_>,
+    packet: &[u8],
+) -> Result<Option<ClientEdns>, Malformed> {
     let counts = header.counts;
     if counts.answers > 0 || counts.authorities > AUTHORITIES_MAX || counts.additionals > ADDITIONALS_MAX {
         return Err(Malformed);
     }
     Message::read_records(decoder, usize::from(counts.authorities), false, header.op_code)?;
-    let (_, edns, _) = Message::read_records(decoder, usize::from(counts.additionals), true, header.op_code)?;
-    if !decoder.is_empty() {
-        return Err(Malformed);
+    let mut client = None;
+    for _ in 0..counts.additionals {
+        let start = decoder.index();
+        let (_, edns, _) = Message::read_records(decoder, 1, true, header.op_code)?;
+        let Some(edns) = edns else { continue };
+        let record = packet.get(start..decoder.index()).ok_or(Malformed)?;
+        if client.replace(ClientEdns::read(&edns, record)?).is_some() {
+            return Err(Malformed);
+        }
     }
-    Ok(edns.as_ref().map(ClientEdns::from))
+    match decoder.is_empty() {
+        true => Ok(client),
+        false => Err(Malformed),
+    }
 }
 
-impl From<&Edns> for ClientEdns {
-    fn from(edns: &Edns) -> Self {
-        Self {
+impl ClientEdns {
+    /// From an OPT record and its bytes.
+    fn read(edns: &Edns, record: &[u8]) -> Result<Self, Malformed> {
+        // Its owner is the root: one byte, then type, class, TTL and length (RFC 6891, section 6.1.2).
+        let [0, rest @ ..] = record else {
+            return Err(Malformed);
+        };
+        let mut subnet = None;
+        for (code, data) in options(rest.get(OPT_HEAD_BYTES..).ok_or(Malformed)?)? {
+            if code == SUBNET_OPTION && subnet.replace(Subnet::read(data)?).is_some() {
+                return Err(Malformed);
+            }
+        }
+        Ok(Self {
             version: edns.version(),
             payload: edns.max_payload().max(UDP_PAYLOAD_PLAIN),
             dnssec_ok: edns.flags().dnssec_ok,
-        }
+            compact_ok: edns.flags().z & COMPACT_OK != 0,
+            subnet,
+            scope: 0,
+        })
+    }
+}
+
+/// The options of an OPT record, as code and data.
+fn options(mut data: &[u8]) -> Result<Vec<(u16, &[u8])>, Malformed> {
+    let mut options = Vec::new();
+    while let [c1, c2, l1, l2, rest @ ..] = data {
+        let length = usize::from(u16::from_be_bytes([*l1, *l2]));
+        let (value, after) = rest.split_at_checked(length).ok_or(Malformed)?;
+        options.push((u16::from_be_bytes([*c1, *c2]), value));
+        data = after;
+    }
+    data.is_empty().then_some(options).ok_or(Malformed)
+}
+
+impl From<super::subnet::Malformed> for Malformed {
+    fn from(_: super::subnet::Malformed) -> Self {
+        Self
     }
 }
 
@@ -157,6 +221,7 @@ impl Reply {
             answers: Vec::new(),
             authorities: Vec::new(),
             additionals: Vec::new(),
+            reuse: Reuse::Never,
         }
     }
 
@@ -249,11 +314,18 @@ pub struct Written {
     pub truncated: bool,
 }
 
-/// Our OPT record: version 0, our payload size, no options.
+/// Our OPT record: version 0, our payload size; the subnet exactly if the query had one (RFC 7871, section 7.2.1).
 fn own_edns(client: ClientEdns) -> Edns {
     let mut edns = Edns::new();
     edns.set_version(0)
         .set_max_payload(UDP_PAYLOAD_MAX)
         .set_dnssec_ok(client.dnssec_ok);
+    if client.dnssec_ok && client.compact_ok {
+        edns.flags_mut().z = COMPACT_OK;
+    }
+    if let Some(subnet) = client.subnet {
+        edns.options_mut()
+            .insert(EdnsOption::Subnet(subnet.answer(client.scope)));
+    }
     edns
 }

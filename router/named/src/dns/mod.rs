@@ -1,35 +1,51 @@
 //! An authoritative DNS server over the ledger's names, on UDP and TCP.
 //!
-//! It serves the chain's TLD and any alias zones, and nothing else: it is no resolver, so foreign names are refused.
+//! It serves the chain's TLD and any alias zones, signed, and nothing else: it is no resolver, so foreign names are refused.
 //! [`Responder`] is the protocol, from packet to packet, without sockets; [`DnsServer`] is the sockets around it.
 //!
 //! * No packet stops it: what cannot be read gets FORMERR, or nothing if it has no header or is a reply itself.
-//! * Memory is bounded: one buffer for each UDP worker, a bounded number of TCP connections with one message each; the
-//!   queue in front of them is the system's socket buffer.
-//! * Reading the ledger's state may touch a disk, so replies are made on the blocking threads of the runtime.
+//! * Usual questions are answered from memory by bytes that were composed before (`front`), without a lock and without a
+//!   disk: one socket and one thread for each core. A change of the ledger is seen with the next question.
+//! * Reading the ledger's state may touch a disk, so replies that are not in memory are composed by other threads.
+//! * Memory is bounded: one buffer for each thread, so many bytes of answers, so many packets that wait to be composed, a
+//!   bounded number of TCP connections with a bounded number of questions each.
 
 mod answer;
+mod dnssec;
+mod front;
 mod listen;
 mod message;
 mod metrics;
 mod own;
+mod reuse;
+mod subnet;
 mod tcp;
 mod udp;
 mod zone;
 
 pub use answer::Responder;
+pub use dnssec::{Anchor, KeyError, SigningKey, ZoneKey};
+pub use front::RateLimit;
 pub use metrics::Transport;
-pub use own::{Answer, Challenges, Directory, Service, Services};
+pub use own::{Answer, Challenges, Directory, Near, Nearest, Service, Services};
+pub use reuse::{Client, Composed, Reuse, Validity};
+pub use subnet::Network;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::front::Front;
+use self::listen::Sockets;
+use self::udp::{Composing, Threads};
 use crate::Error;
 use crate::dap::{ABSENT_TTL_SECONDS, Names};
 
@@ -48,6 +64,13 @@ pub struct Config {
     /// Hosts for which certificates are obtained, without `*.`. The challenges of those outside of our zones are answered
     /// at `_acme-challenge` below them, if that name is delegated to us.
     pub challenge_hosts: Vec<String>,
+    /// The gateway's own hosts. Those in our zones lead to the edges, and so do the hosts of sites below them
+    /// (`CID.ipfs.HOST`, `NAME.ipns.HOST`).
+    pub gateway_hosts: Vec<String>,
+    /// What the zones are signed with: one key for the TLD and each alias zone, or none at all.
+    pub keys: Vec<ZoneKey>,
+    /// Signatures that are kept, so that the same records are not signed for each question; each takes some 300 bytes.
+    pub signatures_kept: usize,
     /// How long an answer, positive or negative, may be kept if the owner says nothing else. Seconds, at most a
     /// day.
     pub ttl: u32,
@@ -55,6 +78,18 @@ pub struct Config {
     pub tcp_connections: usize,
     /// The most of them from one address, so that nobody takes all.
     pub tcp_connections_per_source: usize,
+    /// The most questions of one TCP connection that are composed at the same time.
+    pub tcp_in_flight: usize,
+    /// Threads for UDP, each with a socket; 0: one for each core.
+    pub threads: usize,
+    /// Threads that compose replies which are not in memory, over UDP.
+    pub compose_threads: usize,
+    /// The most packets that wait for them; more are dropped.
+    pub compose_waiting: usize,
+    /// Memory for answers. Bytes.
+    pub memory_bytes: usize,
+    /// How many answers each network of clients gets.
+    pub rate: RateLimit,
     /// A TCP connection is closed when no whole question came, or no reply went, for this long (RFC 7766, section
     /// 6.2.3, asks for a few seconds).
     pub tcp_idle: Duration,
@@ -67,6 +102,16 @@ pub struct NameServer {
     pub host: String,
     /// Its addresses, which are served if the host name lies in one of our zones.
     pub addresses: Vec<IpAddr>,
+}
+
+impl Config {
+    /// The zones that want a key, in lower case without a final dot: that of the TLD and the alias zones.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for what is not a zone's name.
+    pub fn signed_zones(&self, tld: &str) -> Result<Vec<String>, Error> {
+        zone::signed(self, tld)
+    }
 }
 
 impl Default for Config {
@@ -82,9 +127,18 @@ impl Default for Config {
             edges: vec![loopback],
             alias_zones: Vec::new(),
             challenge_hosts: Vec::new(),
+            gateway_hosts: Vec::new(),
+            keys: Vec::new(),
+            signatures_kept: 65_536,
             ttl: ABSENT_TTL_SECONDS,
             tcp_connections: 256,
             tcp_connections_per_source: 32,
+            tcp_in_flight: 32,
+            threads: 0,
+            compose_threads: 8,
+            compose_waiting: 1024,
+            memory_bytes: 64 << 20,
+            rate: RateLimit::default(),
             tcp_idle: Duration::from_secs(10),
         }
     }
@@ -93,7 +147,8 @@ impl Default for Config {
 /// A running server. Dropping it stops it at once; [`DnsServer::shutdown`] lets replies in hand go out.
 pub struct DnsServer {
     address: SocketAddr,
-    responder: Arc<Responder>,
+    front: Arc<Front>,
+    threads: Mutex<Option<Threads>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -104,16 +159,24 @@ impl DnsServer {
     /// # Errors
     /// [`Error::Setting`] for a bad host or zone name, [`Error::Listen`] if the address cannot be had.
     pub async fn bind(config: Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
-        let responder = Arc::new(Responder::new(&config, names, registry)?);
-        let (udp, tcp) = listen::bind(config.listen).await?;
+        let responder = Arc::new(Responder::new(&config, Arc::clone(&names), registry)?);
+        let front = Arc::new(Front::new(responder, names, config.memory_bytes, &config.rate));
+        let cores = || available_parallelism().map_or(1, usize::from);
+        let threads = NonZeroUsize::new(config.threads).map_or_else(cores, NonZeroUsize::get);
+        let Sockets { udp, tcp } = listen::bind(config.listen, threads).await?;
         let address = tcp
             .local_addr()
             .map_err(|source| listen::failed(config.listen, "TCP", source))?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        udp::spawn(&tasks, &stop, udp, &responder);
+        let composing = Composing {
+            threads: config.compose_threads.max(1),
+            waiting_max: config.compose_waiting.max(1),
+        };
+        let threads = Threads::start(udp, &front, composing)?;
+        tasks.spawn(rotate(Arc::clone(&front), stop.clone()));
         tasks.spawn(tcp::serve(
             tcp,
-            Arc::clone(&responder),
+            Arc::clone(&front),
             tcp::Limits::from(&config),
             tasks.clone(),
             stop.clone(),
@@ -122,7 +185,8 @@ impl DnsServer {
         tracing::info!(%address, "DNS server is listening");
         Ok(Self {
             address,
-            responder,
+            front,
+            threads: Mutex::new(Some(threads)),
             stop,
             tasks,
         })
@@ -131,13 +195,19 @@ impl DnsServer {
     /// The answers to challenges of certificate authorities, to set some.
     #[must_use]
     pub fn challenges(&self) -> Challenges {
-        self.responder.zones().challenges().clone()
+        self.front.responder().zones().challenges().clone()
     }
 
-    /// Where to say what is served over TLS, for HTTPS records.
+    /// What validators need to believe the signed zones.
+    #[must_use]
+    pub fn anchors(&self) -> Vec<Anchor> {
+        self.front.responder().zones().anchors()
+    }
+
+    /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        self.responder.zones().directory().clone()
+        self.front.responder().zones().directory().clone()
     }
 
     /// The address in use, the same for UDP and TCP.
@@ -149,13 +219,25 @@ impl DnsServer {
     /// What answers the packets, for those who get them in another way: the gateway over HTTPS.
     #[must_use]
     pub fn responder(&self) -> Arc<Responder> {
-        Arc::clone(&self.responder)
+        Arc::clone(self.front.responder())
     }
 
     /// Stops listening and waits until the replies in hand have gone.
     pub async fn shutdown(&self) {
         self.stop.cancel();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut threads) = threads {
+            threads.stop();
+            let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+        }
         self.tasks.wait().await;
+    }
+}
+
+/// Gives cookies a new secret each day.
+async fn rotate(front: Arc<Front>, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(front::SECRET_AGE)).await.is_some() {
+        front.rotate_secret();
     }
 }
 

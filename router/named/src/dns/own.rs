@@ -1,5 +1,5 @@
-//! What the node itself puts into the zones, beside the ledger: answers to the challenges of certificate authorities, and
-//! where hosts are served over TLS.
+//! What the node itself puts into the zones, beside the ledger: answers to the challenges of certificate authorities,
+//! where hosts are served over TLS, and which edges are near.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +10,7 @@ use hickory_proto::rr::rdata::svcb::{Alpn, SVCB, SvcParamKey, SvcParamValue};
 use hickory_proto::rr::rdata::{HTTPS, TXT};
 use hickory_proto::rr::{Name, RData};
 
+use super::subnet::Network;
 use super::zone::Datum;
 
 /// The label under which a host proves to a certificate authority that it is controlled (RFC 8555, section 8.4).
@@ -50,7 +51,7 @@ impl Challenges {
     /// What is answered at `name`, if it is a place for challenges and there are some. Nobody may keep it: a resolver
     /// that did would tell the authority of the last attempt.
     pub(super) fn at(&self, name: &str) -> Option<Vec<Datum>> {
-        let host = name.strip_prefix(CHALLENGE_LABEL)?.strip_prefix('.')?;
+        let host = challenged_host(name)?;
         let set = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let datum = |value: &String| Datum {
             ttl: 0,
@@ -58,6 +59,11 @@ impl Challenges {
         };
         Some(set.get(host)?.iter().map(datum).collect())
     }
+}
+
+/// The host whose challenges are answered at `name`, if it is a place for them.
+pub(super) fn challenged_host(name: &str) -> Option<&str> {
+    name.strip_prefix(CHALLENGE_LABEL)?.strip_prefix('.')
 }
 
 impl Drop for Answer {
@@ -87,21 +93,58 @@ pub trait Services: Send + Sync {
     fn service(&self, host: &str) -> Option<Service>;
 }
 
-/// The one that is asked, once there is one; a clone shares it. The gateway starts after the DNS server, which gives it a
-/// certificate.
+/// Knows which edges are best for whom.
+pub trait Nearest: Send + Sync {
+    /// The edges for `host`, in lower case and without a dot at its end, to somebody in `client`; the best first. It is
+    /// called for each such question, so it must not wait.
+    fn edges_for(&self, host: &str, client: Network) -> Near;
+}
+
+/// Edges for a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Near {
+    /// Their addresses, the best first. None: there is no edge that serves this host.
+    pub addresses: Vec<IpAddr>,
+    /// On how many bits of the client's network this depends: whoever shares them gets the same. 0 if everybody does.
+    pub scope: u8,
+}
+
+/// Those that are asked, once there are some; a clone shares them. The gateway starts after the DNS server, which gives it
+/// a certificate.
 #[derive(Clone, Default)]
-pub struct Directory(Arc<OnceLock<Arc<dyn Services>>>);
+pub struct Directory(Arc<Asked>);
+
+#[derive(Default)]
+struct Asked {
+    services: OnceLock<Arc<dyn Services>>,
+    nearest: OnceLock<Arc<dyn Nearest>>,
+}
 
 impl Directory {
-    /// Asks `services` from now on. Only the first call counts.
-    pub fn set(&self, services: Arc<dyn Services>) {
-        let _ = self.0.set(services);
+    /// Who is asked so far: answers from before are not those from after.
+    pub(super) fn stage(&self) -> u8 {
+        u8::from(self.0.services.get().is_some()) | u8::from(self.0.nearest.get().is_some()) << 1
     }
 
-    /// The HTTPS record (RFC 9460) of a host with these data, if it leads to `edges`.
-    pub(super) fn https(&self, host: &str, data: &[Datum], edges: &[IpAddr]) -> Option<Datum> {
-        let ttl = data.iter().find(|datum| leads_to(datum, edges))?.ttl;
-        let service = self.0.get()?.service(host)?;
+    /// Asks `services` from now on. Only the first call counts.
+    pub fn set(&self, services: Arc<dyn Services>) {
+        let _ = self.0.services.set(services);
+    }
+
+    /// Asks `nearest` for edges from now on, instead of naming those of the settings. Only the first call counts.
+    pub fn set_nearest(&self, nearest: Arc<dyn Nearest>) {
+        let _ = self.0.nearest.set(nearest);
+    }
+
+    /// The edges for a host and a client, if somebody knows.
+    pub(super) fn near(&self, host: &str, client: Network) -> Option<Near> {
+        Some(self.0.nearest.get()?.edges_for(host, client))
+    }
+
+    /// The HTTPS record (RFC 9460) of a host that leads to edges by these data.
+    pub(super) fn https(&self, host: &str, data: &[Datum]) -> Option<Datum> {
+        let ttl = data.iter().find(|datum| is_address(datum))?.ttl;
+        let service = self.0.services.get()?.service(host)?;
         Some(Datum {
             ttl,
             data: RData::HTTPS(HTTPS(record(service))),
@@ -111,20 +154,19 @@ impl Directory {
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Directory").field(&self.0.get().is_some()).finish()
+        f.debug_struct("Directory")
+            .field("services", &self.0.services.get().is_some())
+            .field("nearest", &self.0.nearest.get().is_some())
+            .finish()
     }
 }
 
-fn leads_to(datum: &Datum, edges: &[IpAddr]) -> bool {
-    let address = match &datum.data {
-        RData::A(a) => IpAddr::V4(a.0),
-        RData::AAAA(aaaa) => IpAddr::V6(aaaa.0),
-        _ => return false,
-    };
-    edges.contains(&address)
+fn is_address(datum: &Datum) -> bool {
+    matches!(datum.data, RData::A(_) | RData::AAAA(_))
 }
 
-/// At the host itself, keys in their order (RFC 9460, section 2.2). HTTP/1.1 needs no mention.
+/// At the host itself, keys in their order (RFC 9460, section 2.2). HTTP/1.1 needs no mention, and neither do addresses:
+/// those of the host are asked for anyway, and hints would outlive them in caches.
 fn record(service: Service) -> SVCB {
     let protocols = match service.http3 {
         true => &["h3", "h2"][..],

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use named::dns::{Responder, Transport};
+use named::dns::{Client, Responder, Transport};
 use prometheus_client::registry::Registry;
 
 use crate::book::{Book, config, serve, site};
@@ -87,8 +87,12 @@ fn every_packet_gets_a_good_reply_or_none() {
     for _ in 0..50_000 {
         let packet = dice.packet();
         for (transport, limit) in [(Transport::Udp, 1_232), (Transport::Tcp, 65_535)] {
-            if let Some(reply) = responder.respond(&packet, transport) {
-                check(&packet, &reply, limit);
+            let client = Client {
+                address: "192.0.2.7".parse().expect("an address"),
+                transport,
+            };
+            if let Some(reply) = responder.respond(&packet, client) {
+                check(&packet, &reply.bytes, limit);
                 answered += 1;
             }
         }

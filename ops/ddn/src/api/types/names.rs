@@ -69,6 +69,18 @@ pub struct RecordSet {
     /// Texts, at most 16 of at most 255 bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub txt: Vec<String>,
+    /// Mail servers, at most 16, as in `10 mail.example.org`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mx: Vec<String>,
+    /// Servers of the service that the undername says, at most 16, as in `10 5 5060 sip.example.org`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub srv: Vec<String>,
+    /// Who may issue certificates, at most 16, as in `0 issue letsencrypt.org`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caa: Vec<String>,
+    /// How the name is reached by HTTPS, at most 16, as in `1 . alpn=h3,h2 port=8443`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub https: Vec<String>,
     /// The HTTP site that gateways serve under this name, where it has no content, as in `https://www.example.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,

@@ -68,6 +68,9 @@ pub struct NodeStatus {
     pub role: NodeRole,
     /// The chain's top-level domain, without dots.
     pub tld: String,
+    /// By what a validator believes the signed zones of the DNS server.
+    #[serde(default)]
+    pub zones: Vec<ZoneAnchor>,
     /// Height of the newest block here.
     pub height: u64,
     /// Height of the newest block that any peer has told of, or of ours if that is newer.
@@ -83,6 +86,17 @@ pub struct NodeStatus {
     /// Its balance.
     #[schema(value_type = String)]
     pub balance: Amount,
+}
+
+/// By what a validator believes a signed zone, as lines of a zone file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ZoneAnchor {
+    /// The zone, with a dot at its end.
+    pub zone: String,
+    /// The DS record: for the zone above, or for a resolver that starts to trust here.
+    pub ds: String,
+    /// The DNSKEY record.
+    pub dnskey: String,
 }
 
 /// What a node does on its chain.
