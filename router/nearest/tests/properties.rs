@@ -233,6 +233,10 @@ fn no_edges_no_choice() {
 /// Half of the readers of a home at 60 % go on to the next, and what a home keeps falls with each percent.
 #[test]
 fn a_warm_home_sends_a_part_of_its_readers_on() {
+    let policy = Policy {
+        warm_percent: 50,
+        ..Policy::DEFAULT
+    };
     let mut kept = Vec::new();
     for inflight in [500, 501, 550, 625, 700, 749] {
         let mut edges = idle(&[1_000, 1_000]);
@@ -241,7 +245,7 @@ fn a_warm_home_sends_a_part_of_its_readers_on() {
             .iter_mut()
             .filter(|edge| edge.id == home)
             .for_each(|edge| edge.inflight = inflight);
-        let stays = |request: &u64| id(&Policy::DEFAULT.choose_for(b"hot", &edges, *request)) == Some(home);
+        let stays = |request: &u64| id(&policy.choose_for(b"hot", &edges, *request)) == Some(home);
         kept.push((0..10_000u64).filter(stays).count() / 100);
     }
     assert_eq!(kept[0], 100);
