@@ -181,12 +181,13 @@ impl Policy {
         self.choose_among(content, &Edges::new(edges.to_vec()), request, usize::MAX)
     }
 
-    /// As [`Policy::choose_for`] from edges that were sorted once, explaining all that are near and the others only up to
-    /// `most` in all: the cost of a request then does not depend on how many edges there are.
+    /// As [`Policy::choose_for`] from edges that were sorted once, but explaining only the `most` nearest with room, if
+    /// there are more edges than that: the same is chosen if `most` is above [`Policy::near`], and the cost of a
+    /// request hardly depends on how many edges there are or are full.
     #[must_use]
     pub fn choose_among(&self, content: &[u8], edges: &Edges, request: u64, most: usize) -> Choice {
-        let near = self.count_near(&edges.usable);
-        let mut usable = edges.usable[..most.clamp(near, edges.usable.len())].to_vec();
+        let mut usable = self.foremost(&edges.usable, most);
+        let near = self.count_near(&usable);
         let key = Key::of(content);
         let stays = rank(&key, &mut usable[..near])
             .iter()
@@ -200,6 +201,20 @@ impl Policy {
             why: unusable_because(edge),
         }));
         Choice { ranked }
+    }
+
+    /// All, or the nearest with room, or if nobody has room the nearest.
+    fn foremost(&self, sorted: &[Edge], most: usize) -> Vec<Edge> {
+        if sorted.len() <= most {
+            return sorted.to_vec();
+        }
+        let with_room = sorted.iter().filter(|edge| self.has_room(edge));
+        let found: Vec<Edge> = with_room.take(most).copied().collect();
+        if found.is_empty() {
+            sorted[..most].to_vec()
+        } else {
+            found
+        }
     }
 
     fn has_room(&self, edge: &Edge) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nearest::{Choice, Edge, EdgeId, Policy, Why, choose};
+use nearest::{Choice, Edge, EdgeId, Edges, Policy, Why, choose};
 use proptest::prelude::*;
 
 fn edge() -> impl Strategy<Value = Edge> {
@@ -81,6 +81,17 @@ proptest! {
         for edge in &edges {
             prop_assert!(edge.inflight <= policy.bound(edge.capacity));
         }
+    }
+
+    #[test]
+    fn the_same_is_chosen_from_the_foremost_alone(
+        policy in policy(), edges in edges(60), content: [u8; 8], request: u64, more in 0usize..5,
+    ) {
+        let most = policy.near + 1 + more;
+        let sorted = Edges::new(edges.clone());
+        let quick = policy.choose_among(&content, &sorted, request, most);
+        prop_assert_eq!(id(&quick), id(&policy.choose_for(&content, &edges, request)));
+        prop_assert!(quick.ranked.len() <= most);
     }
 
     #[test]
