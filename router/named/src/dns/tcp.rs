@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -107,6 +107,8 @@ struct Talk<'a, S> {
     ready: Vec<u8>,
     composed: JoinSet<Option<Vec<u8>>>,
     tally: Tally,
+    /// When the last whole question came, or the last reply went.
+    active: Instant,
 }
 
 /// What the other side said makes no sense, or it is gone.
@@ -125,6 +127,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
             ready: Vec::new(),
             composed: JoinSet::new(),
             tally: Tally::new(client.transport),
+            active: Instant::now(),
         }
     }
 
@@ -135,11 +138,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
     /// Waits for questions or replies, and sends all replies that there are then.
     async fn turn(&mut self) -> Result<(), Ended> {
         let may_read = self.composed.len() < self.limits.in_flight;
-        let idle = self.limits.idle;
+        // Whoever sends byte by byte has no more time than who sends nothing.
+        let until = self.active + self.limits.idle;
         let event = tokio::select! {
             biased;
             Some(reply) = self.composed.join_next() => Event::Composed(reply.ok().flatten()),
-            read = timeout(idle, read_some(&mut self.reader, &mut self.come)), if may_read => {
+            read = timeout_at(until, read_some(&mut self.reader, &mut self.come)), if may_read => {
                 Event::Come(matches!(read, Ok(Ok(1..))))
             }
         };
@@ -163,6 +167,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         while self.composed.len() < self.limits.in_flight {
             let Some(question) = message_at(&self.come, at) else { break };
             at += LENGTH_BYTES + question.len();
+            self.active = Instant::now();
             let start = self.ready.len();
             self.ready.extend([0; LENGTH_BYTES]);
             match self.front.quick(question, self.client, now, &mut self.ready, &mut self.tally) {
@@ -199,6 +204,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         }
         let written = timeout(self.limits.idle, self.writer.write_all(&self.ready)).await;
         self.ready.clear();
+        self.active = Instant::now();
         match written {
             Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush()).await.map_err(|_| Ended)?.map_err(|_| Ended),
             _ => Err(Ended),

@@ -410,6 +410,12 @@ fn sort_of(message: &[u8]) -> Sort {
     }
 }
 
+/// Whether a packet brings a cookie, well-formed or not.
+#[cfg(any(test, fuzzing))]
+pub fn has_cookie(packet: &[u8]) -> bool {
+    asked::cookie_of(packet).is_some()
+}
+
 fn secret() -> cookie::Secret {
     let mut secret = cookie::Secret::default();
     getrandom::fill(&mut secret).expect("the system has random numbers");
