@@ -29,10 +29,10 @@ use crate::escape;
 use crate::fresh::Fresh;
 use crate::guard::Seat;
 use crate::pack::Wish;
-use nearest::Prefix;
 use crate::problem::Problem;
 use crate::reply;
 use crate::server::service::Client;
+use nearest::Prefix;
 
 /// The longest inline block of a CID (IPIP-512), in bytes.
 const INLINE_BYTES_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! Measures the gateway beside other servers, in the same minutes on the same machine.
+//! Measures the gateway and the DNS server beside others, in the same minutes on the same machine.
 //!
 //! Absolute figures depend on the machine and on the hour. So each round measures all servers one after the other, in a
 //! new order each time, and what is claimed is the median of the rounds' ratios, with its bootstrap interval. One of the

@@ -150,7 +150,9 @@ pub const CASES: &[Case] = &[
 pub fn run(run: &Run) -> Result<()> {
     let mut failed = Vec::new();
     for names in [FEW, MANY] {
-        let cases = CASES.iter().filter(|case| case.names == names && run.wants(case.row));
+        let cases = CASES
+            .iter()
+            .filter(|case| case.names == names && run.wants(case.row));
         let cases: Vec<&Case> = cases.collect();
         if cases.is_empty() {
             continue;
@@ -198,7 +200,9 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn case(&mut self, case: &Case) -> Result<Outcome> {
         let peers = [&[Peer::Node], case.peers].concat();
-        let targets = peers.into_iter().filter_map(|peer| Some((peer, self.servers.target(peer)?)));
+        let targets = peers
+            .into_iter()
+            .filter_map(|peer| Some((peer, self.servers.target(peer)?)));
         let targets: Vec<(Peer, Server)> = targets.collect();
         for (peer, server) in &targets {
             self.warm(case, *peer, server)?;
@@ -327,8 +331,15 @@ fn tell(case: &Case, at: usize, round: &[(Peer, Measured)]) {
     let mut sorted = round.to_vec();
     sorted.sort_by_key(|(peer, _)| *peer);
     let each = sorted.iter().map(|(peer, measured)| {
-        let p99 = measured.p99_us.map_or(String::new(), |p99| format!(", p99 {p99:.0} us"));
-        format!("{} {:.0} ({:.2} us{p99})", peer.name(), measured.rate, measured.cpu_us)
+        let p99 = measured
+            .p99_us
+            .map_or(String::new(), |p99| format!(", p99 {p99:.0} us"));
+        format!(
+            "{} {:.0} ({:.2} us{p99})",
+            peer.name(),
+            measured.rate,
+            measured.cpu_us
+        )
     });
     let each: Vec<_> = each.collect();
     eprintln!("{} {} {}: {}", case.row, case.name, at + 1, each.join(", "));

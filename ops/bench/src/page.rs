@@ -99,7 +99,11 @@ fn case(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "{}", goal("", by_rate(outcome, *peer), *peer, *wanted));
     }
     for (peer, wanted) in &outcome.goals_cpu {
-        let _ = writeln!(text, "{}", goal(" by CPU", by_cpu(outcome, *peer), *peer, *wanted));
+        let _ = writeln!(
+            text,
+            "{}",
+            goal(" by CPU", by_cpu(outcome, *peer), *peer, *wanted)
+        );
     }
     for (peer, most) in &outcome.goals_p99 {
         let _ = writeln!(text, "{}", ceiling(outcome, *peer, *most));
@@ -190,7 +194,10 @@ fn ceiling(outcome: &Outcome, peer: Peer, most: f64) -> String {
         (false, true) => "reached by the median",
         (false, false) => "missed",
     };
-    format!("* Goal: a p99 of at most {most} × {name}. Result: {:.2} ×: {said}.", found.median)
+    format!(
+        "* Goal: a p99 of at most {most} × {name}. Result: {:.2} ×: {said}.",
+        found.median
+    )
 }
 
 /// The node beside `peer`, by the ratios of the rounds: how much more it does in the same time.

@@ -26,7 +26,11 @@ const FLOOR_DEVIATION_MAX: f64 = 0.15;
 pub fn run(run: &Run) -> Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| run.wants(case.row)).collect();
     let of_names = names::CASES.iter().any(|case| run.wants(case.row));
-    ensure!(!cases.is_empty() || of_names, "there is no row like {:?}", run.rows);
+    ensure!(
+        !cases.is_empty() || of_names,
+        "there is no row like {:?}",
+        run.rows
+    );
     raise_file_limit()?;
     fs::create_dir_all(&run.results)?;
     if of_names {

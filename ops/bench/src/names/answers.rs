@@ -36,8 +36,13 @@ impl Names for Computed {
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
-        let number = label.as_str().strip_prefix('n').and_then(|number| number.parse::<usize>().ok());
-        let is_there = number.is_some_and(|number| number < self.names && zone::name(number) == format!("{}.ddn", label.as_str()));
+        let number = label
+            .as_str()
+            .strip_prefix('n')
+            .and_then(|number| number.parse::<usize>().ok());
+        let is_there = number.is_some_and(|number| {
+            number < self.names && zone::name(number) == format!("{}.ddn", label.as_str())
+        });
         Ok(is_there.then(|| self.entry.clone()))
     }
 }
@@ -74,7 +79,10 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
         },
         ..Config::default()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let server = DnsServer::bind(config, names, &mut Registry::default()).await?;
         println!("{}", server.local_addr());

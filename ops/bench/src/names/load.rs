@@ -26,7 +26,9 @@ impl Questions {
         // Every number once: the step shares no factor with the count.
         let step = 7_368_787 % names | 1;
         let numbers: Vec<usize> = (0..names).map(|at| (at * step + names / 3) % names).collect();
-        let questions = Self { folder: folder.to_owned() };
+        let questions = Self {
+            folder: folder.to_owned(),
+        };
         for asked in [Asked::A, Asked::Text, Asked::Missing] {
             let mut text = String::new();
             for number in &numbers {
@@ -65,9 +67,16 @@ pub fn check(server: SocketAddr, asked: Asked, names: usize) -> Result<()> {
         };
         socket.send(&paced::packet(&line).context("no question")?)?;
         let mut reply = [0; 4096];
-        let read = socket.recv(&mut reply).with_context(|| format!("asking {server} for {line}"))?;
-        let found = reply[..read].windows(expected.len()).any(|window| window == expected);
-        ensure!(reply[3] & 0x0f == code && found, "{server} gives a wrong answer to {line}");
+        let read = socket
+            .recv(&mut reply)
+            .with_context(|| format!("asking {server} for {line}"))?;
+        let found = reply[..read]
+            .windows(expected.len())
+            .any(|window| window == expected);
+        ensure!(
+            reply[3] & 0x0f == code && found,
+            "{server} gives a wrong answer to {line}"
+        );
     }
     Ok(())
 }
@@ -94,7 +103,15 @@ pub fn most(server: &Server, file: &Path, time: Duration) -> Result<Measured> {
 /// Questions that were answered, and how many in a second. None may be lost.
 fn dnsperf(server: SocketAddr, file: &Path, how: &[&str]) -> Result<(f64, f64)> {
     let mut command = pinned(Path::new("dnsperf"));
-    command.args(["-s", &server.ip().to_string(), "-p", &server.port().to_string(), "-c4", "-T1", "-d"]);
+    command.args([
+        "-s",
+        &server.ip().to_string(),
+        "-p",
+        &server.port().to_string(),
+        "-c4",
+        "-T1",
+        "-d",
+    ]);
     command.arg(file).args(how).args(["-t", "5"]);
     let text = output(command)?;
     let number = |mark: &str| -> Option<f64> {
@@ -117,7 +134,13 @@ pub fn paced(server: &Server, file: &Path, rate: f64, time: Duration) -> Result<
     command.args(["dns-paced", &server.address.to_string()]).arg(file);
     command.args([rate.to_string(), time.as_secs_f64().to_string()]);
     let done: paced::Outcome = serde_json::from_str(&output(command)?)?;
-    ensure!(done.lost == 0, "{} of {} questions were lost by {}", done.lost, done.asked, server.address);
+    ensure!(
+        done.lost == 0,
+        "{} of {} questions were lost by {}",
+        done.lost,
+        done.asked,
+        server.address
+    );
     let cpu = cpu_time(server.pid).saturating_sub(before);
     Ok(Measured {
         rate: done.asked as f64 / time.as_secs_f64(),

@@ -39,7 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Asks, and prints an [`Outcome`] as JSON. It never sleeps, so that waking up is no part of what it measures.
 pub fn load(wanted: &Wanted) -> Result<()> {
-    let questions: Vec<Vec<u8>> = fs::read_to_string(&wanted.file)?.lines().filter_map(packet).collect();
+    let questions: Vec<Vec<u8>> = fs::read_to_string(&wanted.file)?
+        .lines()
+        .filter_map(packet)
+        .collect();
     ensure!(!questions.is_empty(), "there are no questions");
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(wanted.server)?;
@@ -82,8 +85,18 @@ pub fn load(wanted: &Wanted) -> Result<()> {
     }
     lost += due.iter().flatten().count() as u64;
     latencies.sort_by(f64::total_cmp);
-    let at = |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(0.0);
-    let outcome = Outcome { asked, lost, p50_us: at(0.5), p99_us: at(0.99) };
+    let at = |part: f64| {
+        latencies
+            .get((latencies.len() as f64 * part) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
+    let outcome = Outcome {
+        asked,
+        lost,
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+    };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }

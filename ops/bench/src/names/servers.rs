@@ -53,14 +53,34 @@ pub struct Page {
 impl Servers {
     /// Starts them with so many names, and web servers if pages are visited.
     pub fn start(work: &Path, names: usize, visits: bool) -> Result<Self> {
-        let mut all = Self { servers: Vec::new(), pages: Vec::new(), _processes: Vec::new(), _node: None };
+        let mut all = Self {
+            servers: Vec::new(),
+            pages: Vec::new(),
+            _processes: Vec::new(),
+            _node: None,
+        };
         all.own("floor", Peer::Floor, &["dns-floor"], 0)?;
         let many = names > FEW;
         if many {
-            let empty = all.own("ddn without names", Peer::Node, &["dns-answers", "0", MEMORY_MIB], 0)?;
+            let empty = all.own(
+                "ddn without names",
+                Peer::Node,
+                &["dns-answers", "0", MEMORY_MIB],
+                0,
+            )?;
             all.servers.retain(|(peer, _)| *peer != Peer::Node);
-            all.own("ddn", Peer::Node, &["dns-answers", &names.to_string(), MEMORY_MIB], empty)?;
-            all.own("ddn with few names", Peer::FewNames, &["dns-answers", &FEW.to_string(), MEMORY_MIB], empty)?;
+            all.own(
+                "ddn",
+                Peer::Node,
+                &["dns-answers", &names.to_string(), MEMORY_MIB],
+                empty,
+            )?;
+            all.own(
+                "ddn with few names",
+                Peer::FewNames,
+                &["dns-answers", &FEW.to_string(), MEMORY_MIB],
+                empty,
+            )?;
         } else {
             all.node(names, visits, work)?;
         }
@@ -84,7 +104,9 @@ impl Servers {
 
     pub fn page(&self, peer: Peer) -> Result<&Page> {
         let found = self.pages.iter().find(|(of, _)| *of == peer);
-        found.map(|(_, page)| page).with_context(|| format!("{} has no page", peer.name()))
+        found
+            .map(|(_, page)| page)
+            .with_context(|| format!("{} has no page", peer.name()))
     }
 
     /// Starts this program in another part, and returns its memory then.
@@ -95,7 +117,14 @@ impl Servers {
         let address = said_address(&mut child, name)?;
         let pid = child.id();
         self._processes.push(Process { name, child });
-        self.servers.push((peer, Server { pid, address, empty_kib }));
+        self.servers.push((
+            peer,
+            Server {
+                pid,
+                address,
+                empty_kib,
+            },
+        ));
         Ok(pss_kib(pid))
     }
 
@@ -111,7 +140,14 @@ impl Servers {
         let (process, address) = listening(start(&folder(work, peer.name())?, names)?)?;
         let pid = process.child.id();
         self._processes.push(process);
-        self.servers.push((peer, Server { pid, address, empty_kib }));
+        self.servers.push((
+            peer,
+            Server {
+                pid,
+                address,
+                empty_kib,
+            },
+        ));
         Ok(())
     }
 
@@ -124,7 +160,9 @@ impl Servers {
             "gateway.workers=1",
             "gateway.dnslink=false",
         ];
-        let set = settings.iter().flat_map(|what| ["--set".to_owned(), (*what).to_owned()]);
+        let set = settings
+            .iter()
+            .flat_map(|what| ["--set".to_owned(), (*what).to_owned()]);
         let node = Node::launch(Launch {
             args: ["--dev".to_owned()].into_iter().chain(set).collect(),
             wrapper: vec!["taskset".into(), "-c".into(), SERVER_CORE.into()],
@@ -136,11 +174,24 @@ impl Servers {
         if visits {
             let site = folder(work, "site")?;
             fs::write(site.join("1k.bin"), [b'x'; 1024])?;
-            node.ddn().ok(&["publish", &site.to_string_lossy(), "--name", "site.ddn"])?;
-            let page = Page { pid, address: node.listener("gateway")?, host: "site.ddn".into(), path: "/1k.bin".into() };
+            node.ddn()
+                .ok(&["publish", &site.to_string_lossy(), "--name", "site.ddn"])?;
+            let page = Page {
+                pid,
+                address: node.listener("gateway")?,
+                host: "site.ddn".into(),
+                path: "/1k.bin".into(),
+            };
             self.pages.push((Peer::Node, page));
         }
-        self.servers.push((Peer::Node, Server { pid, address, empty_kib: 0 }));
+        self.servers.push((
+            Peer::Node,
+            Server {
+                pid,
+                address,
+                empty_kib: 0,
+            },
+        ));
         self._node = Some(node);
         Ok(())
     }
@@ -158,10 +209,23 @@ impl Servers {
         );
         fs::write(&config, text)?;
         let mut command = pinned(system_program("nginx")?);
-        command.arg("-p").arg(&home).arg("-c").arg(&config).arg("-e").arg(home.join("error.log"));
+        command
+            .arg("-p")
+            .arg(&home)
+            .arg("-c")
+            .arg(&config)
+            .arg("-e")
+            .arg(home.join("error.log"));
         let process = spawn("nginx", command, &home.join("stderr"))?;
-        wait_until("nginx listens", START_WITHIN, || Ok(std::net::TcpStream::connect(address).is_ok()))?;
-        let page = Page { pid: process.child.id(), address, host: "n0.ddn".into(), path: "/1k.bin".into() };
+        wait_until("nginx listens", START_WITHIN, || {
+            Ok(std::net::TcpStream::connect(address).is_ok())
+        })?;
+        let page = Page {
+            pid: process.child.id(),
+            address,
+            host: "n0.ddn".into(),
+            path: "/1k.bin".into(),
+        };
         self.pages.push((Peer::Nginx, page));
         self._processes.push(process);
         Ok(())
@@ -225,12 +289,23 @@ fn register(node: &Node, names: usize) -> Result<()> {
     let write = |number: usize| {
         let (name, text) = (zone::name(number), zone::TEXT);
         let ttl = zone::TTL.to_string();
-        node.ddn().ok(&["name", "register", &name, "--a", zone::ADDRESS, "--txt", text, "--ttl", &ttl]).map(drop)
+        node.ddn()
+            .ok(&[
+                "name",
+                "register",
+                &name,
+                "--a",
+                zone::ADDRESS,
+                "--txt",
+                text,
+                "--ttl",
+                &ttl,
+            ])
+            .map(drop)
     };
     thread::scope(|scope| {
-        let writers = (0..WRITERS).map(|writer| {
-            scope.spawn(move || (writer..names).step_by(WRITERS).try_for_each(write))
-        });
+        let writers = (0..WRITERS)
+            .map(|writer| scope.spawn(move || (writer..names).step_by(WRITERS).try_for_each(write)));
         let writers: Vec<_> = writers.collect();
         for writer in writers {
             writer.join().ok().context("a writer failed")??;
@@ -240,11 +315,16 @@ fn register(node: &Node, names: usize) -> Result<()> {
 }
 
 fn said_address(child: &mut Child, name: &str) -> Result<SocketAddr> {
-    let output = child.stdout.take().with_context(|| format!("{name} has no output"))?;
+    let output = child
+        .stdout
+        .take()
+        .with_context(|| format!("{name} has no output"))?;
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
     ensure!(!line.is_empty(), "{name} did not start");
-    line.trim().parse().with_context(|| format!("{name} did not say where it listens"))
+    line.trim()
+        .parse()
+        .with_context(|| format!("{name} did not say where it listens"))
 }
 
 fn free() -> Result<SocketAddr> {

@@ -34,7 +34,11 @@ pub struct Wanted {
 pub fn measure(server: &Server, page: &Page, time: Duration) -> Result<Measured> {
     let before = cpu_time(server.pid) + cpu_time(page.pid);
     let mut command = pinned(&std::env::current_exe()?);
-    command.args(["dns-visit", &server.address.to_string(), &page.address.to_string()]);
+    command.args([
+        "dns-visit",
+        &server.address.to_string(),
+        &page.address.to_string(),
+    ]);
     command.args([&page.host, &page.path, &time.as_secs_f64().to_string()]);
     let done: Outcome = serde_json::from_str(&output(command)?)?;
     // A node is both servers.
@@ -73,13 +77,27 @@ pub fn load(wanted: &Wanted) -> Result<()> {
         web.write_all(request.as_bytes())?;
         let read = web.read(&mut buffer)?;
         latencies.push(started.elapsed().as_nanos() as f64 / 1e3);
-        ensure!(buffer[..read].starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&buffer[..read]));
+        ensure!(
+            buffer[..read].starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(&buffer[..read])
+        );
         while web.read(&mut buffer)? > 0 {}
     }
     latencies.sort_by(f64::total_cmp);
-    let at = |part: f64| latencies.get((latencies.len() as f64 * part) as usize).copied().unwrap_or(0.0);
+    let at = |part: f64| {
+        latencies
+            .get((latencies.len() as f64 * part) as usize)
+            .copied()
+            .unwrap_or(0.0)
+    };
     let asked = latencies.len() as u64;
-    let outcome = Outcome { asked, lost: 0, p50_us: at(0.5), p99_us: at(0.99) };
+    let outcome = Outcome {
+        asked,
+        lost: 0,
+        p50_us: at(0.5),
+        p99_us: at(0.99),
+    };
     println!("{}", serde_json::to_string(&outcome)?);
     Ok(())
 }

@@ -56,7 +56,12 @@ fn world() -> &'static Front {
             per_second: 0,
             ..RateLimit::default()
         };
-        Front::new(Arc::new(responder.expect("the usual settings")), names, 4 << 20, &limit)
+        Front::new(
+            Arc::new(responder.expect("the usual settings")),
+            names,
+            4 << 20,
+            &limit,
+        )
     })
 }
 
@@ -69,7 +74,10 @@ pub fn packet(data: &[u8]) {
             address: IpAddr::from([192, 0, 2, 7]),
             transport,
         };
-        let plain = front.responder().respond(data, client).map(|composed| composed.bytes);
+        let plain = front
+            .responder()
+            .respond(data, client)
+            .map(|composed| composed.bytes);
         let composed = front.compose(data, client);
         let (mut kept, mut tally) = (Vec::new(), Tally::new(transport));
         match front.quick(data, client, Moment::now(), &mut kept, &mut tally) {
@@ -94,12 +102,29 @@ mod tests {
 
     /// A usual question, to begin with.
     fn question() -> impl Strategy<Value = Vec<u8>> {
-        let names: Vec<&[u8]> = vec![b"\x05alice\x03ddn", b"\x04LONG\x03ddn", b"\x01y\x05aLice\x03ddn", b"\x03ddn", b"\x01q\x03ddn", b"\x01q", b""];
+        let names: Vec<&[u8]> = vec![
+            b"\x05alice\x03ddn",
+            b"\x04LONG\x03ddn",
+            b"\x01y\x05aLice\x03ddn",
+            b"\x03ddn",
+            b"\x01q\x03ddn",
+            b"\x01q",
+            b"",
+        ];
         let kinds = vec![1u16, 2, 5, 6, 16, 28, 41, 65, 252, 255, 4711];
         let cookie = vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
         let options = prop_oneof![3 => Just(Vec::new()), 1 => Just(cookie)];
-        let edns = proptest::option::of((any::<u16>(), prop_oneof![Just(0u8), Just(0x80), any::<u8>()], options));
-        let parts = (proptest::sample::select(names), proptest::sample::select(kinds), any::<[u8; 2]>(), edns);
+        let edns = proptest::option::of((
+            any::<u16>(),
+            prop_oneof![Just(0u8), Just(0x80), any::<u8>()],
+            options,
+        ));
+        let parts = (
+            proptest::sample::select(names),
+            proptest::sample::select(kinds),
+            any::<[u8; 2]>(),
+            edns,
+        );
         parts.prop_map(|(name, kind, id, edns)| {
             let mut packet = vec![id[0], id[1], 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns.is_some())];
             packet.extend_from_slice(name);

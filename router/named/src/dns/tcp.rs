@@ -81,8 +81,13 @@ pub async fn serve(
 }
 
 /// One connection, from its first question to its last, over any kind of stream.
-pub async fn converse<S>(stream: S, front: &Arc<Front>, client: Client, limits: &Limits, stop: &CancellationToken)
-where
+pub async fn converse<S>(
+    stream: S,
+    front: &Arc<Front>,
+    client: Client,
+    limits: &Limits,
+    stop: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send,
 {
     let mut talk = Talk::new(stream, front, client, limits);
@@ -165,18 +170,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         let mut at = 0;
         let now = Moment::now();
         while self.composed.len() < self.limits.in_flight {
-            let Some(question) = message_at(&self.come, at) else { break };
+            let Some(question) = message_at(&self.come, at) else {
+                break;
+            };
             at += LENGTH_BYTES + question.len();
             self.active = Instant::now();
             let start = self.ready.len();
             self.ready.extend([0; LENGTH_BYTES]);
-            match self.front.quick(question, self.client, now, &mut self.ready, &mut self.tally) {
+            match self
+                .front
+                .quick(question, self.client, now, &mut self.ready, &mut self.tally)
+            {
                 Quick::Reply => set_length(&mut self.ready, start)?,
                 Quick::Silence => self.ready.truncate(start),
                 Quick::Slow => {
                     self.ready.truncate(start);
                     let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
-                    self.composed.spawn_blocking(move || front.compose(&question, client));
+                    self.composed
+                        .spawn_blocking(move || front.compose(&question, client));
                 }
             }
             if self.ready.len() > WRITE_BYTES {
@@ -206,7 +217,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         self.ready.clear();
         self.active = Instant::now();
         match written {
-            Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush()).await.map_err(|_| Ended)?.map_err(|_| Ended),
+            Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush())
+                .await
+                .map_err(|_| Ended)?
+                .map_err(|_| Ended),
             _ => Err(Ended),
         }
     }
