@@ -137,7 +137,8 @@ impl Store {
         self.db.write("a block", batch)?;
         self.pruned.store(pruned, Ordering::Relaxed);
         let tip = Tip::of(&block.header);
-        self.recent.note(height, executed.changes.keys().map(Vec::as_slice));
+        self.recent
+            .note(height, executed.changes.keys().map(Vec::as_slice));
         let mut newest = self.tip.write().expect("no panic while the tip is set");
         *newest = tip.clone();
         // Under the lock: who sees the height reads this state or a newer one, and who read the state sees the height.

@@ -101,7 +101,10 @@ mod tests {
         let recent = Recent::new(7);
         let keys = names(&["alice"]);
         recent.note(8, keys.iter().map(Vec::as_slice));
-        assert_eq!((recent.height(), recent.changed_since(7).map(|l| l.len())), (7, Some(1)));
+        assert_eq!(
+            (recent.height(), recent.changed_since(7).map(|l| l.len())),
+            (7, Some(1))
+        );
     }
 
     #[test]
@@ -112,6 +115,9 @@ mod tests {
             commit(&recent, height, &["alice"]);
         }
         assert_eq!(recent.changed_since(0), None);
-        assert_eq!(recent.changed_since(1).map(|labels| labels.len()), Some(BLOCKS_KEPT));
+        assert_eq!(
+            recent.changed_since(1).map(|labels| labels.len()),
+            Some(BLOCKS_KEPT)
+        );
     }
 }

@@ -13,6 +13,8 @@
 mod answer;
 mod dnssec;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod listen;
 mod message;
 mod metrics;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -81,8 +81,13 @@ pub async fn serve(
 }
 
 /// One connection, from its first question to its last, over any kind of stream.
-pub async fn converse<S>(stream: S, front: &Arc<Front>, client: Client, limits: &Limits, stop: &CancellationToken)
-where
+pub async fn converse<S>(
+    stream: S,
+    front: &Arc<Front>,
+    client: Client,
+    limits: &Limits,
+    stop: &CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Send,
 {
     let mut talk = Talk::new(stream, front, client, limits);
@@ -107,6 +112,8 @@ struct Talk<'a, S> {
     ready: Vec<u8>,
     composed: JoinSet<Option<Vec<u8>>>,
     tally: Tally,
+    /// When the last whole question came, or the last reply went.
+    active: Instant,
 }
 
 /// What the other side said makes no sense, or it is gone.
@@ -125,6 +132,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
             ready: Vec::new(),
             composed: JoinSet::new(),
             tally: Tally::new(client.transport),
+            active: Instant::now(),
         }
     }
 
@@ -135,11 +143,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
     /// Waits for questions or replies, and sends all replies that there are then.
     async fn turn(&mut self) -> Result<(), Ended> {
         let may_read = self.composed.len() < self.limits.in_flight;
-        let idle = self.limits.idle;
+        // Whoever sends byte by byte has no more time than who sends nothing.
+        let until = self.active + self.limits.idle;
         let event = tokio::select! {
             biased;
             Some(reply) = self.composed.join_next() => Event::Composed(reply.ok().flatten()),
-            read = timeout(idle, read_some(&mut self.reader, &mut self.come)), if may_read => {
+            read = timeout_at(until, read_some(&mut self.reader, &mut self.come)), if may_read => {
                 Event::Come(matches!(read, Ok(Ok(1..))))
             }
         };
@@ -161,17 +170,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         let mut at = 0;
         let now = Moment::now();
         while self.composed.len() < self.limits.in_flight {
-            let Some(question) = message_at(&self.come, at) else { break };
+            let Some(question) = message_at(&self.come, at) else {
+                break;
+            };
             at += LENGTH_BYTES + question.len();
+            self.active = Instant::now();
             let start = self.ready.len();
             self.ready.extend([0; LENGTH_BYTES]);
-            match self.front.quick(question, self.client, now, &mut self.ready, &mut self.tally) {
+            match self
+                .front
+                .quick(question, self.client, now, &mut self.ready, &mut self.tally)
+            {
                 Quick::Reply => set_length(&mut self.ready, start)?,
                 Quick::Silence => self.ready.truncate(start),
                 Quick::Slow => {
                     self.ready.truncate(start);
                     let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
-                    self.composed.spawn_blocking(move || front.compose(&question, client));
+                    self.composed
+                        .spawn_blocking(move || front.compose(&question, client));
                 }
             }
             if self.ready.len() > WRITE_BYTES {
@@ -199,8 +215,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         }
         let written = timeout(self.limits.idle, self.writer.write_all(&self.ready)).await;
         self.ready.clear();
+        self.active = Instant::now();
         match written {
-            Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush()).await.map_err(|_| Ended)?.map_err(|_| Ended),
+            Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush())
+                .await
+                .map_err(|_| Ended)?
+                .map_err(|_| Ended),
             _ => Err(Ended),
         }
     }

@@ -16,9 +16,9 @@ use std::{io, net};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::front::{Front, Moment, Quick, Tally};
+use super::listen::failed;
 use super::metrics::Transport;
 use super::reuse::Client;
-use super::listen::failed;
 use crate::Error;
 
 /// Longer datagrams are cut, and so malformed: a query with all options known is far shorter. Bytes.
@@ -62,7 +62,10 @@ impl Threads {
             stop: Arc::default(),
             threads: Vec::new(),
         };
-        let address = started.sockets.first().and_then(|socket| socket.local_addr().ok());
+        let address = started
+            .sockets
+            .first()
+            .and_then(|socket| socket.local_addr().ok());
         let address = address.unwrap_or_else(|| SocketAddr::new(net::Ipv4Addr::UNSPECIFIED.into(), 0));
         match started.spawn_all(front, composing) {
             Ok(()) => Ok(started),

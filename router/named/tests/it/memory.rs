@@ -63,7 +63,10 @@ async fn a_change_is_seen_with_the_next_question() {
         for _ in 0..3 {
             assert_eq!(ask("alice.ddn").await, found("192.0.2.1"));
             assert_eq!(ask("carol.ddn").await, (NXDOMAIN, Vec::new()));
-            assert_eq!(ask("www.alice.ddn").await.1.last().map(String::as_str), Some("192.0.2.2"));
+            assert_eq!(
+                ask("www.alice.ddn").await.1.last().map(String::as_str),
+                Some("192.0.2.2")
+            );
         }
         for last in 10..60 {
             let address = format!("192.0.2.{last}");
@@ -74,7 +77,10 @@ async fn a_change_is_seen_with_the_next_question() {
         assert_eq!(ask("carol.ddn").await, found("192.0.2.3"));
         // The end of a chain of names counts as much as its beginning.
         book.hold("bob", [("", at("192.0.2.9"))]);
-        assert_eq!(ask("www.alice.ddn").await.1.last().map(String::as_str), Some("192.0.2.9"));
+        assert_eq!(
+            ask("www.alice.ddn").await.1.last().map(String::as_str),
+            Some("192.0.2.9")
+        );
         book.at(EXPIRES);
         assert_eq!(ask("alice.ddn").await, (NXDOMAIN, Vec::new()), "it has expired");
     }
@@ -94,7 +100,11 @@ async fn blocks_that_change_other_names_leave_answers_in_memory() {
         // What says that it is from the newest block is from the newest block.
         let denial = ask("nobody.ddn", A).udp(server.local_addr()).await;
         let serial = format!("serial {} ", 8 + height);
-        assert!(denial.authorities()[0].contains(&serial), "{:?}", denial.authorities());
+        assert!(
+            denial.authorities()[0].contains(&serial),
+            "{:?}",
+            denial.authorities()
+        );
     }
     server.shutdown().await;
     let kept = counted(&registry, "dns_kept_total");
@@ -110,7 +120,9 @@ async fn a_flood_of_names_that_do_not_exist_pushes_nothing_out() {
         memory_bytes: 256 << 10,
         ..config()
     };
-    let server = DnsServer::bind(small, book, &mut registry).await.expect("a free port");
+    let server = DnsServer::bind(small, book, &mut registry)
+        .await
+        .expect("a free port");
     let socket = client(server.local_addr()).await;
     let alice = ask("alice.ddn", A).bytes();
     socket.send(&alice).await.expect("sent");
@@ -135,7 +147,11 @@ async fn questions_sent_ahead_are_answered_whatever_their_order() {
     // Twice as many as may be composed at once, and all in one piece.
     let mut sent = Vec::new();
     for id in 0..64u16 {
-        let name = if id % 2 == 0 { "alice.ddn".to_owned() } else { format!("x{id}.ddn") };
+        let name = if id % 2 == 0 {
+            "alice.ddn".to_owned()
+        } else {
+            format!("x{id}.ddn")
+        };
         let question = ask(&name, A).id(id).bytes();
         sent.extend((question.len() as u16).to_be_bytes());
         sent.extend(question);
@@ -164,7 +180,9 @@ async fn questions_sent_ahead_are_answered_whatever_their_order() {
 fn held() -> Arc<Book> {
     let book = Book::new();
     let long = Records {
-        txt: (0..8u8).map(|n| char::from(b'a' + n).to_string().repeat(200)).collect(),
+        txt: (0..8u8)
+            .map(|n| char::from(b'a' + n).to_string().repeat(200))
+            .collect(),
         ..at("192.0.2.7")
     };
     book.hold("alice", [("", site()), ("x.y", at("192.0.2.1"))]);
@@ -174,7 +192,17 @@ fn held() -> Arc<Book> {
 
 /// A usual question: name in any case, type, flags, EDNS.
 fn usual() -> impl Strategy<Value = Ask> {
-    let names = ["alice.ddn", "_dnslink.alice.ddn", "y.alice.ddn", "x.y.alice.ddn", "long.ddn", "nobody.ddn", "ddn", "example.org", ""];
+    let names = [
+        "alice.ddn",
+        "_dnslink.alice.ddn",
+        "y.alice.ddn",
+        "x.y.alice.ddn",
+        "long.ddn",
+        "nobody.ddn",
+        "ddn",
+        "example.org",
+        "",
+    ];
     let kinds = [A, NS, SOA, MX, TXT, AAAA, ANY, 65, 99];
     let edns = proptest::option::of((any::<u16>(), prop_oneof![Just(0u16), Just(0x8000), Just(0x4000)]));
     let parts = (

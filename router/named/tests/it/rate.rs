@@ -65,7 +65,10 @@ async fn flood(server: SocketAddr, question: &Ask, times: u16) -> (usize, usize)
 /// A reply that is there or comes soon.
 async fn next(socket: &UdpSocket) -> Option<Answer> {
     let mut buffer = vec![0; 4096];
-    let read = timeout(SOON, socket.recv(&mut buffer)).await.ok()?.expect("received");
+    let read = timeout(SOON, socket.recv(&mut buffer))
+        .await
+        .ok()?
+        .expect("received");
     buffer.truncate(read);
     Some(Answer(buffer))
 }
@@ -79,13 +82,19 @@ async fn above_the_rate_every_second_reply_is_empty() {
     book.hold("alice", [("", site())]);
     let server = serve(limited(1, 2), &book).await;
     let (whole, empty) = flood(server.local_addr(), &ask("alice.ddn", TXT), 200).await;
-    assert!((1..=3).contains(&whole), "one, and one for each second of the test: {whole}");
+    assert!(
+        (1..=3).contains(&whole),
+        "one, and one for each second of the test: {whole}"
+    );
     assert!((90..=100).contains(&empty), "every second of the others: {empty}");
     // Another sort has not been counted yet.
     assert_eq!(flood(server.local_addr(), &ask("nobody.ddn", A), 1).await, (1, 0));
     // Over TCP nothing is.
     for _ in 0..20 {
-        assert_eq!(ask("alice.ddn", TXT).tcp(server.local_addr()).await.counts()[1], 1);
+        assert_eq!(
+            ask("alice.ddn", TXT).tcp(server.local_addr()).await.counts()[1],
+            1
+        );
     }
 }
 
@@ -99,7 +108,9 @@ async fn an_empty_reply_is_no_longer_than_its_question() {
         let mut slipped = None;
         for _ in 0..4 {
             socket.send(&question.bytes()).await.expect("sent");
-            slipped = Some(Answer(receive(&socket).await)).filter(Answer::tc).or(slipped);
+            slipped = Some(Answer(receive(&socket).await))
+                .filter(Answer::tc)
+                .or(slipped);
         }
         let slipped = slipped.expect("one above the rate");
         assert_eq!(slipped.0.len(), question.bytes().len());
@@ -113,7 +124,9 @@ async fn who_shows_our_cookie_is_not_counted() {
     let book = Book::new();
     book.hold("alice", [("", site())]);
     let server = serve(limited(1, 0), &book).await;
-    let first = with_option(ask("alice.ddn", A), COOKIE, &[7; 8]).udp(server.local_addr()).await;
+    let first = with_option(ask("alice.ddn", A), COOKIE, &[7; 8])
+        .udp(server.local_addr())
+        .await;
     let shown = cookie(&first).expect("a cookie");
     assert_eq!((shown.len(), &shown[..8], shown[8]), (24, &[7; 8][..], 1));
     let good = with_option(ask("alice.ddn", A), COOKIE, &shown);
@@ -132,7 +145,10 @@ async fn cookies_of_a_wrong_length_are_malformed() {
     let server = serve(config(), &Book::new()).await;
     for length in [0, 1, 7, 9, 15, 41] {
         let question = with_option(ask("alice.ddn", A), COOKIE, &vec![7; length]);
-        for reply in [question.udp(server.local_addr()).await, question.tcp(server.local_addr()).await] {
+        for reply in [
+            question.udp(server.local_addr()).await,
+            question.tcp(server.local_addr()).await,
+        ] {
             assert_eq!(reply.code(), FORMERR, "{length}");
         }
     }
@@ -145,7 +161,9 @@ async fn unusual_questions_get_cookies_too() {
     let server = serve(config(), &book).await;
     // A subnet and an option that nobody knows, before the cookie and behind it.
     let mut question = with_option(ask("alice.ddn", A), 8, &[0, 1, 24, 0, 203, 0, 113]);
-    question.rest.extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0xfd, 0xe9, 0, 0]);
+    question
+        .rest
+        .extend([0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8, 0xfd, 0xe9, 0, 0]);
     question.rest[10] += 16;
     let reply = question.udp(server.local_addr()).await;
     assert_eq!((reply.code(), reply.counts()[1]), (NOERROR, 1));

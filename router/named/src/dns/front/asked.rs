@@ -183,7 +183,9 @@ pub fn cookie_of(packet: &[u8]) -> Option<&[u8]> {
         return None;
     };
     // A query (QR and opcode zero).
-    let end = (flags & 0b1111_1000 == 0).then(|| question_end(packet)).flatten()?;
+    let end = (flags & 0b1111_1000 == 0)
+        .then(|| question_end(packet))
+        .flatten()?;
     let (head, mut options) = packet.get(end..)?.split_first_chunk::<OPT_BYTES>()?;
     let [0, 0, 41, ..] = *head else { return None };
     while let Some((head, rest)) = options.split_first_chunk::<4>() {

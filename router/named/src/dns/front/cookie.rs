@@ -1,9 +1,9 @@
 //! Cookies (RFC 7873), in the form that all servers share (RFC 9018): who shows one that we gave has the address that it
 //! claims, and is not counted by the rate limit.
 
+use std::hash::Hasher as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::hash::Hasher as _;
 
 use arc_swap::ArcSwap;
 use siphasher::sip::SipHasher24;
@@ -130,7 +130,10 @@ fn is_of(shown: &ClientCookie<'_>, client: IpAddr, now: u32, secret: &Secret) ->
     let in_time = now.wrapping_sub(issued) <= GOOD_FOR || issued.wrapping_sub(now) <= GOOD_BEFORE;
     let expected = server_cookie(&shown.client, client, issued, secret);
     // All bytes are looked at, so that the time tells nothing of them.
-    let difference = expected.iter().zip(shown.server).fold(0, |sum, (a, b)| sum | (a ^ b));
+    let difference = expected
+        .iter()
+        .zip(shown.server)
+        .fold(0, |sum, (a, b)| sum | (a ^ b));
     in_time && difference == 0
 }
 
@@ -168,8 +171,20 @@ mod tests {
     fn the_examples_of_the_rfc() {
         let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
         for (client, time, address, secret, expected) in [
-            ("2464c4abcf10c957", 1_559_731_985, "198.51.100.100", secret, "010000005cf79f111f8130c3eee29480"),
-            ("fc93fc62807ddb86", 1_559_727_985, "203.0.113.203", secret, "010000005cf78f71a314227b6679ebf5"),
+            (
+                "2464c4abcf10c957",
+                1_559_731_985,
+                "198.51.100.100",
+                secret,
+                "010000005cf79f111f8130c3eee29480",
+            ),
+            (
+                "fc93fc62807ddb86",
+                1_559_727_985,
+                "203.0.113.203",
+                secret,
+                "010000005cf78f71a314227b6679ebf5",
+            ),
             (
                 "22681ab97d52c298",
                 1_559_741_961,
@@ -181,7 +196,10 @@ mod tests {
             let client: [u8; 8] = bytes(client).try_into().expect("8 bytes");
             let secret: Secret = bytes(secret).try_into().expect("16 bytes");
             let address = address.parse().expect("an address");
-            assert_eq!(server_cookie(&client, address, time, &secret).to_vec(), bytes(expected));
+            assert_eq!(
+                server_cookie(&client, address, time, &secret).to_vec(),
+                bytes(expected)
+            );
         }
     }
 
@@ -210,7 +228,11 @@ mod tests {
         }
         cookies.rotate([3; 16]);
         assert!(cookies.is_good(&shown, here, NOW), "the last secret");
-        assert_ne!(cookies.option(&shown, here, NOW)[4..], cookie, "a new one is given");
+        assert_ne!(
+            cookies.option(&shown, here, NOW)[4..],
+            cookie,
+            "a new one is given"
+        );
         cookies.rotate([4; 16]);
         assert!(!cookies.is_good(&shown, here, NOW), "the one before");
     }
@@ -223,7 +245,15 @@ mod tests {
         let shown = ClientCookie::read(&cookie).expect("a cookie");
         assert_eq!(cookies.option(&shown, here, NOW + RENEWED_AFTER - 1)[4..], cookie);
         assert_ne!(cookies.option(&shown, here, NOW + RENEWED_AFTER)[4..], cookie);
-        assert_eq!(given(&cookies, [7; 8], "::ffff:192.0.2.1".parse().expect("an address"), NOW), cookie);
+        assert_eq!(
+            given(
+                &cookies,
+                [7; 8],
+                "::ffff:192.0.2.1".parse().expect("an address"),
+                NOW
+            ),
+            cookie
+        );
     }
 
     #[test]

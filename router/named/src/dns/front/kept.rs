@@ -109,7 +109,9 @@ impl Kept {
     /// Memory that it takes. Bytes.
     pub fn bytes(&self) -> usize {
         let behind = match &self.what {
-            What::Answer(message) => size_of::<Message>() + message.bytes.len() + message.basis.bytes() + ALLOCATION,
+            What::Answer(message) => {
+                size_of::<Message>() + message.bytes.len() + message.basis.bytes() + ALLOCATION
+            }
             What::ByNetwork { question, .. } => question.len(),
         };
         size_of::<Self>() + behind + 2 * ALLOCATION

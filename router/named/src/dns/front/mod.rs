@@ -15,6 +15,7 @@ mod cookie;
 mod fresh;
 mod kept;
 mod limit;
+mod moment;
 mod table;
 mod tally;
 mod wire;
@@ -22,9 +23,10 @@ mod wire;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 pub use limit::RateLimit;
+pub use moment::Moment;
 pub use tally::Tally;
 
 use super::answer::Responder;
@@ -72,48 +74,18 @@ pub enum Quick {
     Slow,
 }
 
-/// When a packet came.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    at: Instant,
-    /// Seconds since 1970, as they were then.
-    unix: u64,
-    looked: Instant,
-}
-
-impl Moment {
-    /// Now.
-    #[must_use]
-    pub fn now() -> Self {
-        let at = Instant::now();
-        Self { at, unix: unix_now(), looked: at }
-    }
-
-    /// Now. The clock of days is looked at once in a while: it counts seconds here.
-    #[must_use]
-    pub fn later(self) -> Self {
-        let at = Instant::now();
-        match at.duration_since(self.looked) < LOOK_AGAIN {
-            true => Self { at, ..self },
-            false => Self { at, unix: unix_now(), looked: at },
-        }
-    }
-}
-
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-fn unix_now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.unwrap_or_default().as_secs()
-}
-
 impl Front {
     /// In front of `responder`, with room for `memory_bytes` of answers.
     ///
     /// # Panics
     /// If the system has no random numbers.
     #[must_use]
-    pub fn new(responder: Arc<Responder>, names: Arc<dyn Names>, memory_bytes: usize, limit: &RateLimit) -> Self {
+    pub fn new(
+        responder: Arc<Responder>,
+        names: Arc<dyn Names>,
+        memory_bytes: usize,
+        limit: &RateLimit,
+    ) -> Self {
         let others = memory_bytes / OTHERS_SHARE;
         Self {
             changes: Changes::new(names.height()),
@@ -155,7 +127,11 @@ impl Front {
         let height = self.changes.follow(&*self.names);
         let hash = self.hash(&key, None);
         let mut found = self.find(hash, &key);
-        if let Some(What::ByNetwork { bits, .. }) = found.as_ref().and_then(|kept| kept.as_ref()).map(|kept| &kept.what) {
+        if let Some(What::ByNetwork { bits, .. }) = found
+            .as_ref()
+            .and_then(|kept| kept.as_ref())
+            .map(|kept| &kept.what)
+        {
             let network = table::network(client.address, *bits);
             found = self.find(self.hash(&key, Some(network)), &key);
         }
@@ -328,7 +304,7 @@ impl Front {
         };
         message.until = match key.is_https() && message.sort == Sort::Absence {
             // One comes with a certificate, of which no block tells.
-            true => validity.until.min(unix_now() + 1),
+            true => validity.until.min(moment::unix_now() + 1),
             false => validity.until,
         };
         let (table, other) = match message.sort {
@@ -349,7 +325,12 @@ impl Front {
     /// Notes that the answer to a question is one for each network. Returns by how many bits, of all answers so far.
     fn fork(&self, key: &Key, client: IpAddr, bits: u8) -> (u8, u8) {
         let hash = self.hash(key, None);
-        let before = match self.find(hash, key).as_ref().and_then(|kept| kept.as_ref()).map(|kept| &kept.what) {
+        let before = match self
+            .find(hash, key)
+            .as_ref()
+            .and_then(|kept| kept.as_ref())
+            .map(|kept| &kept.what)
+        {
             Some(What::ByNetwork { bits, .. }) => *bits,
             _ => (0, 0),
         };
@@ -357,13 +338,18 @@ impl Front {
             IpAddr::V4(_) => (before.0.max(bits), before.1),
             IpAddr::V6(_) => (before.0, before.1.max(bits)),
         };
-        let what = What::ByNetwork { question: key.question().into(), bits };
+        let what = What::ByNetwork {
+            question: key.question().into(),
+            bits,
+        };
         self.answers.keep(Kept::new(hash, key.class(), what), key);
         bits
     }
 
     fn find(&self, hash: u64, key: &Key) -> Option<arc_swap::Guard<Option<Arc<Kept>>>> {
-        self.answers.find(hash, key).or_else(|| self.others.find(hash, key))
+        self.answers
+            .find(hash, key)
+            .or_else(|| self.others.find(hash, key))
     }
 
     fn holds(&self, message: &Message, height: u64, now: Moment) -> bool {
@@ -388,7 +374,8 @@ impl Front {
 
     fn hash(&self, key: &Key, network: Option<(u128, u8)>) -> u64 {
         let stage = self.responder.zones().directory().stage();
-        self.hashes.hash_one((key.question(), key.class(), network, stage))
+        self.hashes
+            .hash_one((key.question(), key.class(), network, stage))
     }
 }
 
@@ -408,6 +395,12 @@ fn sort_of(message: &[u8]) -> Sort {
         0 | 3 => Sort::Absence,
         _ => Sort::Error,
     }
+}
+
+/// Whether a packet brings a cookie, well-formed or not.
+#[cfg(any(test, fuzzing))]
+pub fn has_cookie(packet: &[u8]) -> bool {
+    asked::cookie_of(packet).is_some()
 }
 
 fn secret() -> cookie::Secret {

@@ -85,7 +85,9 @@ pub fn serials(message: &[u8]) -> Serials {
     for (_, kind, _, end) in records {
         signed |= kind == TYPE_RRSIG;
         if kind == TYPE_SOA {
-            let place = end.checked_sub(SOA_NUMBERS_BYTES).and_then(|place| u16::try_from(place).ok());
+            let place = end
+                .checked_sub(SOA_NUMBERS_BYTES)
+                .and_then(|place| u16::try_from(place).ok());
             found = match (found, place) {
                 (Serials::None, Some(place)) => Serials::At(place),
                 _ => Serials::Fixed,
