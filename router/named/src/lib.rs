@@ -12,6 +12,7 @@
 //! crate knows nothing of the chain that keeps the ledger; whoever joins the parts implements [`dap::Names`].
 
 pub mod dap;
+pub mod delegation;
 pub mod dns;
 pub mod dnslink;
 pub mod ipns;
