@@ -15,6 +15,7 @@
 #![allow(unexpected_cfgs)]
 
 pub mod dap;
+pub mod delegation;
 pub mod dns;
 pub mod dnslink;
 pub mod ipns;
