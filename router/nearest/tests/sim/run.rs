@@ -40,7 +40,7 @@ const TIMEOUT_US: u64 = 500_000;
 /// How long the others go on choosing a stopped edge: they are given for nothing what ours has to find out.
 const KNOWN_DEAD_US: u64 = 5 * SECOND;
 /// Tries before a reader is sent away.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 pub struct Run<'a> {
     pub world: &'a World,
