@@ -89,7 +89,7 @@ pub struct Limits {
 }
 
 /// How many edges a node watches: at least, and at most.
-pub const WATCHED: (usize, usize) = (48, 768);
+pub const WATCHED: (usize, usize) = (48, 4_096);
 
 /// How many edges to watch next, when those watched have room for `room` more requests and this node has `own` with
 /// them: twice as many while the room is less than twice what it has, half as many from sixteen times on. A region with

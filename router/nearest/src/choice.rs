@@ -28,7 +28,7 @@ pub struct Edge {
 /// * `near` and `band_us`: 1,000 nodes, the oracle that knows everything takes 79.2 ms. 24 within 40 ms: 74.7 ms, because
 ///   42 of 100 requests find what they want (28 by the nearest edge alone); 24 within 20 ms: 76.5; 12 within
 ///   40 ms: 78.0. It is 30 ms, so that of edges at 10 and 50 ms the near one serves.
-/// * `warm_percent`: three worlds of 1,000 nodes at a quarter of their capacity, oracle 80.7 ms. No edge warm below the
+/// * `warm_percent`: three worlds of 1,000 nodes at an eighth of their capacity, oracle 80.7 ms. No edge warm below the
 ///   bound: 78.2 ms; from 60 %: 78.8; from 50 %: 79.8; from 25 %: 82.4. When 4 of 10 readers want one object and loads
 ///   are known by adverts alone, which are seconds old, 153 of 33,626 requests come to a full edge if none is warm, 112
 ///   from 50 %.

@@ -1,7 +1,7 @@
 //! The work that an edge has in hand, and how much of the capacity that it claims is believed.
 //!
 //! An edge tells its load in its adverts and, better, with each answer to a probe or a request: in the simulator, worlds of
-//! 1,000 nodes at 45 % of their capacity, 43 of 223,753 requests came to a full edge when answers told the load, 13,625
+//! 1,000 nodes at 22 % of their capacity, 43 of 223,753 requests came to a full edge when answers told the load, 13,625
 //! when only adverts did, which are one to four seconds old.
 
 /// The requests that this node has with an edge, now and in each of the last seconds: what an advert says is seconds old

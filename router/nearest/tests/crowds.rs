@@ -388,11 +388,11 @@ fn more_is_watched_when_there_is_little_room() {
         (48, 200, 100, 48),
         (96, 1_600, 100, 48),
         (96, 0, 0, 48),
-        (768, 0, 100, 768),
+        (4_096, 0, 100, 4_096),
     ] {
         assert_eq!(watched_next(watched, room, own), next, "{watched} {room} {own}");
     }
-    assert_eq!(WATCHED, (48, 768));
+    assert_eq!(WATCHED, (48, 4_096));
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn small(seed: u64) -> Config {
         objects: OBJECTS_SMALL,
         cached: 100,
         rounds: 60,
+        demand: 12,
         transfer_us: SECOND,
         warm_us: 2 * SECOND,
         measured_us: 8 * SECOND,
@@ -201,6 +202,8 @@ fn beside_the_others() {
             warm_us: 30 * SECOND,
             measured_us: 10 * SECOND,
             rounds: 100,
+            // 48 routers for all of them.
+            demand: 12,
             ..config(1, nodes)
         },
         false => config(1, nodes),

@@ -40,7 +40,7 @@ const TIMEOUT_US: u64 = 500_000;
 /// How long the others go on choosing a stopped edge: they are given for nothing what ours has to find out.
 const KNOWN_DEAD_US: u64 = 5 * SECOND;
 /// Tries before a reader is sent away.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 pub struct Run<'a> {
     pub world: &'a World,
@@ -100,7 +100,7 @@ impl<'a> Run<'a> {
         let mut readers = Random::new(self.config.seed ^ 0x7265_6164);
         let end = self.config.warm_us + self.config.measured_us;
         let wanted = self.world.capacity() * u64::from(self.config.demand) / 100;
-        let gap_us = (self.config.transfer_us + 100_000) * 1_000 / wanted.max(1);
+        let gap_ns = (self.config.transfer_us + 100_000) * 1_000 / wanted.max(1);
         let (mut now_ns, mut control) = (0, 0);
         while now_ns / 1_000 < end {
             let now = now_ns / 1_000;
@@ -115,7 +115,7 @@ impl<'a> Run<'a> {
                 readers.exponential(self.config.transfer_us),
             );
             self.ask(site, object, transfer_us, now);
-            now_ns += readers.exponential(2 * gap_us).min(20 * gap_us).max(1);
+            now_ns += readers.exponential(gap_ns).min(20 * gap_ns).max(1);
         }
         self.counts
     }
