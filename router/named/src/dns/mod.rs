@@ -10,6 +10,7 @@
 
 mod answer;
 mod dnssec;
+mod forward;
 mod listen;
 mod message;
 mod metrics;
@@ -17,11 +18,13 @@ mod own;
 mod reuse;
 mod subnet;
 mod tcp;
+mod tls;
 mod udp;
 mod zone;
 
 pub use answer::Responder;
 pub use dnssec::{Anchor, KeyError, SigningKey, ZoneKey};
+pub use forward::{Forward, Forwarding};
 pub use metrics::Transport;
 pub use own::{Answer, Challenges, Directory, Near, Nearest, Service, Services};
 pub use reuse::{Client, Composed, Reuse, Validity};
@@ -33,6 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use rustls::server::ResolvesServerCert;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -68,6 +73,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// The most of them from one address, so that nobody takes all.
     pub tcp_connections_per_source: usize,
+    /// Who answers for names that are not ours, and to whom.
+    pub forward: Forward,
     /// A TCP connection is closed when no whole question came, or no reply went, for this long (RFC 7766, section
     /// 6.2.3, asks for a few seconds).
     pub tcp_idle: Duration,
@@ -111,6 +118,7 @@ impl Default for Config {
             ttl: ABSENT_TTL_SECONDS,
             tcp_connections: 256,
             tcp_connections_per_source: 32,
+            forward: Forward::default(),
             tcp_idle: Duration::from_secs(10),
         }
     }
@@ -120,6 +128,7 @@ impl Default for Config {
 pub struct DnsServer {
     address: SocketAddr,
     responder: Arc<Responder>,
+    limits: tcp::Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -137,10 +146,11 @@ impl DnsServer {
             .map_err(|source| listen::failed(config.listen, "TCP", source))?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         udp::spawn(&tasks, &stop, udp, &responder);
+        let limits = tcp::Limits::from(&config);
         tasks.spawn(tcp::serve(
             tcp,
             Arc::clone(&responder),
-            tcp::Limits::from(&config),
+            limits,
             tasks.clone(),
             stop.clone(),
         ));
@@ -149,9 +159,35 @@ impl DnsServer {
         Ok(Self {
             address,
             responder,
+            limits,
             stop,
             tasks,
         })
+    }
+
+    /// Serves over TLS too (DoT, RFC 7858), within the bounds of TCP, until the shutdown. Returns the address in use.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] if the address cannot be had.
+    pub async fn serve_tls(
+        &self,
+        listen: SocketAddr,
+        certificates: Arc<dyn ResolvesServerCert>,
+    ) -> Result<SocketAddr, Error> {
+        let failed = |source| listen::failed(listen, "TLS", source);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let secure = tls::Secure::new(
+            listener,
+            certificates,
+            self.responder(),
+            self.limits,
+            self.tasks.clone(),
+            self.stop.clone(),
+        );
+        self.tasks.spawn(secure.serve());
+        tracing::info!(%address, "DNS server is listening for TLS");
+        Ok(address)
     }
 
     /// The answers to challenges of certificate authorities, to set some.
@@ -169,7 +205,7 @@ impl DnsServer {
     /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        self.responder.zones().directory().clone()
+        self.responder.directory()
     }
 
     /// The address in use, the same for UDP and TCP.

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,6 +26,13 @@ pub struct Limits {
     connections: usize,
     per_source: usize,
     idle: Duration,
+}
+
+impl Limits {
+    /// How long a connection may be silent.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
 }
 
 impl From<&Config> for Limits {
@@ -55,8 +62,13 @@ pub async fn serve(
         match accepted {
             Ok((stream, source)) => match open.admit(source.ip(), &limits, responder.metrics()) {
                 Some(place) => {
+                    let client = Client {
+                        address: place.source(),
+                        transport: Transport::Tcp,
+                    };
                     tasks.spawn(converse(
                         stream,
+                        client,
                         responder.clone(),
                         limits.idle,
                         stop.clone(),
@@ -74,17 +86,14 @@ pub async fn serve(
 }
 
 /// One connection, from its first question to its last.
-async fn converse(
-    mut stream: TcpStream,
+pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    client: Client,
     responder: Arc<Responder>,
     idle: Duration,
     stop: CancellationToken,
     place: Place,
 ) {
-    let client = Client {
-        address: place.source,
-        transport: Transport::Tcp,
-    };
     let _place = place;
     loop {
         let asked = tokio::select! {
@@ -92,17 +101,24 @@ async fn converse(
             asked = timeout(idle, read(&mut stream)) => asked,
         };
         let Ok(Ok(question)) = asked else { return };
-        let responder = responder.clone();
-        let reply = tokio::task::spawn_blocking(move || responder.respond(&question, client)).await;
+        let reply = match responder.forward(&question, client) {
+            Some(forwarding) => forwarding.reply().await,
+            None => {
+                let responder = responder.clone();
+                let respond = move || responder.respond(&question, client);
+                let reply = tokio::task::spawn_blocking(respond).await;
+                reply.ok().flatten().map(|reply| reply.bytes)
+            }
+        };
         // What gets no reply is no DNS; neither is what would follow it.
-        let Ok(Some(reply)) = reply else { return };
-        if !matches!(timeout(idle, write(&mut stream, &reply.bytes)).await, Ok(Ok(()))) {
+        let Some(reply) = reply else { return };
+        if !matches!(timeout(idle, write(&mut stream, &reply)).await, Ok(Ok(()))) {
             return;
         }
     }
 }
 
-async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
     let length = stream.read_u16().await?;
     let mut message = vec![0; usize::from(length)];
     stream.read_exact(&mut message).await?;
@@ -110,22 +126,23 @@ async fn read(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 }
 
 /// Length and message in one write, so that they go in one segment (RFC 7766, section 8).
-async fn write(stream: &mut TcpStream, reply: &[u8]) -> io::Result<()> {
+async fn write<S: AsyncWrite + Unpin>(stream: &mut S, reply: &[u8]) -> io::Result<()> {
     let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
     let mut framed = Vec::with_capacity(2 + reply.len());
     framed.extend_from_slice(&length.to_be_bytes());
     framed.extend_from_slice(reply);
-    stream.write_all(&framed).await
+    stream.write_all(&framed).await?;
+    stream.flush().await
 }
 
 /// The open connections, counted by source address.
 #[derive(Debug, Default)]
-struct Open {
+pub struct Open {
     by_source: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// One connection's place among the open ones; given back when dropped.
-struct Place {
+pub struct Place {
     open: Arc<Open>,
     source: IpAddr,
     metrics: Metrics,
@@ -133,7 +150,7 @@ struct Place {
 
 impl Open {
     /// A place for a connection from `source`, if there is one.
-    fn admit(self: &Arc<Self>, source: IpAddr, limits: &Limits, metrics: &Metrics) -> Option<Place> {
+    pub fn admit(self: &Arc<Self>, source: IpAddr, limits: &Limits, metrics: &Metrics) -> Option<Place> {
         let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = by_source.values().sum();
         let of_source = by_source.get(&source).copied().unwrap_or(0);
@@ -158,6 +175,13 @@ impl Open {
                 by_source.remove(&source);
             }
         }
+    }
+}
+
+impl Place {
+    /// From where the connection comes.
+    pub fn source(&self) -> IpAddr {
+        self.source
     }
 }
 

@@ -64,8 +64,8 @@ async fn work(socket: Arc<UdpSocket>, responder: Arc<Responder>, stop: Cancellat
 
 /// Answers the packet in the buffer and those that wait in the socket.
 fn answer_batch(
-    socket: &UdpSocket,
-    responder: &Responder,
+    socket: &Arc<UdpSocket>,
+    responder: &Arc<Responder>,
     buffer: &mut [u8],
     (mut length, mut source): (usize, SocketAddr),
 ) {
@@ -74,7 +74,10 @@ fn answer_batch(
             address: source.ip(),
             transport: Transport::Udp,
         };
-        if let Some(reply) = responder.respond(&buffer[..length], client) {
+        if let Some(forwarding) = responder.forward(&buffer[..length], client) {
+            let (socket, responder) = (Arc::clone(socket), Arc::clone(responder));
+            forwarding.spawn(move |reply| send(&socket, &responder, &reply, source));
+        } else if let Some(reply) = responder.respond(&buffer[..length], client) {
             send(socket, responder, &reply.bytes, source);
         }
         match socket.try_recv_from(buffer) {

@@ -2,15 +2,19 @@
 
 mod answers;
 mod book;
+mod codes;
 mod dap;
 mod dig;
 mod dnslink;
 mod dnssec;
+mod forward;
 mod fuzz;
 mod listening;
 mod mesh;
 mod own;
 mod protocol;
+mod secure;
+mod subnet;
 mod tools;
 mod validators;
 mod wire;
