@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check conformance clients crash bench kubo build packages fmt
+.PHONY: demo test check conformance clients crash sim bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -36,13 +36,22 @@ clients: ## IPFS clients, browsers and HTTP clients that others wrote, against a
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1
 
+# SEEDS: worlds with everything that goes wrong; NODES: in the world in which policies are compared.
+SEEDS ?= 10000
+NODES ?= 1000 10000 100000
+
+sim: ## the long campaign of the routing simulator, and its table
+	for nodes in $(NODES); do \
+	  DDN_SIM_NODES=$$nodes cargo test --locked -p nearest --test sim -- --nocapture beside_the_others || exit 1; done
+	DDN_SIM_SEEDS=$(SEEDS) cargo test --locked -p nearest --test sim -- --nocapture in_every_seed
+
 # ROWS: beginnings of the names of rows, as in `ROWS=B1,B4`; ROUNDS and SECONDS: how many times, and for how long, each
 # server is measured; LARGE_MIB: the size of the large file; PROFILE: of cargo.
 ROWS ?= B,H
 ROUNDS ?= 7
 SECONDS ?= 3
 LARGE_MIB ?= 1024
-PROFILE ?= dev
+PROFILE ?= release
 BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and write BENCHMARKS.md

@@ -4,7 +4,6 @@
 //! is answered 429 with the time to wait. So whoever asks too much takes nothing from others, and a node that many ask
 //! at once is bounded by its limits for all (`Limits`). Requests that go in a circle are ended here too.
 
-mod counts;
 mod forwarded;
 pub(crate) mod hops;
 pub(crate) mod trace;
@@ -15,10 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use nearest::Prefix;
 
-use crate::prefix::Prefix;
-use counts::{Cells, Crowd, Rate};
 pub use nearest::Network;
+use nearest::{Cells, Crowd, Rate};
 
 /// What one client may do. Each has its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,7 +106,7 @@ impl Guard {
     /// How a client is counted. It takes some fifty nanoseconds: once for a connection is enough.
     pub(crate) fn seat(&self, client: IpAddr) -> Seat {
         let is_counted = !self.uncounted.iter().any(|network| network.contains(client));
-        Seat(is_counted.then(|| Cells::of(Prefix::line(client), &self.keys)))
+        Seat(is_counted.then(|| Cells::of(&Prefix::line(client), &self.keys)))
     }
 
     /// Whether the other end of a connection asks for others, so that each request has a client of its own.

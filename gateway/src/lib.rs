@@ -62,7 +62,6 @@ mod pac;
 mod pace;
 mod pack;
 mod page;
-mod prefix;
 mod problem;
 mod reply;
 mod server;

@@ -10,6 +10,7 @@ mod chromium;
 mod disk;
 mod dns;
 mod http;
+pub mod net;
 mod node;
 mod process;
 pub mod tree;

@@ -1,7 +1,7 @@
 //! A node: one `ddn up` in a folder of its own.
 
 use std::fs::{self, File};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::net::Host;
 use crate::process::{tail, terminate};
 use crate::wait::poll;
 use crate::{Ddn, Dns, Http, ddn_binary};
@@ -23,7 +24,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(30);
 /// How much of a log goes into an error.
 const LOG_TAIL_LINES: usize = 40;
 
-/// The listeners of a node; each gets a free port of 127.0.0.1, so that any number of nodes run side by side.
+/// The listeners of a node; each gets a free port of 127.0.0.1, so that any number of nodes run side by side. On a host of
+/// its own, all but the admin API have the host's address.
 const LISTENERS: [&str; 6] = ["gateway", "dns", "admin", "engine", "mesh", "delivery"];
 
 /// How `ddn up` is started; the default is a dev chain on free ports in a new temporary folder.
@@ -38,6 +40,8 @@ pub struct Launch {
     pub wrapper: Vec<String>,
     /// The data folder as seen from outside of the wrapper, if the node has a view of its own.
     pub outside: Option<PathBuf>,
+    /// The host that it runs on; none is this machine.
+    pub host: Option<Host>,
 }
 
 /// A running (or stopped) node with its folder.
@@ -193,7 +197,10 @@ impl Node {
 
     /// Commands for this node.
     pub fn ddn(&self) -> Ddn {
-        Ddn::new(&self.data())
+        match &self.launch.host {
+            None => Ddn::new(&self.data()),
+            Some(host) => Ddn::on(host, &self.data()),
+        }
     }
 
     /// Its HTTP gateway.
@@ -244,12 +251,16 @@ impl Node {
     }
 
     fn spawn(&self) -> Result<Child> {
-        let mut words = self.launch.wrapper.clone();
+        let host = self.launch.host.as_ref();
+        let mut words = host.map(Host::wrapper).unwrap_or_default();
+        words.extend(self.launch.wrapper.iter().cloned());
         words.push(ddn_binary()?.to_string_lossy().into_owned());
         words.push("up".to_owned());
         for section in LISTENERS {
             let port = if section == "mesh" { self.mesh_port() } else { 0 };
-            words.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:{port}")]);
+            let host = host.filter(|_| section != "admin");
+            let address = host.map_or(Ipv4Addr::LOCALHOST, Host::address);
+            words.extend(["--set".to_owned(), format!("{section}.listen={address}:{port}")]);
         }
         // After the free ports, so that a setting of the caller wins.
         match self.launch.args.is_empty() {
@@ -289,7 +300,11 @@ impl Node {
         if card["pid"].as_u64() != Some(u64::from(pid)) {
             return Ok(None);
         }
-        let ready = Http::new(listener(&card, "admin")?).get("localhost", "/readyz")?;
+        let admin = listener(&card, "admin")?;
+        let ready = match &self.launch.host {
+            None => Http::new(admin).get("localhost", "/readyz")?,
+            Some(host) => host.get(admin, "localhost", "/readyz")?.0,
+        };
         Ok((ready.status == 200).then_some(card))
     }
 }

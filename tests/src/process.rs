@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::net::Host;
 use crate::wait::poll;
 
 /// Longer than any command of the suites takes on a slow machine.
@@ -42,6 +43,7 @@ pub fn ddn_binary() -> Result<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Ddn {
     data: PathBuf,
+    host: Option<Host>,
 }
 
 impl Ddn {
@@ -49,6 +51,15 @@ impl Ddn {
     pub fn new(data: &Path) -> Self {
         Self {
             data: data.to_owned(),
+            host: None,
+        }
+    }
+
+    /// Commands for the data folder `data`, run on `host`.
+    pub fn on(host: &Host, data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            host: Some(host.clone()),
         }
     }
 
@@ -79,7 +90,11 @@ impl Ddn {
     /// # Errors
     /// When it cannot start.
     pub fn start<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Running> {
-        let mut command = Command::new(ddn_binary()?);
+        let program = ddn_binary()?;
+        let mut command = match &self.host {
+            None => Command::new(program),
+            Some(host) => host.command(&program.to_string_lossy()),
+        };
         command.args(args).arg("--data").arg(&self.data);
         Running::start(command)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
-use ledger::{Address, Audit, Block, Bundle, Certificate, Genesis, SecretKey, StateProof, Tx};
+use ledger::{Address, Audit, Block, Bundle, Certificate, Genesis, Label, SecretKey, StateProof, Tx};
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;
 use tokio::sync::watch;
@@ -166,6 +166,17 @@ impl Chain {
     /// The newest committed block.
     pub fn tip(&self) -> Tip {
         self.0.store.tip()
+    }
+
+    /// The height of the newest committed block; costs one load.
+    pub fn height(&self) -> u64 {
+        self.0.store.height()
+    }
+
+    /// The labels of names that blocks above `since` have changed, from memory. `None` if one of these blocks is not known
+    /// any more: then any name may have changed.
+    pub fn names_changed(&self, since: u64) -> Option<Vec<Label>> {
+        self.0.store.names_changed(since)
     }
 
     /// Tells about each new tip. A slow reader misses some, never the newest.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::prefix::Prefix;
+use nearest::Prefix;
 
 /// Bytes that each prefix may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::prefix::Prefix;
+use nearest::Prefix;
 
 /// The places of a gateway; a clone shares them.
 #[derive(Clone, Debug)]

@@ -53,6 +53,8 @@ pub enum Peer {
     Node,
     /// The floor.
     Floor,
+    /// The floor with the node's headers in its answers.
+    FloorSame,
     /// nginx with `sendfile`.
     NginxSendfile,
     /// nginx without.
@@ -66,6 +68,7 @@ impl Peer {
         match self {
             Self::Node => "ddn",
             Self::Floor => "floor",
+            Self::FloorSame => "floor, same bytes",
             Self::NginxSendfile => "nginx, sendfile on",
             Self::Nginx => "nginx, sendfile off",
             Self::Varnish => "varnish",
@@ -155,7 +158,9 @@ impl Load {
             Self::Stream => "one connection, read by 1 MiB".into(),
             Self::Idle { connections, tls } => {
                 let tls = if *tls { " of TLS" } else { "" };
-                format!("{connections} connections{tls}, each after one request, beside as many others")
+                format!(
+                    "{connections} connections{tls}, each after one request, beside those of the rounds before"
+                )
             }
         }
     }

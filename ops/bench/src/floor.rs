@@ -10,6 +10,12 @@ use anyhow::{Context, Result};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
+/// All files, and the header lines that every answer carries.
+struct Files {
+    kept: HashMap<String, Kept>,
+    lines: String,
+}
+
 /// A file with the head of its answer.
 struct Kept {
     head: Vec<u8>,
@@ -27,8 +33,17 @@ struct Line {
     writing: bool,
 }
 
-/// Serves the files of `folder`, and says where on the first line of its output.
-pub fn serve(folder: &Path) -> Result<()> {
+/// Serves the files of `folder`, each with the header lines of `head`, and says where on the first line of its output.
+pub fn serve(folder: &Path, head: Option<&Path>) -> Result<()> {
+    let lines = head.map_or(Ok(String::new()), fs::read_to_string)?;
+    let files = Files {
+        kept: kept(folder, &lines)?,
+        lines,
+    };
+    listen(&files)
+}
+
+fn kept(folder: &Path, lines: &str) -> Result<HashMap<String, Kept>> {
     let mut files = HashMap::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -38,9 +53,13 @@ pub fn serve(folder: &Path) -> Result<()> {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let head = head("200 OK", bytes.len(), None);
+        let head = head("200 OK", bytes.len(), None, lines);
         files.insert(name, Kept { head, bytes });
     }
+    Ok(files)
+}
+
+fn listen(files: &Files) -> Result<()> {
     let mut listener = TcpListener::bind("127.0.0.1:0".parse()?)?;
     println!("{}", listener.local_addr()?);
     let mut poll = Poll::new()?;
@@ -61,7 +80,7 @@ pub fn serve(folder: &Path) -> Result<()> {
             };
             let goes = slot
                 .as_mut()
-                .is_some_and(|line| line.step(&files, &mut buffer).is_ok());
+                .is_some_and(|line| line.step(files, &mut buffer).is_ok());
             if !goes {
                 *slot = None;
             }
@@ -97,7 +116,7 @@ fn accept(listener: &TcpListener, poll: &Poll, lines: &mut Vec<Option<Line>>) ->
 }
 
 impl Line {
-    fn step(&mut self, files: &HashMap<String, Kept>, buffer: &mut [u8]) -> io::Result<()> {
+    fn step(&mut self, files: &Files, buffer: &mut [u8]) -> io::Result<()> {
         loop {
             if self.writing && !self.write(files)? {
                 return Ok(());
@@ -117,11 +136,11 @@ impl Line {
     }
 
     /// Looks the answer up. One request in each piece that comes: the clients send no more.
-    fn ask(&mut self, files: &HashMap<String, Kept>, request: &[u8]) -> Option<()> {
+    fn ask(&mut self, files: &Files, request: &[u8]) -> Option<()> {
         let rest = request.strip_prefix(b"GET /")?;
         let end = rest.iter().position(|byte| *byte == b' ')?;
         let name = std::str::from_utf8(&rest[..end]).ok()?;
-        let kept = files.get(name)?;
+        let kept = files.kept.get(name)?;
         if self.file != name {
             name.clone_into(&mut self.file);
         }
@@ -136,6 +155,7 @@ impl Line {
                     "206 Partial Content",
                     length,
                     Some((place, kept.bytes.len())),
+                    &files.lines,
                 ));
             }
         }
@@ -145,8 +165,8 @@ impl Line {
     }
 
     /// Writes as much as goes at once. Returns whether it was all.
-    fn write(&mut self, files: &HashMap<String, Kept>) -> io::Result<bool> {
-        let Some(kept) = files.get(&self.file) else {
+    fn write(&mut self, files: &Files) -> io::Result<bool> {
+        let Some(kept) = files.kept.get(&self.file) else {
             return Ok(true);
         };
         let body = kept.bytes.get(self.from..self.to).unwrap_or_default();
@@ -166,10 +186,10 @@ impl Line {
     }
 }
 
-fn head(status: &str, length: usize, place: Option<((usize, usize), usize)>) -> Vec<u8> {
+fn head(status: &str, length: usize, place: Option<((usize, usize), usize)>, lines: &str) -> Vec<u8> {
     let place = place.map(|((from, to), size)| format!("Content-Range: bytes {from}-{}/{size}\r\n", to - 1));
     let place = place.unwrap_or_default();
-    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{place}\r\n").into_bytes()
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{place}{lines}\r\n").into_bytes()
 }
 
 /// The first byte of `Range: bytes=A-B`, and the one after the last.

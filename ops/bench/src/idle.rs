@@ -34,6 +34,8 @@ pub fn hold(wanted: &Wanted) -> Result<()> {
     for _ in 0..wanted.connections {
         let mut stream = TcpStream::connect(wanted.server)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        // The request must not wait until the end of the handshake is acknowledged: 40 ms for each connection.
+        stream.set_nodelay(true)?;
         let session = match wanted.tls {
             false => {
                 ask(&mut stream, wanted)?;

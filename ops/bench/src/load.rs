@@ -27,9 +27,6 @@ pub fn measure(
     work: &Path,
     large_bytes: u64,
 ) -> Result<Measured> {
-    if let Load::Idle { connections, tls } = load {
-        return idle(target, *connections, *tls);
-    }
     let before = cpu_time(target.pid);
     let done = run(load, target, time, work, large_bytes)?;
     let cpu = cpu_time(target.pid).saturating_sub(before);
@@ -162,15 +159,12 @@ fn h2load(connections: usize, streams: usize, seconds: f64, url: &str) -> Result
     })
 }
 
-/// What `target` takes for each connection that waits. As many are opened before: they take up what was set aside or given
-/// back earlier, so that only what the others take is seen.
-fn idle(target: &Target, connections: usize, tls: bool) -> Result<Measured> {
-    let first = Holder::open(target, connections, tls)?;
+/// What `target` takes for each of some connections that wait, beside those that `held` keeps open. They stay open there, so
+/// that the next ones do not take the room that these give back.
+pub fn idle(target: &Target, connections: usize, tls: bool, held: &mut Vec<Holder>) -> Result<Measured> {
     let before = pss_kib(target.pid);
-    let second = Holder::open(target, connections, tls)?;
+    held.push(Holder::open(target, connections, tls)?);
     let after = pss_kib(target.pid);
-    first.close()?;
-    second.close()?;
     Ok(Measured {
         rate: after.saturating_sub(before) as f64 / connections as f64,
         pss_kib: after,
@@ -178,8 +172,8 @@ fn idle(target: &Target, connections: usize, tls: bool) -> Result<Measured> {
     })
 }
 
-/// A client that holds connections until it is told to close them.
-struct Holder(Child);
+/// A client that holds connections; they are closed when it is dropped.
+pub struct Holder(Child);
 
 impl Holder {
     fn open(target: &Target, connections: usize, tls: bool) -> Result<Self> {
@@ -195,11 +189,13 @@ impl Holder {
         ensure!(line.trim() == "open", "the connections could not be opened");
         Ok(Self(child))
     }
+}
 
-    fn close(mut self) -> Result<()> {
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It ends with its input.
         drop(self.0.stdin.take());
-        self.0.wait()?;
-        Ok(())
+        let _ = self.0.wait();
     }
 }
 

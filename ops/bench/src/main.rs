@@ -43,6 +43,9 @@ enum Command {
     Floor {
         /// The folder.
         folder: PathBuf,
+        /// A file of header lines that every answer carries.
+        #[arg(long)]
+        head: Option<PathBuf>,
     },
     /// Asks by HTTP/3 as fast as it is answered, and prints the outcome.
     Quic(quic::Wanted),
@@ -94,7 +97,7 @@ impl Run {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run(run) => round::run(&run),
-        Command::Floor { folder } => floor::serve(&folder),
+        Command::Floor { folder, head } => floor::serve(&folder, head.as_deref()),
         Command::Quic(wanted) => quic::load(&wanted),
         Command::Stream(wanted) => stream::load(&wanted),
         Command::Idle(wanted) => idle::hold(&wanted),

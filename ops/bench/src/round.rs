@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::case::{Case, Load, Measured, Outcome, Peer};
 use crate::cases::CASES;
 use crate::content::{self, LARGE};
+use crate::load::Holder;
 use crate::machine::{Machine, is_quiet};
 use crate::server::{Servers, Target};
 use crate::statistics::median;
@@ -84,9 +85,9 @@ impl Bench<'_> {
         if targets.first().is_none_or(|(peer, _)| *peer != Peer::Node) {
             return Ok(None);
         }
-        let mut warm = Vec::new();
+        let (mut warm, mut held) = (Vec::new(), Vec::new());
         for (peer, target) in targets {
-            match self.warm(case, &target, tls) {
+            match self.warm(case, &target, tls, &mut held) {
                 Ok(()) => warm.push((peer, target)),
                 // There is nothing to measure without the node.
                 Err(error) if peer == Peer::Node => return Err(error),
@@ -102,7 +103,7 @@ impl Bench<'_> {
             let mut round = Vec::new();
             for turn in 0..targets.len() {
                 let (peer, target) = &targets[(at + turn) % targets.len()];
-                round.push((*peer, self.measure(case, target, self.run.time())?));
+                round.push((*peer, self.measure(case, target, self.run.time(), &mut held)?));
             }
             tell(case, at, &round);
             outcome.rounds.push(round);
@@ -111,12 +112,21 @@ impl Bench<'_> {
         Ok(Some(outcome))
     }
 
-    fn measure(&self, case: &Case, target: &Target, time: Duration) -> Result<Measured> {
-        load::measure(&case.load, target, time, self.work, self.run.large_mib << 20)
+    fn measure(
+        &self,
+        case: &Case,
+        target: &Target,
+        time: Duration,
+        held: &mut Vec<Holder>,
+    ) -> Result<Measured> {
+        match case.load {
+            Load::Idle { connections, tls } => load::idle(target, connections, tls, held),
+            _ => load::measure(&case.load, target, time, self.work, self.run.large_mib << 20),
+        }
     }
 
     /// Fills the server's memory, and sees that it gives the right bytes.
-    fn warm(&self, case: &Case, target: &Target, tls: bool) -> Result<()> {
+    fn warm(&self, case: &Case, target: &Target, tls: bool, held: &mut Vec<Holder>) -> Result<()> {
         if !tls {
             let file = file_of(&case.load);
             let come = get(target, file)?;
@@ -130,9 +140,9 @@ impl Bench<'_> {
             }
         }
         if let Load::Ranges { .. } = case.load {
-            self.measure(case, target, WARM_UP)?;
+            self.measure(case, target, WARM_UP, held)?;
         }
-        self.measure(case, target, WARM_UP).map(drop)
+        self.measure(case, target, WARM_UP, held).map(drop)
     }
 }
 

@@ -3,13 +3,13 @@
 mod config;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use testkit::{Launch, Node, wait_until};
 
 use crate::case::Peer;
@@ -22,6 +22,7 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 /// All servers, running.
 pub struct Servers {
     floor: Process,
+    floor_same: Process,
     nginx: Option<Process>,
     varnish: Option<Process>,
     caddy: Option<Process>,
@@ -62,6 +63,7 @@ impl Drop for Process {
 /// Ports that nobody had a moment ago.
 struct Ports {
     floor: SocketAddr,
+    floor_same: SocketAddr,
     nginx_sendfile: SocketAddr,
     nginx: SocketAddr,
     nginx_tls: SocketAddr,
@@ -76,7 +78,7 @@ impl Servers {
     pub fn start(files: &Path, work: &Path, memory_mib: u64) -> Result<Self> {
         config::certificate(work)?;
         let mut ports = Ports::free()?;
-        let (floor, address) = floor(files)?;
+        let (floor, address) = start_floor(files, None)?;
         ports.floor = address;
         let nginx = listening(nginx(files, work, &ports), ports.nginx);
         // It has the files from nginx.
@@ -87,8 +89,16 @@ impl Servers {
         let node = node(work, &ports, memory_mib)?;
         let published = node.ddn().json(&["publish", &files.to_string_lossy()])?;
         let cid = published["cid"].as_str().context("a publish names no CID")?;
+        let head = work.join("head");
+        fs::write(
+            &head,
+            headers(node.listener("gateway")?, &format!("/ipfs/{cid}/1k.bin"))?,
+        )?;
+        let (floor_same, address) = start_floor(files, Some(&head))?;
+        ports.floor_same = address;
         Ok(Self {
             floor,
+            floor_same,
             nginx,
             varnish,
             caddy,
@@ -104,6 +114,7 @@ impl Servers {
         let of = |process: &Option<Process>| process.as_ref().map(|process| process.child.id());
         let (pid, address) = match (peer, tls) {
             (Peer::Floor, false) => (self.floor.child.id(), ports.floor),
+            (Peer::FloorSame, false) => (self.floor_same.child.id(), ports.floor_same),
             (Peer::NginxSendfile, false) => (of(&self.nginx)?, ports.nginx_sendfile),
             (Peer::Nginx, false) => (of(&self.nginx)?, ports.nginx),
             (Peer::Nginx, true) => (of(&self.nginx)?, ports.nginx_tls),
@@ -124,7 +135,7 @@ impl Servers {
 
 impl Ports {
     fn free() -> Result<Self> {
-        let held: Vec<TcpListener> = (0..8)
+        let held: Vec<TcpListener> = (0..9)
             .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
             .collect::<Result<_, _>>()?;
         let at = |index: usize| held[index].local_addr();
@@ -137,6 +148,7 @@ impl Ports {
             caddy: at(5)?,
             caddy_tls: at(6)?,
             node_tls: at(7)?,
+            floor_same: at(8)?,
         })
     }
 }
@@ -168,9 +180,13 @@ fn listening(peer: Result<Process>, address: SocketAddr) -> Option<Process> {
     listens.inspect_err(|error| eprintln!("left out: {error:#}")).ok()
 }
 
-fn floor(files: &Path) -> Result<(Process, SocketAddr)> {
+/// A floor, with the header lines of the file `head`.
+fn start_floor(files: &Path, head: Option<&Path>) -> Result<(Process, SocketAddr)> {
     let mut command = pinned(std::env::current_exe()?);
     command.arg("floor").arg(files).stdout(Stdio::piped());
+    if let Some(head) = head {
+        command.arg("--head").arg(head);
+    }
     let mut child = command.spawn().context("starting the floor")?;
     let output = child.stdout.take().context("the floor has no output")?;
     let floor = Process { name: "floor", child };
@@ -181,6 +197,25 @@ fn floor(files: &Path) -> Result<(Process, SocketAddr)> {
         .parse()
         .context("the floor did not say where it listens")?;
     Ok((floor, address))
+}
+
+/// The header lines of an answer, without the length of its body.
+fn headers(address: SocketAddr, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
+    let lines = BufReader::new(stream).lines().skip(1);
+    let mut kept = String::new();
+    for line in lines {
+        let line = line?;
+        if line.is_empty() {
+            return Ok(kept);
+        }
+        if !line.to_ascii_lowercase().starts_with("content-length:") {
+            kept.push_str(&line);
+            kept.push_str("\r\n");
+        }
+    }
+    bail!("the node's answer to {path} has no end of its head")
 }
 
 fn nginx(files: &Path, work: &Path, ports: &Ports) -> Result<Process> {

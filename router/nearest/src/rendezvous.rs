@@ -45,11 +45,15 @@ impl Key {
             .chain_update(edge)
             .finalize()
             .into();
-        let mut head = [0; 8];
-        head.copy_from_slice(&digest[..8]);
+        let word = |at: usize| {
+            digest[at..at + 8]
+                .iter()
+                .fold(0, |word, byte| word << 8 | u64::from(*byte))
+        };
         Draw {
-            cost: minus_log2(u64::from_be_bytes(head)),
+            cost: minus_log2(word(0)),
             weight,
+            coin: word(8),
         }
     }
 }
@@ -63,6 +67,8 @@ pub struct Draw {
     /// −log₂ h in units of 2^-48; below 2^55.
     cost: u64,
     weight: u32,
+    /// Bits of the same hash that the cost does not use.
+    coin: u64,
 }
 
 impl Draw {
@@ -78,6 +84,24 @@ impl Draw {
             _ => mine.cmp(&theirs),
         }
     }
+
+    /// A number in 0..1000 for this content, this edge and this request, the same on every machine, and independent of
+    /// the draw itself.
+    #[must_use]
+    pub fn permille(&self, request: u64) -> u32 {
+        let mixed = u128::from(mix(self.coin ^ mix(request)));
+        ((mixed * 1000) >> 64) as u32
+    }
+}
+
+/// Spreads the bits of a number over all of the result, one to one (Steele, Lea and Flood, "Fast Splittable
+/// Pseudorandom Number Generators", OOPSLA 2014). Not for secrets.
+#[must_use]
+pub fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 /// −log₂((u + 1) / 2⁶⁴) in fixed point, rounded up to the next unit; falls as `u` rises.

@@ -27,7 +27,14 @@ fn edges(most: usize) -> impl Strategy<Value = Vec<Edge>> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (0usize..12, 1u32..=100).prop_map(|(near, bound_percent)| Policy { near, bound_percent })
+    (0usize..12, 0u32..100_000, 0u32..=100, 1u32..=100).prop_map(
+        |(near, band_us, warm_percent, bound_percent)| Policy {
+            near,
+            band_us,
+            warm_percent,
+            bound_percent,
+        },
+    )
 }
 
 fn id(choice: &Choice) -> Option<EdgeId> {
@@ -96,9 +103,10 @@ proptest! {
     #[test]
     fn a_leaver_moves_only_its_own_keys(mut edges in edges(24), content: [u8; 8], pick: prop::sample::Index) {
         prop_assume!(!edges.is_empty());
-        let before = id(&choose(&content, &edges));
+        let policy = Policy { band_us: u32::MAX, ..Policy::DEFAULT };
+        let before = id(&policy.choose(&content, &edges));
         let left = edges.swap_remove(pick.index(edges.len()));
-        let after = id(&choose(&content, &edges));
+        let after = id(&policy.choose(&content, &edges));
         prop_assert!(before == Some(left.id) || before == after);
     }
 
@@ -107,7 +115,7 @@ proptest! {
     fn a_leaver_beyond_the_near_set_moves_keys_only_to_its_successor(
         mut edges in edges(40), content: [u8; 8], pick: prop::sample::Index,
     ) {
-        let policy = Policy { near: 5, ..Policy::default() };
+        let policy = Policy { near: 5, band_us: u32::MAX, ..Policy::DEFAULT };
         edges.iter_mut().for_each(|edge| (edge.inflight, edge.alive, edge.capacity) = (0, true, edge.capacity + 1));
         edges.sort_by_key(|edge| (edge.rtt_us, edge.id));
         prop_assume!(edges.len() > policy.near);
@@ -163,7 +171,10 @@ fn farther_edges_serve_only_when_all_near_ones_are_full() {
     }
     edges[0].inflight = 3;
     edges[1].inflight = 3;
-    assert_eq!(id(&policy.choose(b"any", &edges)), Some(edges[2].id));
+    for key in 0u32..100 {
+        let chosen = id(&policy.choose(&key.to_be_bytes(), &edges));
+        assert!(chosen == Some(edges[2].id) || chosen == Some(edges[3].id));
+    }
     edges[2].inflight = 4;
     assert_eq!(id(&policy.choose(b"any", &edges)), Some(edges[3].id));
     edges[3].alive = false;
@@ -189,7 +200,7 @@ fn each_edge_says_why() {
         reasons,
         [
             "full: number 1 for this content, at its bound of 3 requests",
-            "chosen: number 2 for this content, those before it are full",
+            "chosen: number 2 for this content, those before it are full or warm",
             "spare: number 3 for this content, an earlier one has room",
             "not asked: advertises no capacity",
             "not asked: does not answer",
@@ -217,4 +228,41 @@ fn an_id_given_twice_counts_once() {
 #[test]
 fn no_edges_no_choice() {
     assert_eq!(choose(b"content", &[]).chosen(), None);
+}
+
+/// Half of the readers of a home at 60 % go on to the next, and what a home keeps falls with each percent.
+#[test]
+fn a_warm_home_sends_a_part_of_its_readers_on() {
+    let mut kept = Vec::new();
+    for inflight in [500, 501, 550, 625, 700, 749] {
+        let mut edges = idle(&[1_000, 1_000]);
+        let home = id(&choose(b"hot", &edges)).expect("idle edges");
+        edges
+            .iter_mut()
+            .filter(|edge| edge.id == home)
+            .for_each(|edge| edge.inflight = inflight);
+        let stays = |request: &u64| id(&Policy::DEFAULT.choose_for(b"hot", &edges, *request)) == Some(home);
+        kept.push((0..10_000u64).filter(stays).count() / 100);
+    }
+    assert_eq!(kept[0], 100);
+    assert!(kept.is_sorted_by(|a, b| a >= b), "{kept:?}");
+    assert!(
+        kept[2].abs_diff(80) <= 2 && kept[3].abs_diff(50) <= 2 && kept[5] <= 1,
+        "{kept:?}"
+    );
+}
+
+#[test]
+fn edges_out_of_the_band_are_not_near_and_follow_nearest_first() {
+    let mut edges = idle(&[4, 4, 4]);
+    for (edge, rtt_us) in edges.iter_mut().zip([10_000, 50_000, 120_000]) {
+        edge.rtt_us = rtt_us;
+    }
+    for content in 0u32..50 {
+        let order: Vec<u32> = choose(&content.to_be_bytes(), &edges)
+            .usable()
+            .map(|edge| edge.rtt_us)
+            .collect();
+        assert_eq!(order, [10_000, 50_000, 120_000]);
+    }
 }

@@ -10,6 +10,7 @@ mod delegates;
 mod docs;
 mod doors;
 mod names;
+mod network;
 mod origin;
 mod paid;
 mod paid_crash;

@@ -6,6 +6,7 @@
 mod columns;
 mod db;
 mod prune;
+mod recent;
 mod tree;
 mod undecided;
 mod view;
@@ -18,11 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use cid::Cid;
-use ledger::{Block, Body, Certificate, Genesis, Hash, Header, Tx};
+use ledger::{Block, Body, Certificate, Genesis, Hash, Header, Label, Tx};
 use rocksdb::WriteBatch;
 
 use columns::{BODIES, CERTIFICATES, HEADERS, INDEX, META, NODES, Place, STALE, STATE, Stale, VALUES};
 use db::Db;
+use recent::Recent;
 use tree::Tree;
 
 pub(crate) use tree::{Changes, Proof};
@@ -54,6 +56,7 @@ pub(crate) struct Executed {
 pub(crate) struct Store {
     db: Arc<Db>,
     tip: RwLock<Tip>,
+    recent: Recent,
     /// Versions behind the tip that stay provable.
     kept: u64,
     /// What is stale since a version below this is deleted.
@@ -71,6 +74,7 @@ impl Store {
         let tip = read_tip(&db, genesis)?;
         Ok(Store {
             db,
+            recent: Recent::new(tip.height),
             tip: RwLock::new(tip),
             kept: prune::KEPT_VERSIONS,
             pruned: AtomicU64::new(0),
@@ -80,6 +84,16 @@ impl Store {
     /// The newest committed block.
     pub(crate) fn tip(&self) -> Tip {
         self.tip.read().expect("no panic while the tip is set").clone()
+    }
+
+    /// The height of the tip, without a lock.
+    pub(crate) fn height(&self) -> u64 {
+        self.recent.height()
+    }
+
+    /// The labels of names that blocks above `since` have changed, if that is still known.
+    pub(crate) fn names_changed(&self, since: u64) -> Option<Vec<Label>> {
+        self.recent.changed_since(since)
     }
 
     /// The state at the tip.
@@ -123,7 +137,13 @@ impl Store {
         self.db.write("a block", batch)?;
         self.pruned.store(pruned, Ordering::Relaxed);
         let tip = Tip::of(&block.header);
-        *self.tip.write().expect("no panic while the tip is set") = tip.clone();
+        self.recent
+            .note(height, executed.changes.keys().map(Vec::as_slice));
+        let mut newest = self.tip.write().expect("no panic while the tip is set");
+        *newest = tip.clone();
+        // Under the lock: who sees the height reads this state or a newer one, and who read the state sees the height.
+        self.recent.reach(height);
+        drop(newest);
         Ok(tip)
     }
 

@@ -21,8 +21,8 @@ pub fn nginx(files: &Path, work: &Path, home: &Path, [sendfile, plain, tls]: [So
         "daemon off;
 master_process off;
 pid {home}/nginx.pid;
-worker_rlimit_nofile 16384;
-events {{ worker_connections 8192; }}
+worker_rlimit_nofile 20000;
+events {{ worker_connections 16384; }}
 http {{
     access_log off;
     client_body_temp_path {home}/body;
@@ -95,8 +95,8 @@ pub fn node(work: &Path, tls: SocketAddr, memory_mib: u64) -> Vec<String> {
         format!("gateway.memory_mib={memory_mib}"),
         format!("gateway.tls_listen={tls}"),
         format!("gateway.certificates=[\"{work}/cert.pem:{work}/key.pem\"]"),
-        "gateway.connections_max=10000".into(),
-        "gateway.connections_per_prefix_max=10000".into(),
+        "gateway.connections_max=16384".into(),
+        "gateway.connections_per_prefix_max=16384".into(),
         // Idle connections are to stay while they are counted.
         "gateway.head_timeout_s=3600".into(),
     ]

@@ -266,6 +266,25 @@ settings! {
         signatures_max: Whole<16, 10_000_000> = Whole::new(65_536);
         /// Seconds that answers may be kept, if a name says nothing else. A change is seen everywhere within it.
         ttl_s: Whole<0, 86_400> = Whole::new(20);
+        /// Threads that answer from memory over UDP, each with a socket of its own; 0: one for each core.
+        threads: Whole<0, 1024> = Whole::new(0);
+        /// MiB of memory for answers. An answer takes some 300 bytes, a signed one twice that; what is not in memory is read
+        /// from the ledger and composed, which takes some ten times as long. A quarter is for names that do not exist.
+        memory_mib: Whole<1, 1_048_576> = Whole::new(64);
+        /// Threads that compose answers that are not in memory, over UDP; they may wait for a disk.
+        compose_threads: Whole<1, 256> = Whole::new(8);
+        /// Questions over UDP that wait for them; each holds at most 4 KiB. More are dropped, and asked again.
+        compose_waiting_max: Whole<1, 1_000_000> = Whole::new(1024);
+        /// Answers in a second, over UDP, to each network (the /24 of an IPv4 address, the /56 of an IPv6 address) and of each
+        /// sort (records, absences, errors), so that nobody is flooded with answers to questions that he did not ask;
+        /// 0: any number. Who shows a cookie (RFC 7873) or comes over TCP is not counted.
+        responses_per_s: Whole<0, 1_000_000_000> = Whole::new(200);
+        /// Of the answers above that, each so many-th is sent empty, with the request to come over TCP; 0: none.
+        slip: Whole<0, 100> = Whole::new(2);
+        /// Networks that are not counted, in CIDR notation.
+        uncounted: Vec<Network> = Network::loopback();
+        /// Questions of one TCP connection that are composed at the same time; more wait in the connection (RFC 7766, 6.2.1.1).
+        tcp_in_flight_max: Whole<1, 1024> = Whole::new(32);
         /// TCP connections at once; each holds up to two messages of 64 KiB.
         tcp_connections_max: Whole<1, 100_000> = Whole::new(256);
         /// TCP connections at once from one address, so that nobody takes all.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
-use named::dns::{Challenges, Forward, NameServer, ZoneKey};
+use named::dns::{Challenges, Forward, NameServer, RateLimit, ZoneKey};
 use named::mesh::{self, Web};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -71,7 +71,17 @@ fn unsigned_dns(settings: &Settings) -> named::dns::Config {
         ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
         tcp_connections: dns.tcp_connections_max.size(),
         tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
+        tcp_in_flight: dns.tcp_in_flight_max.size(),
         tcp_idle: dns.tcp_idle_s.seconds(),
+        threads: dns.threads.size(),
+        compose_threads: dns.compose_threads.size(),
+        compose_waiting: dns.compose_waiting_max.size(),
+        memory_bytes: dns.memory_mib.size() << 20,
+        rate: RateLimit {
+            per_second: dns.responses_per_s.get(),
+            slip: small(dns.slip.get()),
+            uncounted: dns.uncounted.clone(),
+        },
     }
 }
 

@@ -13,6 +13,8 @@ pub use explain::{Explanation, explain};
 pub use text::NameError;
 pub use zones::Zones;
 
+use std::time::Duration;
+
 use ledger::{Address, Label, NameEntry, NamePath, Records};
 use text::Spelling;
 
@@ -34,6 +36,19 @@ pub trait Names: Send + Sync {
     /// # Errors
     /// The state could not be read.
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError>;
+
+    /// The labels whose entries blocks above the height `since` have changed, some twice or for nothing: for those who keep
+    /// what they made of an entry. Expiry is no change. Reads memory only. `None` if that is not known: then any may have changed.
+    fn changed_since(&self, since: u64) -> Option<Vec<Label>> {
+        let _ = since;
+        None
+    }
+
+    /// For how long an entry that [`Names::entry`] did not find may be called absent without another call, if no block comes
+    /// meanwhile. `None`: as long as no block comes.
+    fn absence_holds(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// The ledger's state could not be read.

@@ -94,12 +94,7 @@ impl Responder {
     /// The reply to a packet; `None` if it must not get one. Reads the ledger's state, so it may block on a disk.
     #[must_use]
     pub fn respond(&self, packet: &[u8], client: Client) -> Option<Composed> {
-        let started = Instant::now();
-        let reply = match message::read(packet) {
-            Packet::Ignored(why) => return self.ignore(why),
-            Packet::Refused(reply) => *reply,
-            Packet::Request(request) => self.answer(*request, client.address),
-        };
+        let reply = self.made(&*self.names, packet, client)?;
         let labels = ReplyLabels {
             transport: client.transport.name(),
             kind: metrics::kind(reply.query.as_ref().map(|query| query.query_type())),
@@ -111,13 +106,32 @@ impl Responder {
             return None;
         };
         self.metrics.replies.get_or_create(&labels).inc();
-        self.metrics
-            .answer_seconds
-            .observe(started.elapsed().as_secs_f64());
         Some(Composed { bytes, reuse })
     }
 
-    fn ignore(&self, why: Ignored) -> Option<Composed> {
+    /// The whole reply to a packet, for any transport, made of these names. It is not counted.
+    pub(super) fn whole(&self, names: &dyn Names, packet: &[u8], client: Client) -> Option<Composed> {
+        let reply = self.made(names, packet, client)?;
+        let reuse = reply.reuse;
+        let limit = reply.limit(Transport::Tcp);
+        let bytes = reply.write(limit)?.bytes;
+        Some(Composed { bytes, reuse })
+    }
+
+    fn made(&self, names: &dyn Names, packet: &[u8], client: Client) -> Option<Reply> {
+        let started = Instant::now();
+        let reply = match message::read(packet) {
+            Packet::Ignored(why) => return self.ignore(why),
+            Packet::Refused(reply) => *reply,
+            Packet::Request(request) => self.answer(*request, client.address, names),
+        };
+        self.metrics
+            .answer_seconds
+            .observe(started.elapsed().as_secs_f64());
+        Some(reply)
+    }
+
+    fn ignore(&self, why: Ignored) -> Option<Reply> {
         self.metrics.dropped(match why {
             Ignored::Short => "short",
             Ignored::Reply => "reply",
@@ -135,13 +149,13 @@ impl Responder {
     }
 
     /// The reply to a well-formed query.
-    fn answer(&self, request: Request, source: IpAddr) -> Reply {
+    fn answer(&self, request: Request, source: IpAddr, names: &dyn Names) -> Reply {
         let Request { reply, query, edns } = request;
         let code = refused(&query, edns);
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
         if code.is_none()
-            && let Err(error) = self.compose(&mut reply, &name, kind, source)
+            && let Err(error) = self.compose(&mut reply, &name, kind, source, names)
         {
             tracing::warn!(%name, %error, "a DNS question could not be answered");
             reply = Reply::error(reply.metadata, reply.query, edns, ResponseCode::ServFail);
@@ -157,11 +171,12 @@ impl Responder {
         name: &Name,
         kind: RecordType,
         source: IpAddr,
+        names: &dyn Names,
     ) -> Result<(), Failure> {
         let named = reply.edns.and_then(|edns| edns.subnet?.network());
         let network = named.unwrap_or_else(|| Network::of_source(source));
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut asking = Asking::new(&*self.names, network, now.as_secs());
+        let mut asking = Asking::new(names, network, now.as_secs());
         self.resolve(reply, name, kind, &mut asking)?;
         let is_denied = !reply.authorities.is_empty();
         if matches!(kind, RecordType::HTTPS | RecordType::NSEC) || is_denied && wants_proof(reply) {

@@ -18,7 +18,13 @@ pub struct Metrics {
     pub dropped: Family<DropLabels, Counter>,
     /// Replies over UDP that were cut, with TC set.
     pub truncated: Counter,
-    /// Time to make a reply, in seconds, without the network.
+    /// Replies from memory.
+    pub kept: Counter,
+    /// Replies above the rate limit that went without records.
+    pub slipped: Counter,
+    /// Replies above the rate limit that did not go.
+    pub limited: Counter,
+    /// Time to compose a reply that was not in memory, in seconds, without the network.
     pub answer_seconds: Histogram,
     /// Open TCP connections.
     pub tcp_connections: Gauge,
@@ -40,7 +46,7 @@ pub struct ReplyLabels {
 /// The label of a packet without reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DropLabels {
-    /// `short`, `reply`, `unanswerable` or `send`.
+    /// `short`, `reply`, `unanswerable`, `send`, or `busy`: too many questions waited to be composed.
     pub reason: &'static str,
 }
 
@@ -77,6 +83,9 @@ impl Metrics {
             replies: Family::default(),
             dropped: Family::default(),
             truncated: Counter::default(),
+            kept: Counter::default(),
+            slipped: Counter::default(),
+            limited: Counter::default(),
             answer_seconds: Histogram::new([0.000_05, 0.000_2, 0.001, 0.005, 0.02, 0.1, 0.5]),
             tcp_connections: Gauge::default(),
             tcp_refused: Counter::default(),
@@ -85,9 +94,20 @@ impl Metrics {
         dns.register("replies", "Replies sent", metrics.replies.clone());
         dns.register("dropped", "Packets without reply", metrics.dropped.clone());
         dns.register("truncated", "Replies cut to fit UDP", metrics.truncated.clone());
+        dns.register("kept", "Replies from memory", metrics.kept.clone());
+        dns.register(
+            "slipped",
+            "Replies above the rate limit sent without records",
+            metrics.slipped.clone(),
+        );
+        dns.register(
+            "limited",
+            "Replies above the rate limit not sent",
+            metrics.limited.clone(),
+        );
         dns.register(
             "answer_seconds",
-            "Time to make a reply",
+            "Time to compose a reply that was not in memory",
             metrics.answer_seconds.clone(),
         );
         dns.register(

@@ -4,13 +4,16 @@
 //! [`Responder`] is the protocol, from packet to packet, without sockets; [`DnsServer`] is the sockets around it.
 //!
 //! * No packet stops it: what cannot be read gets FORMERR, or nothing if it has no header or is a reply itself.
-//! * Memory is bounded: one buffer for each UDP worker, a bounded number of TCP connections with one message each; the
-//!   queue in front of them is the system's socket buffer.
-//! * Reading the ledger's state may touch a disk, so replies are made on the blocking threads of the runtime.
+//! * Usual questions are answered from memory by bytes that were composed before (`front`), without a lock and without a
+//!   disk: one socket and one thread for each core. A change of the ledger is seen with the next question.
+//! * Reading the ledger's state may touch a disk, so replies that are not in memory are composed by other threads.
+//! * Memory is bounded: one buffer for each thread, so many bytes of answers, so many packets that wait to be composed, a
+//!   bounded number of TCP connections with a bounded number of questions each.
 
 mod answer;
 mod dnssec;
 mod forward;
+mod front;
 mod listen;
 mod message;
 mod metrics;
@@ -25,6 +28,7 @@ mod zone;
 pub use answer::Responder;
 pub use dnssec::{Anchor, KeyError, SigningKey, ZoneKey};
 pub use forward::{Forward, Forwarding};
+pub use front::RateLimit;
 pub use metrics::Transport;
 pub use own::{Answer, Challenges, Directory, Near, Nearest, Service, Services};
 pub use reuse::{Client, Composed, Reuse, Validity};
@@ -32,15 +36,21 @@ pub use subnet::Network;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
 use rustls::server::ResolvesServerCert;
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::front::Front;
+use self::listen::Sockets;
+use self::udp::{Composing, Threads};
 use crate::Error;
 use crate::dap::{ABSENT_TTL_SECONDS, Names};
 
@@ -75,6 +85,18 @@ pub struct Config {
     pub tcp_connections_per_source: usize,
     /// Who answers for names that are not ours, and to whom.
     pub forward: Forward,
+    /// The most questions of one TCP connection that are composed at the same time.
+    pub tcp_in_flight: usize,
+    /// Threads for UDP, each with a socket; 0: one for each core.
+    pub threads: usize,
+    /// Threads that compose replies which are not in memory, over UDP.
+    pub compose_threads: usize,
+    /// The most packets that wait for them; more are dropped.
+    pub compose_waiting: usize,
+    /// Memory for answers. Bytes.
+    pub memory_bytes: usize,
+    /// How many answers each network of clients gets.
+    pub rate: RateLimit,
     /// A TCP connection is closed when no whole question came, or no reply went, for this long (RFC 7766, section
     /// 6.2.3, asks for a few seconds).
     pub tcp_idle: Duration,
@@ -119,6 +141,12 @@ impl Default for Config {
             tcp_connections: 256,
             tcp_connections_per_source: 32,
             forward: Forward::default(),
+            tcp_in_flight: 32,
+            threads: 0,
+            compose_threads: 8,
+            compose_waiting: 1024,
+            memory_bytes: 64 << 20,
+            rate: RateLimit::default(),
             tcp_idle: Duration::from_secs(10),
         }
     }
@@ -127,7 +155,8 @@ impl Default for Config {
 /// A running server. Dropping it stops it at once; [`DnsServer::shutdown`] lets replies in hand go out.
 pub struct DnsServer {
     address: SocketAddr,
-    responder: Arc<Responder>,
+    front: Arc<Front>,
+    threads: Mutex<Option<Threads>>,
     limits: tcp::Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -139,17 +168,25 @@ impl DnsServer {
     /// # Errors
     /// [`Error::Setting`] for a bad host or zone name, [`Error::Listen`] if the address cannot be had.
     pub async fn bind(config: Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
-        let responder = Arc::new(Responder::new(&config, names, registry)?);
-        let (udp, tcp) = listen::bind(config.listen).await?;
+        let responder = Arc::new(Responder::new(&config, Arc::clone(&names), registry)?);
+        let front = Arc::new(Front::new(responder, names, config.memory_bytes, &config.rate));
+        let cores = || available_parallelism().map_or(1, usize::from);
+        let threads = NonZeroUsize::new(config.threads).map_or_else(cores, NonZeroUsize::get);
+        let Sockets { udp, tcp } = listen::bind(config.listen, threads).await?;
         let address = tcp
             .local_addr()
             .map_err(|source| listen::failed(config.listen, "TCP", source))?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        udp::spawn(&tasks, &stop, udp, &responder);
+        let composing = Composing {
+            threads: config.compose_threads.max(1),
+            waiting_max: config.compose_waiting.max(1),
+        };
+        let threads = Threads::start(udp, &front, composing)?;
+        tasks.spawn(rotate(Arc::clone(&front), stop.clone()));
         let limits = tcp::Limits::from(&config);
         tasks.spawn(tcp::serve(
             tcp,
-            Arc::clone(&responder),
+            Arc::clone(&front),
             limits,
             tasks.clone(),
             stop.clone(),
@@ -158,7 +195,8 @@ impl DnsServer {
         tracing::info!(%address, "DNS server is listening");
         Ok(Self {
             address,
-            responder,
+            front,
+            threads: Mutex::new(Some(threads)),
             limits,
             stop,
             tasks,
@@ -180,7 +218,7 @@ impl DnsServer {
         let secure = tls::Secure::new(
             listener,
             certificates,
-            self.responder(),
+            Arc::clone(&self.front),
             self.limits,
             self.tasks.clone(),
             self.stop.clone(),
@@ -193,19 +231,19 @@ impl DnsServer {
     /// The answers to challenges of certificate authorities, to set some.
     #[must_use]
     pub fn challenges(&self) -> Challenges {
-        self.responder.zones().challenges().clone()
+        self.front.responder().zones().challenges().clone()
     }
 
     /// What validators need to believe the signed zones.
     #[must_use]
     pub fn anchors(&self) -> Vec<Anchor> {
-        self.responder.zones().anchors()
+        self.front.responder().zones().anchors()
     }
 
     /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        self.responder.directory()
+        self.front.responder().directory()
     }
 
     /// The address in use, the same for UDP and TCP.
@@ -217,13 +255,25 @@ impl DnsServer {
     /// What answers the packets, for those who get them in another way: the gateway over HTTPS.
     #[must_use]
     pub fn responder(&self) -> Arc<Responder> {
-        Arc::clone(&self.responder)
+        Arc::clone(self.front.responder())
     }
 
     /// Stops listening and waits until the replies in hand have gone.
     pub async fn shutdown(&self) {
         self.stop.cancel();
+        let threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut threads) = threads {
+            threads.stop();
+            let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+        }
         self.tasks.wait().await;
+    }
+}
+
+/// Gives cookies a new secret each day.
+async fn rotate(front: Arc<Front>, stop: CancellationToken) {
+    while stop.run_until_cancelled(sleep(front::SECRET_AGE)).await.is_some() {
+        front.rotate_secret();
     }
 }
 

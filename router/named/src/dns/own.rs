@@ -121,6 +121,11 @@ struct Asked {
 }
 
 impl Directory {
+    /// Who is asked so far: answers from before are not those from after.
+    pub(super) fn stage(&self) -> u8 {
+        u8::from(self.0.services.get().is_some()) | u8::from(self.0.nearest.get().is_some()) << 1
+    }
+
     /// Asks `services` from now on. Only the first call counts.
     pub fn set(&self, services: Arc<dyn Services>) {
         let _ = self.0.services.set(services);

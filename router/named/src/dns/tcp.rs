@@ -1,4 +1,4 @@
-//! Streams: a bounded number of connections, each answering its questions in order (RFC 7766).
+//! Streams: a bounded number of connections, each with a bounded number of questions in hand (RFC 7766).
 
 use std::collections::HashMap;
 use std::io;
@@ -6,14 +6,15 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Config;
-use super::answer::Responder;
+use super::front::{Front, Moment, Quick, Tally};
 use super::metrics::{Metrics, Transport};
 use super::reuse::Client;
 
@@ -25,6 +26,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 pub struct Limits {
     connections: usize,
     per_source: usize,
+    in_flight: usize,
     idle: Duration,
 }
 
@@ -40,6 +42,7 @@ impl From<&Config> for Limits {
         Self {
             connections: config.tcp_connections,
             per_source: config.tcp_connections_per_source,
+            in_flight: config.tcp_in_flight.max(1),
             idle: config.tcp_idle,
         }
     }
@@ -48,7 +51,7 @@ impl From<&Config> for Limits {
 /// Accepts connections until the stop.
 pub async fn serve(
     listener: TcpListener,
-    responder: Arc<Responder>,
+    front: Arc<Front>,
     limits: Limits,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -60,20 +63,19 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, source)) => match open.admit(source.ip(), &limits, responder.metrics()) {
+            Ok((stream, source)) => match open.admit(source.ip(), &limits, front.responder().metrics()) {
                 Some(place) => {
-                    let client = Client {
-                        address: place.source(),
-                        transport: Transport::Tcp,
-                    };
-                    tasks.spawn(converse(
-                        stream,
-                        client,
-                        responder.clone(),
-                        limits.idle,
-                        stop.clone(),
-                        place,
-                    ));
+                    // Replies go as soon as they are there; a failure is none.
+                    let _ = stream.set_nodelay(true);
+                    let (front, stop) = (Arc::clone(&front), stop.clone());
+                    tasks.spawn(async move {
+                        let client = Client {
+                            address: place.source,
+                            transport: Transport::Tcp,
+                        };
+                        converse(stream, &front, client, &limits, &stop).await;
+                        drop(place);
+                    });
                 }
                 None => drop(stream),
             },
@@ -85,54 +87,190 @@ pub async fn serve(
     }
 }
 
-/// One connection, from its first question to its last.
-pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
-    mut stream: S,
+/// One connection, from its first question to its last, over any kind of stream.
+pub async fn converse<S>(
+    stream: S,
+    front: &Arc<Front>,
     client: Client,
-    responder: Arc<Responder>,
-    idle: Duration,
-    stop: CancellationToken,
-    place: Place,
-) {
-    let _place = place;
-    loop {
-        let asked = tokio::select! {
-            () = stop.cancelled() => return,
-            asked = timeout(idle, read(&mut stream)) => asked,
-        };
-        let Ok(Ok(question)) = asked else { return };
-        let reply = match responder.forward(&question, client) {
-            Some(forwarding) => forwarding.reply().await,
-            None => {
-                let responder = responder.clone();
-                let respond = move || responder.respond(&question, client);
-                let reply = tokio::task::spawn_blocking(respond).await;
-                reply.ok().flatten().map(|reply| reply.bytes)
+    limits: &Limits,
+    stop: &CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Send,
+{
+    let mut talk = Talk::new(stream, front, client, limits);
+    tokio::select! {
+        () = stop.cancelled() => talk.finish().await,
+        () = talk.run() => {}
+    }
+    talk.tally.flush(front.responder().metrics());
+}
+
+/// A connection and what is under way on it. Questions may be sent ahead of replies; those that have to be composed are
+/// composed at the same time, so many at most, and go out as they are done (RFC 7766, sections 6.2.1.1 and 7).
+struct Talk<'a, S> {
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    front: &'a Arc<Front>,
+    client: Client,
+    limits: &'a Limits,
+    /// What came and was not read yet.
+    come: Vec<u8>,
+    /// Replies with their lengths, to be written.
+    ready: Vec<u8>,
+    composed: JoinSet<Option<Vec<u8>>>,
+    tally: Tally,
+}
+
+/// What the other side said makes no sense, or it is gone.
+struct Ended;
+
+impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
+    fn new(stream: S, front: &'a Arc<Front>, client: Client, limits: &'a Limits) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            reader,
+            writer,
+            front,
+            client,
+            limits,
+            come: Vec::new(),
+            ready: Vec::new(),
+            composed: JoinSet::new(),
+            tally: Tally::new(client.transport),
+        }
+    }
+
+    async fn run(&mut self) {
+        while self.turn().await.is_ok() {}
+    }
+
+    /// Waits for questions or replies, and sends all replies that there are then.
+    async fn turn(&mut self) -> Result<(), Ended> {
+        let may_read = self.composed.len() < self.limits.in_flight;
+        let idle = self.limits.idle;
+        let event = tokio::select! {
+            biased;
+            Some(reply) = self.composed.join_next() => Event::Composed(reply.ok().flatten()),
+            read = timeout(idle, read_some(&mut self.reader, &mut self.come)), if may_read => {
+                Event::Come(matches!(read, Ok(Ok(1..))))
             }
         };
-        // What gets no reply is no DNS; neither is what would follow it.
-        let Some(reply) = reply else { return };
-        if !matches!(timeout(idle, write(&mut stream, &reply)).await, Ok(Ok(()))) {
-            return;
+        match event {
+            Event::Composed(reply) => self.add(&reply.ok_or(Ended)?),
+            Event::Come(true) => {}
+            // The other side sends no more; it may still read.
+            Event::Come(false) => {
+                self.finish().await;
+                return Err(Ended);
+            }
         }
+        self.take_questions().await?;
+        self.write().await
+    }
+
+    /// Answers the questions that have come, as far as there may be so many at once.
+    async fn take_questions(&mut self) -> Result<(), Ended> {
+        let mut at = 0;
+        let now = Moment::now();
+        while self.composed.len() < self.limits.in_flight {
+            let Some(question) = message_at(&self.come, at) else {
+                break;
+            };
+            at += LENGTH_BYTES + question.len();
+            let start = self.ready.len();
+            self.ready.extend([0; LENGTH_BYTES]);
+            match self
+                .front
+                .quick(question, self.client, now, &mut self.ready, &mut self.tally)
+            {
+                Quick::Reply => set_length(&mut self.ready, start)?,
+                Quick::Silence => self.ready.truncate(start),
+                Quick::Slow => {
+                    self.ready.truncate(start);
+                    let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
+                    match front.responder().forward(&question, client) {
+                        Some(forwarding) => self.composed.spawn(forwarding.reply()),
+                        None => self
+                            .composed
+                            .spawn_blocking(move || front.compose(&question, client)),
+                    };
+                }
+            }
+            if self.ready.len() > WRITE_BYTES {
+                self.come.drain(..at);
+                at = 0;
+                self.write().await?;
+            }
+        }
+        self.come.drain(..at);
+        Ok(())
+    }
+
+    fn add(&mut self, reply: &[u8]) {
+        let start = self.ready.len();
+        self.ready.extend([0; LENGTH_BYTES]);
+        self.ready.extend_from_slice(reply);
+        // It was composed for a message's length.
+        let _ = set_length(&mut self.ready, start);
+    }
+
+    /// Writes what is ready, lengths and messages together (RFC 7766, section 8).
+    async fn write(&mut self) -> Result<(), Ended> {
+        if self.ready.is_empty() {
+            return Ok(());
+        }
+        let written = timeout(self.limits.idle, self.writer.write_all(&self.ready)).await;
+        self.ready.clear();
+        match written {
+            Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush())
+                .await
+                .map_err(|_| Ended)?
+                .map_err(|_| Ended),
+            _ => Err(Ended),
+        }
+    }
+
+    /// Sends what is still being composed.
+    async fn finish(&mut self) {
+        while let Some(reply) = self.composed.join_next().await {
+            if let Ok(Some(reply)) = reply {
+                self.add(&reply);
+            }
+        }
+        let _ = self.write().await;
     }
 }
 
-async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
-    let length = stream.read_u16().await?;
-    let mut message = vec![0; usize::from(length)];
-    stream.read_exact(&mut message).await?;
-    Ok(message)
+enum Event {
+    /// A reply is done; none: the question was no DNS, and neither is what would follow it.
+    Composed(Option<Vec<u8>>),
+    /// Bytes have come; or else the end, an error, or nothing for too long.
+    Come(bool),
 }
 
-/// Length and message in one write, so that they go in one segment (RFC 7766, section 8).
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, reply: &[u8]) -> io::Result<()> {
-    let length = u16::try_from(reply.len()).map_err(io::Error::other)?;
-    let mut framed = Vec::with_capacity(2 + reply.len());
-    framed.extend_from_slice(&length.to_be_bytes());
-    framed.extend_from_slice(reply);
-    stream.write_all(&framed).await?;
-    stream.flush().await
+/// The length before each message (RFC 1035, section 4.2.2). Bytes.
+const LENGTH_BYTES: usize = 2;
+/// So much is read at once. Bytes.
+const READ_BYTES: usize = 4 << 10;
+/// From here on replies are written before more questions are read. Bytes.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// Reads what is there. Cancel-safe: bytes are in `come` or were not read.
+async fn read_some(reader: &mut (impl AsyncRead + Unpin), come: &mut Vec<u8>) -> io::Result<usize> {
+    come.reserve(READ_BYTES);
+    reader.read_buf(come).await
+}
+
+/// The whole message that begins at `at`, without its length.
+fn message_at(come: &[u8], at: usize) -> Option<&[u8]> {
+    let (length, rest) = come.get(at..)?.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.get(..usize::from(u16::from_be_bytes(*length)))
+}
+
+fn set_length(ready: &mut [u8], start: usize) -> Result<(), Ended> {
+    let length = u16::try_from(ready.len() - start - LENGTH_BYTES).map_err(|_| Ended)?;
+    ready[start..start + LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    Ok(())
 }
 
 /// The open connections, counted by source address.

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::answer::Responder;
+use super::front::Front;
 use super::metrics::Transport;
 use super::reuse::Client;
 use super::tcp::{self, Limits, Open, Place};
@@ -31,7 +31,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 pub struct Secure {
     listener: TcpListener,
     acceptor: TlsAcceptor,
-    responder: Arc<Responder>,
+    front: Arc<Front>,
     limits: Limits,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -42,7 +42,7 @@ impl Secure {
     pub fn new(
         listener: TcpListener,
         certificates: Arc<dyn ResolvesServerCert>,
-        responder: Arc<Responder>,
+        front: Arc<Front>,
         limits: Limits,
         tasks: TaskTracker,
         stop: CancellationToken,
@@ -50,7 +50,7 @@ impl Secure {
         Self {
             listener,
             acceptor: TlsAcceptor::from(Arc::new(configuration(certificates))),
-            responder,
+            front,
             limits,
             tasks,
             stop,
@@ -76,11 +76,14 @@ impl Secure {
     }
 
     fn take(&self, open: &Arc<Open>, stream: TcpStream, source: SocketAddr) {
-        if let Some(place) = open.admit(source.ip(), &self.limits, self.responder.metrics()) {
-            let (acceptor, responder) = (self.acceptor.clone(), Arc::clone(&self.responder));
-            let (idle, stop) = (self.limits.idle(), self.stop.clone());
-            self.tasks
-                .spawn(converse(stream, acceptor, responder, idle, stop, place));
+        let metrics = self.front.responder().metrics();
+        if let Some(place) = open.admit(source.ip(), &self.limits, metrics) {
+            let (acceptor, front) = (self.acceptor.clone(), Arc::clone(&self.front));
+            let (limits, stop) = (self.limits, self.stop.clone());
+            self.tasks.spawn(async move {
+                converse(stream, &acceptor, &front, &limits, &stop, &place).await;
+                drop(place);
+            });
         }
     }
 }
@@ -88,22 +91,24 @@ impl Secure {
 /// One connection: the handshake within the time of a question, then questions.
 async fn converse(
     stream: TcpStream,
-    acceptor: TlsAcceptor,
-    responder: Arc<Responder>,
-    idle: Duration,
-    stop: CancellationToken,
-    place: Place,
+    acceptor: &TlsAcceptor,
+    front: &Arc<Front>,
+    limits: &Limits,
+    stop: &CancellationToken,
+    place: &Place,
 ) {
+    // Replies go as soon as they are there; a failure is none.
+    let _ = stream.set_nodelay(true);
     let shaken = tokio::select! {
         () = stop.cancelled() => return,
-        shaken = timeout(idle, acceptor.accept(stream)) => shaken,
+        shaken = timeout(limits.idle(), acceptor.accept(stream)) => shaken,
     };
     let Ok(Ok(stream)) = shaken else { return };
     let client = Client {
         address: place.source(),
         transport: Transport::Tls,
     };
-    tcp::converse(stream, client, responder, idle, stop, place).await;
+    tcp::converse(stream, front, client, limits, stop).await;
 }
 
 /// TLS 1.2 and 1.3 (RFC 8310); without early data, which could be played back.

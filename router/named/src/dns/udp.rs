@@ -1,97 +1,227 @@
-//! Datagrams: a few workers on one socket.
+//! Datagrams: a thread for each socket, which never waits for anything but packets.
 //!
-//! A worker waits for a packet on the async side, then answers it and whatever else has come on a blocking thread,
-//! because a reply may read from disk. One socket, not one per core with `SO_REUSEPORT`: with that option a second
-//! program of the same user could take the port unnoticed.
+//! What is in memory is answered on the spot. Anything else goes to a bounded queue, from which a few threads that may wait
+//! for a disk take it. Threads of their own, since a runtime's would have other things to do in between, and one call of the
+//! system for a packet and one for its reply: batches were measured, and at the loads of a name server they cost more than
+//! they save.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
+use std::{io, net};
 
-use tokio::net::UdpSocket;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::answer::Responder;
+use super::front::{Front, Moment, Quick, Tally};
+use super::listen::failed;
 use super::metrics::Transport;
 use super::reuse::Client;
+use crate::Error;
 
 /// Longer datagrams are cut, and so malformed: a query with all options known is far shorter. Bytes.
 const PACKET_BYTES_MAX: usize = 4_096;
 
-/// A worker goes back to waiting after this many packets, so that it notices a stop under any load.
-const BATCH_PACKETS: usize = 64;
+/// Counters are brought up to date this often under load, and as soon as there is none. Packets.
+const FLUSH_AFTER: u32 = 1_024;
+
+/// How long a thread waits for a packet before it looks whether it is to stop, where the system does not wake it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// The pause after a socket error that is not about one packet, such as lack of memory.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
-/// Starts a worker for each core.
-pub fn spawn(tasks: &TaskTracker, stop: &CancellationToken, socket: UdpSocket, responder: &Arc<Responder>) {
-    let socket = Arc::new(socket);
-    for _ in 0..available_parallelism().map_or(1, usize::from) {
-        tasks.spawn(work(socket.clone(), responder.clone(), stop.clone()));
+/// The threads of a server.
+pub struct Threads {
+    sockets: Vec<Arc<UdpSocket>>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A packet that has to be composed.
+struct Job {
+    packet: Box<[u8]>,
+    source: SocketAddr,
+    socket: Arc<UdpSocket>,
+}
+
+/// How many threads compose, and how many packets wait for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Composing {
+    pub threads: usize,
+    pub waiting_max: usize,
+}
+
+impl Threads {
+    /// Starts a thread for each socket, and those that compose.
+    pub fn start(sockets: Vec<UdpSocket>, front: &Arc<Front>, composing: Composing) -> Result<Self, Error> {
+        let mut started = Self {
+            sockets: sockets.into_iter().map(Arc::new).collect(),
+            stop: Arc::default(),
+            threads: Vec::new(),
+        };
+        let address = started
+            .sockets
+            .first()
+            .and_then(|socket| socket.local_addr().ok());
+        let address = address.unwrap_or_else(|| SocketAddr::new(net::Ipv4Addr::UNSPECIFIED.into(), 0));
+        match started.spawn_all(front, composing) {
+            Ok(()) => Ok(started),
+            // What has been started stops with it.
+            Err(source) => Err(failed(address, "UDP", source)),
+        }
+    }
+
+    fn spawn_all(&mut self, front: &Arc<Front>, composing: Composing) -> io::Result<()> {
+        let (jobs, work) = bounded(composing.waiting_max);
+        for _ in 0..composing.threads {
+            let (front, work) = (Arc::clone(front), work.clone());
+            let thread = Builder::new().name("dns-compose".into());
+            self.threads.push(thread.spawn(move || compose(&front, &work))?);
+        }
+        for socket in &self.sockets {
+            socket.set_read_timeout(Some(LOOK))?;
+            let worker = Worker {
+                socket: Arc::clone(socket),
+                front: Arc::clone(front),
+                jobs: jobs.clone(),
+                stop: Arc::clone(&self.stop),
+            };
+            let thread = Builder::new().name("dns-udp".into());
+            self.threads.push(thread.spawn(move || worker.run())?);
+        }
+        Ok(())
+    }
+
+    /// Asks the threads to end; those that compose do so after what waits.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        for socket in &self.sockets {
+            // Wakes who waits for a packet. It is an error by the book, since there is no connection.
+            let _ = socket2::SockRef::from(&**socket).shutdown(net::Shutdown::Read);
+        }
+    }
+
+    /// Waits until they have ended.
+    pub fn join(&mut self) {
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        self.sockets.clear();
     }
 }
 
-async fn work(socket: Arc<UdpSocket>, responder: Arc<Responder>, stop: CancellationToken) {
-    let mut buffer = vec![0; PACKET_BYTES_MAX];
-    loop {
-        let received = tokio::select! {
-            () = stop.cancelled() => return,
-            received = socket.recv_from(&mut buffer) => received,
-        };
-        let first = match received {
-            Ok(first) => first,
-            Err(error) => {
-                tracing::debug!(%error, "receiving a DNS datagram failed");
-                tokio::time::sleep(ERROR_PAUSE).await;
-                continue;
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The thread of one socket.
+struct Worker {
+    socket: Arc<UdpSocket>,
+    front: Arc<Front>,
+    jobs: Sender<Job>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    fn run(&self) {
+        while !self.stop.load(Ordering::Acquire) {
+            // A packet that finds a fault in us costs nobody else an answer.
+            if catch_unwind(AssertUnwindSafe(|| self.serve())).is_err() {
+                tracing::error!("answering a DNS datagram failed");
             }
-        };
-        let (socket, responder) = (socket.clone(), responder.clone());
-        let batch = tokio::task::spawn_blocking(move || {
-            answer_batch(&socket, &responder, &mut buffer, first);
-            buffer
-        });
-        buffer = batch.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "answering a DNS datagram failed");
-            vec![0; PACKET_BYTES_MAX]
-        });
+        }
     }
-}
 
-/// Answers the packet in the buffer and those that wait in the socket.
-fn answer_batch(
-    socket: &Arc<UdpSocket>,
-    responder: &Arc<Responder>,
-    buffer: &mut [u8],
-    (mut length, mut source): (usize, SocketAddr),
-) {
-    for _ in 0..BATCH_PACKETS {
+    fn serve(&self) {
+        let mut buffer = vec![0; PACKET_BYTES_MAX];
+        let mut reply = Vec::with_capacity(PACKET_BYTES_MAX);
+        let mut tally = Tally::new(Transport::Udp);
+        let (mut now, mut packets) = (Moment::now(), 0);
+        let metrics = self.front.responder().metrics();
+        loop {
+            match self.socket.recv_from(&mut buffer) {
+                Ok((length, source)) if !self.stop.load(Ordering::Relaxed) => {
+                    now = now.later();
+                    self.answer(&buffer[..length], source, now, &mut reply, &mut tally);
+                    packets += 1;
+                }
+                Ok(_) => break,
+                Err(error) if is_wait(&error) => packets = FLUSH_AFTER,
+                Err(error) => {
+                    tracing::debug!(%error, "receiving a DNS datagram failed");
+                    std::thread::sleep(ERROR_PAUSE);
+                }
+            }
+            if packets >= FLUSH_AFTER {
+                tally.flush(metrics);
+                packets = 0;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        tally.flush(metrics);
+    }
+
+    fn answer(&self, packet: &[u8], source: SocketAddr, now: Moment, reply: &mut Vec<u8>, tally: &mut Tally) {
         let client = Client {
             address: source.ip(),
             transport: Transport::Udp,
         };
-        if let Some(forwarding) = responder.forward(&buffer[..length], client) {
-            let (socket, responder) = (Arc::clone(socket), Arc::clone(responder));
-            forwarding.spawn(move |reply| send(&socket, &responder, &reply, source));
-        } else if let Some(reply) = responder.respond(&buffer[..length], client) {
-            send(socket, responder, &reply.bytes, source);
-        }
-        match socket.try_recv_from(buffer) {
-            Ok(next) => (length, source) = next,
-            Err(_) => return,
+        reply.clear();
+        match self.front.quick(packet, client, now, reply, tally) {
+            Quick::Reply => send(&self.socket, &self.front, reply, source),
+            Quick::Silence => {}
+            Quick::Slow => {
+                let job = Job {
+                    packet: packet.into(),
+                    source,
+                    socket: Arc::clone(&self.socket),
+                };
+                if self.jobs.try_send(job).is_err() {
+                    self.front.responder().metrics().dropped("busy");
+                }
+            }
         }
     }
 }
 
-/// Sends without waiting: a full send buffer loses the reply, as the network might, and the asker tries again.
-fn send(socket: &UdpSocket, responder: &Responder, reply: &[u8], to: SocketAddr) {
-    let sent: io::Result<usize> = socket.try_send_to(reply, to);
-    if let Err(error) = sent {
-        responder.metrics().dropped("send");
+fn compose(front: &Arc<Front>, work: &Receiver<Job>) {
+    for job in work {
+        let client = Client {
+            address: job.source.ip(),
+            transport: Transport::Udp,
+        };
+        if let Some(forwarding) = front.responder().forward(&job.packet, client) {
+            let front = Arc::clone(front);
+            forwarding.spawn(move |reply| send(&job.socket, &front, &reply, job.source));
+            continue;
+        }
+        match catch_unwind(AssertUnwindSafe(|| front.compose(&job.packet, client))) {
+            Ok(Some(reply)) => send(&job.socket, front, &reply, job.source),
+            Ok(None) => {}
+            Err(_) => tracing::error!("composing a DNS reply failed"),
+        }
+    }
+}
+
+/// Nothing came in the time that was given.
+fn is_wait(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
+}
+
+/// Sends. A reply that cannot go is lost, as in the network, and the asker tries again.
+fn send(socket: &UdpSocket, front: &Front, reply: &[u8], to: SocketAddr) {
+    if let Err(error) = socket.send_to(reply, to) {
+        front.responder().metrics().dropped("send");
         tracing::debug!(%error, %to, "sending a DNS datagram failed");
     }
 }

@@ -20,7 +20,10 @@ pub const EXPIRES: u64 = 1_000;
 #[derive(Default)]
 pub struct Book {
     entries: RwLock<BTreeMap<Label, NameEntry>>,
+    /// What each height has changed, if that is told.
+    changes: RwLock<Option<Vec<(u64, Label)>>>,
     height: AtomicU64,
+    read: AtomicBool,
     broken: AtomicBool,
 }
 
@@ -37,12 +40,19 @@ impl Names for Book {
         if self.broken.load(Ordering::SeqCst) {
             return Err(NamesError::new("the disk is gone"));
         }
+        self.read.store(true, Ordering::SeqCst);
         Ok(self
             .entries
             .read()
             .expect("no panic holds it")
             .get(label)
             .cloned())
+    }
+
+    fn changed_since(&self, since: u64) -> Option<Vec<Label>> {
+        let changes = self.changes.read().expect("no panic holds it");
+        let newer = changes.as_ref()?.iter().filter(|(height, _)| *height > since);
+        Some(newer.map(|(_, label)| label.clone()).collect())
     }
 }
 
@@ -58,11 +68,16 @@ impl Book {
         self.height.store(height, Ordering::SeqCst);
     }
 
+    /// From now on it says what each block changes, as the ledger does.
+    pub fn tell_changes(&self) {
+        *self.changes.write().expect("no panic holds it") = Some(Vec::new());
+    }
+
     pub fn break_disk(&self) {
         self.broken.store(true, Ordering::SeqCst);
     }
 
-    /// Sets the whole record set of a label: pairs of undername and records.
+    /// Sets the whole record set of a label: pairs of undername and records. Once names have been read, that is a block.
     pub fn hold<const N: usize>(&self, label: &str, records: [(&str, Records); N]) {
         let entry = NameEntry {
             owner: Address::from_bytes([9; 20]),
@@ -77,10 +92,15 @@ impl Book {
                 .collect(),
         };
         let label = Label::parse(label).expect("a label of the test");
+        let height = self.height() + u64::from(self.read.load(Ordering::SeqCst));
+        if let Some(changes) = &mut *self.changes.write().expect("no panic holds it") {
+            changes.push((height, label.clone()));
+        }
         self.entries
             .write()
             .expect("no panic holds it")
             .insert(label, entry);
+        self.at(height);
     }
 }
 

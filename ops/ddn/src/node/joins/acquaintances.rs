@@ -29,7 +29,7 @@ const CAPACITY_UNKNOWN: u32 = 16;
 /// content, so that caches stay warm, needs edges that fetch for others.
 pub const POLICY: Policy = Policy {
     near: 1,
-    bound_percent: 75,
+    ..Policy::DEFAULT
 };
 
 /// Another node that may deliver.

@@ -73,7 +73,15 @@ impl Names for ChainNames {
     }
 
     fn height(&self) -> u64 {
-        self.chain.tip().height
+        self.chain.height()
+    }
+
+    fn changed_since(&self, since: u64) -> Option<Vec<Label>> {
+        self.chain.names_changed(since)
+    }
+
+    fn absence_holds(&self) -> Option<Duration> {
+        self.freshness.as_ref().map(|_| FRESH_FOR)
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {

@@ -362,6 +362,6 @@ fn addresses(addresses: &[IpAddr], ttl: u32) -> Vec<Datum> {
 }
 
 /// The ledger's height as a zone serial; it wraps, as serials do (RFC 1982).
-fn serial(height: u64) -> u32 {
+pub fn serial(height: u64) -> u32 {
     (height & u64::from(u32::MAX)) as u32
 }

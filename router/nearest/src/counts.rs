@@ -10,11 +10,9 @@
 //! Nothing is ever forgotten, so there is nothing that could be made to be forgotten. A count takes some ten
 //! nanoseconds, no lock and no memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-
-use crate::prefix::Prefix;
 
 const ROWS: usize = 4;
 /// 14 bits of the hash choose a cell of a row.
@@ -22,12 +20,13 @@ const CELLS: usize = 1 << 14;
 
 /// The cells of one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cells([u16; ROWS]);
+pub struct Cells([u16; ROWS]);
 
 impl Cells {
-    /// `keys` is the node's own, so that nobody can choose addresses that meet in a cell.
-    pub(crate) fn of(prefix: Prefix, keys: &RandomState) -> Self {
-        let hash = keys.hash_one(prefix);
+    /// The cells of a client, or of what a client does of one sort. `keys` is the node's own, so that nobody can choose
+    /// addresses that meet in a cell.
+    pub fn of(counted: &impl Hash, keys: &RandomState) -> Self {
+        let hash = keys.hash_one(counted);
         Self(std::array::from_fn(|row| {
             (hash >> (16 * row)) as u16 % CELLS as u16
         }))
@@ -41,7 +40,7 @@ impl Cells {
 
 /// How often each client may do something: so many a second on average, and so many at once.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Nanoseconds that one takes.
     each: u64,
     /// How many nanoseconds a client may be ahead.
@@ -52,7 +51,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// `per_second` and `at_once` are at least one.
-    pub(crate) fn new(per_second: u64, at_once: u64) -> Self {
+    pub fn new(per_second: u64, at_once: u64) -> Self {
         let each = 1_000_000_000 / per_second.clamp(1, 1_000_000_000);
         Self {
             each,
@@ -65,7 +64,7 @@ impl Rate {
     ///
     /// # Errors
     /// It is too early, and it is not counted: the time until the next is allowed.
-    pub(crate) fn take(&self, cells: Cells, now: u64) -> Result<(), Duration> {
+    pub fn take(&self, cells: Cells, now: u64) -> Result<(), Duration> {
         let due = cells.of_table(&self.due).map(|due| due.load(Relaxed)).min();
         let early = due.unwrap_or(0).saturating_sub(now).saturating_sub(self.ahead);
         if early > 0 {
@@ -83,13 +82,14 @@ impl Rate {
 
 /// How many of something each client has at the same time.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub struct Crowd {
     max: u32,
     counts: Box<[AtomicU32]>,
 }
 
 impl Crowd {
-    pub(crate) fn new(max: u32) -> Self {
+    /// At most `max` of each client.
+    pub fn new(max: u32) -> Self {
         Self {
             max,
             counts: (0..ROWS * CELLS).map(|_| AtomicU32::new(0)).collect(),
@@ -98,7 +98,7 @@ impl Crowd {
 
     /// Counts one more, unless there are as many as may be. Who is counted must [`leave`](Self::leave).
     #[must_use]
-    pub(crate) fn enter(&self, cells: Cells) -> bool {
+    pub fn enter(&self, cells: Cells) -> bool {
         let before = cells
             .of_table(&self.counts)
             .map(|count| count.fetch_add(1, Relaxed));
@@ -111,7 +111,7 @@ impl Crowd {
     }
 
     /// One has ended.
-    pub(crate) fn leave(&self, cells: Cells) {
+    pub fn leave(&self, cells: Cells) {
         for count in cells.of_table(&self.counts) {
             count.fetch_sub(1, Relaxed);
         }
@@ -121,12 +121,13 @@ impl Crowd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Prefix;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     const SECOND: u64 = 1_000_000_000;
 
     fn client(keys: &RandomState, number: u32) -> Cells {
-        Cells::of(Prefix::line(IpAddr::V4(Ipv4Addr::from_bits(number))), keys)
+        Cells::of(&Prefix::line(IpAddr::V4(Ipv4Addr::from_bits(number))), keys)
     }
 
     #[test]
@@ -166,7 +167,7 @@ mod tests {
         // A whole /36 of IPv6, a million prefixes: more than any table of entries would keep.
         for prefix in 0..1 << 20 {
             let address = Ipv6Addr::from_bits((0x20_010d_b800_0000 + prefix) << 72);
-            let _ = rate.take(Cells::of(Prefix::line(address.into()), &keys), SECOND);
+            let _ = rate.take(Cells::of(&Prefix::line(address.into()), &keys), SECOND);
         }
         assert!(rate.take(busy, SECOND).is_err());
     }

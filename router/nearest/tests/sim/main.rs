@@ -1,0 +1,282 @@
+//! A simulator of routing: deterministic, seeded, in this process. The code that chooses in it is the code that runs.
+//!
+//! The usual run takes seconds. The long campaign, `make sim`, prints a table of policies and goes through 10,000 seeds:
+//! `DDN_SIM_SEEDS` says how many, `DDN_SIM_NODES` how large the worlds of the table are.
+
+mod content;
+mod epoch;
+mod places;
+mod report;
+mod router;
+mod run;
+mod world;
+
+use content::Demand;
+use epoch::{Epoch, Verdicts};
+use nearest::Policy;
+use report::{Counts, HEAD, row};
+use run::{Decider, Run};
+use world::{Config, World};
+
+const SECOND: u64 = 1_000_000;
+
+fn config(seed: u64, nodes: usize) -> Config {
+    Config {
+        seed,
+        nodes,
+        sites: 400,
+        demand: 25,
+        churn: 30,
+        liars: 20,
+        ill: 5,
+        objects: 20_000,
+        cached: 300,
+        transfer_us: SECOND,
+        rounds: 200,
+        warm_us: 12 * SECOND,
+        measured_us: 15 * SECOND,
+        tells_load: true,
+        eviction: true,
+    }
+}
+
+fn go(config: &Config, world: &World, decider: Decider, demand: &Demand) -> Counts {
+    Run::new(world, config, decider).go(demand)
+}
+
+/// A number from the environment.
+fn setting(name: &str, usual: u64) -> u64 {
+    let set = std::env::var(name).ok();
+    set.map_or(usual, |set| {
+        set.parse()
+            .unwrap_or_else(|_| panic!("{name}={set} is no number"))
+    })
+}
+
+/// A small world with all that goes wrong, for many seeds.
+fn small(seed: u64) -> Config {
+    Config {
+        nodes: 60,
+        sites: 40,
+        objects: OBJECTS_SMALL,
+        cached: 100,
+        rounds: 60,
+        transfer_us: SECOND,
+        warm_us: 2 * SECOND,
+        measured_us: 8 * SECOND,
+        ..config(seed, 60)
+    }
+}
+
+const OBJECTS_SMALL: usize = 2_000;
+
+/// The worst moment of an answer: how long after it stopped an edge was still named.
+const STOPPED_NAMED_US_MAX: u64 = 5 * SECOND;
+
+/// What must hold in every seed.
+fn check(seed: u64, config: &Config, world: &World, demand: &Demand) -> Result<(Counts, Verdicts), String> {
+    let counts = go(config, world, Decider::Ours(Policy::DEFAULT), demand);
+    if counts.stopped_named_us > STOPPED_NAMED_US_MAX {
+        let late = counts.stopped_named_us as f64 / 1e6;
+        return Err(format!(
+            "seed {seed}: an edge was in the answers {late} s after it stopped"
+        ));
+    }
+    if counts.peak > 1_000 {
+        return Err(format!(
+            "seed {seed}: an edge had {} thousandths of its capacity",
+            counts.peak
+        ));
+    }
+    let verdicts = epoch(seed, true, 20).go(world);
+    if verdicts.honest_out > 0 {
+        return Err(format!(
+            "seed {seed}: {} honest edges were evicted",
+            verdicts.honest_out
+        ));
+    }
+    Ok((counts, verdicts))
+}
+
+fn epoch(seed: u64, self_aware: bool, ill: u32) -> Epoch {
+    Epoch {
+        seed,
+        liars: 30,
+        ill,
+        stopped: 10,
+        self_aware,
+    }
+}
+
+/// No edge above its capacity, no honest one evicted, and every stopped one out of the answers within five seconds.
+#[test]
+fn in_every_seed() {
+    let seeds = setting("DDN_SIM_SEEDS", 40);
+    let demand = Demand::new(OBJECTS_SMALL);
+    let (mut counts, mut verdicts) = (Counts::default(), Verdicts::default());
+    for seed in 0..seeds {
+        let config = small(seed);
+        let (counted, judged) =
+            check(seed, &config, &World::new(&config), &demand).unwrap_or_else(|broken| panic!("{broken}"));
+        counts.add(&counted.forget_times());
+        verdicts.add(&judged);
+    }
+    println!(
+        "{seeds} seeds, {} requests: {} turned away, {} unanswered, stopped edges named for {:.1} s at most; \
+         {} of {} stopped and {} of {} honest edges evicted",
+        counts.requests(),
+        counts.over,
+        counts.unanswered,
+        counts.stopped_named_us as f64 / 1e6,
+        verdicts.stopped_out,
+        verdicts.stopped,
+        verdicts.honest_out,
+        verdicts.honest,
+    );
+    assert!(
+        verdicts.stopped_out * 4 > verdicts.stopped,
+        "a quorum is found although 30 % lie and some are mute: {verdicts:?}"
+    );
+    assert!(
+        counts.over * 200 < counts.requests(),
+        "{} of {} were turned away",
+        counts.over,
+        counts.requests()
+    );
+}
+
+/// The assertion above can fail: with the ladder switched off stopped edges stay in the answers.
+#[test]
+fn without_eviction_the_check_fails() {
+    let demand = Demand::new(OBJECTS_SMALL);
+    let config = Config {
+        eviction: false,
+        ..small(1)
+    };
+    let broken = check(1, &config, &World::new(&config), &demand).expect_err("nobody is routed around");
+    assert!(broken.contains("after it stopped"), "{broken}");
+}
+
+/// And with ill judges that do not know that they are ill, together with the liars, honest edges are evicted.
+#[test]
+fn without_self_awareness_honest_edges_are_evicted() {
+    let out = |self_aware| {
+        let mut sum = Verdicts::default();
+        for seed in 0..10 {
+            sum.add(&epoch(seed, self_aware, 80).go(&World::new(&small(seed))));
+        }
+        sum.honest_out
+    };
+    assert_eq!(out(true), 0);
+    assert!(out(false) > 0);
+}
+
+/// The same seed gives the same world, the same readers and the same answers.
+#[test]
+fn a_seed_is_all_that_decides() {
+    let demand = Demand::new(OBJECTS_SMALL);
+    let config = small(7);
+    let times = || {
+        go(
+            &config,
+            &World::new(&config),
+            Decider::Ours(Policy::DEFAULT),
+            &demand,
+        )
+        .times_us()
+        .to_vec()
+    };
+    assert_eq!(times(), times());
+}
+
+/// Every policy in one world, readers and troubles alike. Ours is within 1.3 of the oracle.
+#[test]
+fn beside_the_others() {
+    let nodes = setting("DDN_SIM_NODES", 300) as usize;
+    let config = match nodes {
+        // So many nodes carry so many requests at once that each has to last longer for the run to end.
+        20_000.. => Config {
+            transfer_us: 20 * SECOND,
+            warm_us: 40 * SECOND,
+            measured_us: 20 * SECOND,
+            ..config(1, nodes)
+        },
+        _ => config(1, nodes),
+    };
+    let demand = Demand::new(config.objects);
+    for (churn, liars, ill) in [(0, 0, 0), (30, 20, 5)] {
+        let config = Config {
+            churn,
+            liars,
+            ill,
+            ..config
+        };
+        let world = World::new(&config);
+        let oracle = go(&config, &world, Decider::OracleNearest, &demand);
+        println!("\n{nodes} nodes, {churn} % stop, {liars} % lie, {ill} % of the routers are ill\n\n{HEAD}");
+        println!("{}", row("oracle: nearest with room", &oracle, &oracle));
+        for (name, decider) in [
+            ("oracle: least time, knows all caches", Decider::OracleBest),
+            ("nearest", Decider::Nearest),
+            ("random", Decider::Random),
+            ("power of two", Decider::PowerOfTwo),
+            ("rendezvous over all", Decider::Rendezvous),
+            ("doubling homes", Decider::Doubling),
+        ] {
+            println!("{}", row(name, &go(&config, &world, decider, &demand), &oracle));
+        }
+        let ours = go(&config, &world, Decider::Ours(Policy::DEFAULT), &demand);
+        println!("{}", row("ours", &ours, &oracle));
+        assert!(
+            ours.mean_us() * 10 <= oracle.mean_us() * 13,
+            "{} µs for {} µs",
+            ours.mean_us(),
+            oracle.mean_us()
+        );
+        assert!(ours.peak <= 1_000 && ours.stopped_named_us <= STOPPED_NAMED_US_MAX);
+        assert!(
+            ours.unanswered * 1_000 <= ours.requests(),
+            "{} were left without an answer",
+            ours.unanswered
+        );
+    }
+}
+
+/// Four of ten readers want one object: it gets as many homes as it needs, and nobody is above its capacity.
+#[test]
+fn when_everybody_wants_the_same() {
+    let demand = Demand::with_hot(20_000, 40);
+    let config = Config {
+        churn: 0,
+        tells_load: false,
+        ..config(3, 200)
+    };
+    let world = World::new(&config);
+    let oracle = go(&config, &world, Decider::OracleNearest, &demand);
+    let ours = go(&config, &world, Decider::Ours(Policy::DEFAULT), &demand);
+    println!("{}", row("ours, by adverts alone", &ours, &oracle));
+    assert!(
+        ours.mean_us() * 10 <= oracle.mean_us() * 13,
+        "{} µs for {} µs",
+        ours.mean_us(),
+        oracle.mean_us()
+    );
+    assert!(ours.peak <= 1_000 && ours.over * 50 < ours.requests());
+}
+
+/// Readers whose router is far away find edges near them, by what other readers of their place measured.
+#[test]
+fn readers_far_from_their_router() {
+    for liars in [0, 10] {
+        let config = Config {
+            liars,
+            sites: 20,
+            rounds: 100,
+            ..config(5, 100)
+        };
+        let (first, last) = places::go(&config, 60);
+        println!("{liars} % lie: {first:?} at first, {last:?} after an hour");
+        assert!(first.stretch > 300 && last.stretch < 150, "{first:?} {last:?}");
+        assert!(last.to_liar < 100, "{last:?}");
+    }
+}

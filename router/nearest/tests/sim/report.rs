@@ -1,0 +1,98 @@
+//! What is counted, and how it is shown.
+
+use crate::run::Got;
+use crate::world::Lie;
+
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    ttfb_us: Vec<u32>,
+    /// Of those whose times were forgotten.
+    answered: u64,
+    hits: u64,
+    pub unanswered: u64,
+    hedged: u64,
+    pub waited_us_max: u64,
+    /// The highest load of an honest edge at which a request came, in thousandths of its capacity.
+    pub peak: u64,
+    /// Requests that came to an honest edge at its capacity: turned away by ours, queued by the others.
+    pub over: u64,
+    /// How long after it stopped an edge was still among the first three of an answer.
+    pub stopped_named_us: u64,
+}
+
+impl Counts {
+    pub fn note(&mut self, got: Got) {
+        match got.ttfb_us {
+            Some(ttfb_us) => self.ttfb_us.push(ttfb_us as u32),
+            None => self.unanswered += 1,
+        }
+        self.hits += u64::from(got.hit);
+        self.hedged += u64::from(got.hedged);
+        self.waited_us_max = self.waited_us_max.max(got.waited_us);
+    }
+
+    pub fn load(&mut self, load: u64, lie: Lie) {
+        if lie == Lie::None {
+            self.peak = self.peak.max(load);
+            self.over += u64::from(load >= 1_000);
+        }
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.ttfb_us.len() as u64 + self.answered + self.unanswered
+    }
+
+    pub fn mean_us(&self) -> u64 {
+        let sum: u64 = self.ttfb_us.iter().map(|us| u64::from(*us)).sum();
+        sum / (self.ttfb_us.len() as u64).max(1)
+    }
+
+    pub fn p95_us(&self) -> u32 {
+        let mut sorted = self.ttfb_us.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() * 95 / 100).copied().unwrap_or(0)
+    }
+
+    /// In the order in which they were asked.
+    pub fn times_us(&self) -> &[u32] {
+        &self.ttfb_us
+    }
+
+    /// For sums over very many seeds: only the number of answers is kept of the times.
+    pub fn forget_times(mut self) -> Self {
+        self.answered = self.ttfb_us.len() as u64;
+        self.ttfb_us = Vec::new();
+        self
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.ttfb_us.extend(&other.ttfb_us);
+        self.answered += other.answered;
+        self.hits += other.hits;
+        self.unanswered += other.unanswered;
+        self.hedged += other.hedged;
+        self.waited_us_max = self.waited_us_max.max(other.waited_us_max);
+        self.peak = self.peak.max(other.peak);
+        self.over += other.over;
+        self.stopped_named_us = self.stopped_named_us.max(other.stopped_named_us);
+    }
+}
+
+pub const HEAD: &str = "| policy | requests | mean ms | p95 ms | × oracle | hits | peak load | over | nothing | to stopped | stopped in answers s |
+|---|---|---|---|---|---|---|---|---|---|---|";
+
+pub fn row(name: &str, counts: &Counts, oracle: &Counts) -> String {
+    let requests = counts.requests().max(1);
+    format!(
+        "| {name} | {requests} | {:.1} | {:.1} | {:.2} | {:.2} | {:.2} | {} | {} | {} | {:.1} |",
+        counts.mean_us() as f64 / 1e3,
+        f64::from(counts.p95_us()) / 1e3,
+        counts.mean_us() as f64 / oracle.mean_us().max(1) as f64,
+        counts.hits as f64 / requests as f64,
+        counts.peak as f64 / 1e3,
+        counts.over,
+        counts.unanswered,
+        counts.hedged,
+        counts.stopped_named_us as f64 / 1e6,
+    )
+}
