@@ -7,6 +7,7 @@
 
 mod battery;
 mod chromium;
+mod clock;
 mod disk;
 mod dns;
 mod http;
@@ -18,6 +19,7 @@ mod wait;
 
 pub use battery::{Check, run_all};
 pub use chromium::{Chromium, Page};
+pub use clock::Clock;
 pub use disk::Disk;
 pub use dns::{Dns, Transport};
 pub use http::{Http, Reply};

@@ -61,6 +61,12 @@ pub enum Peer {
     Nginx,
     Varnish,
     Caddy,
+    /// A DNS server.
+    Nsd,
+    /// Another.
+    Knot,
+    /// The node's own DNS server with 1,000 names.
+    FewNames,
 }
 
 impl Peer {
@@ -73,6 +79,9 @@ impl Peer {
             Self::Nginx => "nginx, sendfile off",
             Self::Varnish => "varnish",
             Self::Caddy => "caddy",
+            Self::Nsd => "nsd",
+            Self::Knot => "knot",
+            Self::FewNames => "ddn with 1,000 names",
         }
     }
 }
@@ -105,6 +114,12 @@ pub struct Outcome {
     /// Rounds that were measured although the machine was busy.
     pub disturbed: usize,
     pub goals: Vec<(Peer, f64)>,
+    /// Of processor time.
+    #[serde(default)]
+    pub goals_cpu: Vec<(Peer, f64)>,
+    /// Of the 99th percentile: at most so many times the other's.
+    #[serde(default)]
+    pub goals_p99: Vec<(Peer, f64)>,
     pub seconds: f64,
     pub profile: String,
     pub machine: crate::machine::Machine,
@@ -117,6 +132,8 @@ pub enum Unit {
     Bytes,
     /// Less is better.
     KibPerConnection,
+    /// Less is better.
+    BytesPerName,
 }
 
 impl Load {

@@ -199,13 +199,13 @@ impl Drop for Holder {
     }
 }
 
-fn pinned(program: &Path) -> Command {
+pub fn pinned(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", CLIENT_CORE]).arg(program);
     command
 }
 
-fn output(mut command: Command) -> Result<String> {
+pub fn output(mut command: Command) -> Result<String> {
     let done = command
         .stdin(Stdio::null())
         .output()

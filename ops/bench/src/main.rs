@@ -1,4 +1,4 @@
-//! Measures the gateway beside other servers, in the same minutes on the same machine.
+//! Measures the gateway and the DNS server beside others, in the same minutes on the same machine.
 //!
 //! Absolute figures depend on the machine and on the hour. So each round measures all servers one after the other, in a
 //! new order each time, and what is claimed is the median of the rounds' ratios, with its bootstrap interval. One of the
@@ -14,6 +14,7 @@ mod floor;
 mod idle;
 mod load;
 mod machine;
+mod names;
 mod page;
 mod quic;
 mod round;
@@ -51,6 +52,14 @@ enum Command {
     Quic(quic::Wanted),
     /// Reads one file again and again over one connection, and prints the outcome.
     Stream(stream::Wanted),
+    /// The floor for names: sends every question back with an address.
+    DnsFloor,
+    /// Our DNS server alone, over names that are computed.
+    DnsAnswers(names::answers::Wanted),
+    /// Asks so many questions a second, and prints the outcome.
+    DnsPaced(names::paced::Wanted),
+    /// Resolves a name and gets its page again and again, and prints the outcome.
+    DnsVisit(names::visit::Wanted),
     /// Opens connections, asks once on each, and holds them until its input ends.
     Idle(idle::Wanted),
 }
@@ -100,6 +109,10 @@ fn main() -> Result<()> {
         Command::Floor { folder, head } => floor::serve(&folder, head.as_deref()),
         Command::Quic(wanted) => quic::load(&wanted),
         Command::Stream(wanted) => stream::load(&wanted),
+        Command::DnsFloor => names::floor::serve(),
+        Command::DnsAnswers(wanted) => names::answers::serve(&wanted),
+        Command::DnsPaced(wanted) => names::paced::load(&wanted),
+        Command::DnsVisit(wanted) => names::visit::load(&wanted),
         Command::Idle(wanted) => idle::hold(&wanted),
     }
 }

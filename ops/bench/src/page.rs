@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::case::{Measured, Outcome, Peer, Unit};
 use crate::cases::CASES;
+use crate::names;
 use crate::statistics::{Estimate, estimate, median};
 
 /// Keeps an outcome for the page.
@@ -26,7 +27,12 @@ pub fn write(results: &Path, page: &Path) -> Result<()> {
             .with_context(|| format!("{} is no result of this version: remove it", path.display()))?;
         outcomes.push(outcome);
     }
-    outcomes.sort_by_key(|outcome| CASES.iter().position(|case| case.name == outcome.name));
+    let place = |name: &str| {
+        let of_names = || names::CASES.iter().position(|case| case.name == name);
+        let first = CASES.iter().position(|case| case.name == name);
+        first.or_else(|| of_names().map(|at| CASES.len() + at))
+    };
+    outcomes.sort_by_key(|outcome| place(&outcome.name));
     fs::write(page, text(&outcomes)).with_context(|| format!("writing {}", page.display()))
 }
 
@@ -86,11 +92,21 @@ fn case(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "{}", line(outcome, peer));
     }
     let _ = writeln!(text);
-    if outcome.goals.is_empty() {
+    if outcome.goals.is_empty() && outcome.goals_cpu.is_empty() && outcome.goals_p99.is_empty() {
         let _ = writeln!(text, "No goal of its own: it is seen beside the others.");
     }
     for (peer, wanted) in &outcome.goals {
-        let _ = writeln!(text, "{}", goal(outcome, *peer, *wanted));
+        let _ = writeln!(text, "{}", goal("", by_rate(outcome, *peer), *peer, *wanted));
+    }
+    for (peer, wanted) in &outcome.goals_cpu {
+        let _ = writeln!(
+            text,
+            "{}",
+            goal(" by CPU", by_cpu(outcome, *peer), *peer, *wanted)
+        );
+    }
+    for (peer, most) in &outcome.goals_p99 {
+        let _ = writeln!(text, "{}", ceiling(outcome, *peer, *most));
     }
 }
 
@@ -116,7 +132,7 @@ fn line(outcome: &Outcome, peer: Peer) -> String {
         of(&|measured| measured.p99_us.unwrap_or(0.0)),
     );
     let cpu = match (outcome.unit, of(&|measured| measured.cpu_us)) {
-        (Unit::KibPerConnection, _) => "–".into(),
+        (Unit::KibPerConnection | Unit::BytesPerName, _) => "–".into(),
         (Unit::Requests, cpu) => format!("{cpu:.2} µs"),
         (Unit::Bytes, cpu) => format!("{cpu:.0} µs/MiB"),
     };
@@ -148,9 +164,9 @@ fn ratio(found: Option<Estimate>) -> String {
 }
 
 /// A goal and what has come of it, in words.
-fn goal(outcome: &Outcome, peer: Peer, wanted: f64) -> String {
-    let name = peer.name();
-    let Some(found) = by_rate(outcome, peer) else {
+fn goal(what: &str, found: Option<Estimate>, peer: Peer, wanted: f64) -> String {
+    let name = format!("{}{what}", peer.name());
+    let Some(found) = found else {
         return format!("* Goal: at least {wanted} × {name}. It was not measured.");
     };
     let said = match (found.low >= wanted, found.median >= wanted) {
@@ -160,6 +176,26 @@ fn goal(outcome: &Outcome, peer: Peer, wanted: f64) -> String {
     };
     format!(
         "* Goal: at least {wanted} × {name}. Result: {:.2} ×: {said}.",
+        found.median
+    )
+}
+
+/// A goal for the 99th percentile: no more than so many times the other's.
+fn ceiling(outcome: &Outcome, peer: Peer, most: f64) -> String {
+    let name = peer.name();
+    let found = ratios(outcome, peer, |ours, theirs| {
+        (ours.p99_us.unwrap_or(0.0), theirs.p99_us.unwrap_or(0.0))
+    });
+    let Some(found) = found else {
+        return format!("* Goal: a p99 of at most {most} × {name}. It was not measured.");
+    };
+    let said = match (found.high <= most, found.median <= most) {
+        (true, _) => "reached, in the whole interval",
+        (false, true) => "reached by the median",
+        (false, false) => "missed",
+    };
+    format!(
+        "* Goal: a p99 of at most {most} × {name}. Result: {:.2} ×: {said}.",
         found.median
     )
 }
@@ -208,6 +244,7 @@ fn head(unit: Unit) -> &'static str {
         Unit::Requests => "requests/s",
         Unit::Bytes => "GB/s",
         Unit::KibPerConnection => "KiB a connection",
+        Unit::BytesPerName => "bytes a name",
     }
 }
 
@@ -218,6 +255,7 @@ pub fn rate(unit: Unit, rate: f64) -> String {
         Unit::Requests => format!("{rate:.0}"),
         Unit::Bytes => format!("{:.2}", rate / 1e9),
         Unit::KibPerConnection => format!("{rate:.2}"),
+        Unit::BytesPerName => format!("{rate:.0}"),
     }
 }
 

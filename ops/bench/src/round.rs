@@ -16,7 +16,7 @@ use crate::load::Holder;
 use crate::machine::{Machine, is_quiet};
 use crate::server::{Servers, Target};
 use crate::statistics::median;
-use crate::{Run, load, page, stream};
+use crate::{Run, load, names, page, stream};
 
 /// A warm-up fills caches; it is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -26,9 +26,20 @@ const FLOOR_DEVIATION_MAX: f64 = 0.15;
 /// Measures all wanted rows, and writes the page.
 pub fn run(run: &Run) -> Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| run.wants(case.row)).collect();
-    ensure!(!cases.is_empty(), "there is no row like {:?}", run.rows);
+    let of_names = names::CASES.iter().any(|case| run.wants(case.row));
+    ensure!(
+        !cases.is_empty() || of_names,
+        "there is no row like {:?}",
+        run.rows
+    );
     raise_file_limit()?;
     fs::create_dir_all(&run.results)?;
+    if of_names {
+        names::run(run)?;
+    }
+    if cases.is_empty() {
+        return Ok(());
+    }
     // In memory, so that no disk has a part in it.
     let files = TempDir::new_in("/dev/shm")?;
     let work = TempDir::new()?;
@@ -147,15 +158,15 @@ impl Bench<'_> {
 }
 
 /// Leaves out the rounds whose floor was off.
-fn drop_disturbed(outcome: &mut Outcome) {
+pub fn drop_disturbed(outcome: &mut Outcome) {
     let floor = |round: &[(Peer, Measured)]| {
         let found = round.iter().find(|(peer, _)| *peer == Peer::Floor);
         found.map(|(_, measured)| measured.rate)
     };
-    if outcome.unit == crate::case::Unit::KibPerConnection {
+    let floors: Vec<f64> = outcome.rounds.iter().filter_map(|round| floor(round)).collect();
+    if floors.is_empty() || outcome.unit == crate::case::Unit::KibPerConnection {
         return;
     }
-    let floors: Vec<f64> = outcome.rounds.iter().filter_map(|round| floor(round)).collect();
     let middle = median(&floors);
     let before = outcome.rounds.len();
     outcome
@@ -174,6 +185,8 @@ fn outcome(case: &Case, run: &Run) -> Outcome {
         dropped: 0,
         disturbed: 0,
         goals: case.goals.to_vec(),
+        goals_cpu: Vec::new(),
+        goals_p99: Vec::new(),
         seconds: run.seconds,
         profile: run.profile.clone(),
         machine: Machine::here(),

@@ -15,7 +15,7 @@ use testkit::{Launch, Node, wait_until};
 use crate::case::Peer;
 
 /// The core of the servers; the clients have the next.
-const SERVER_CORE: &str = "0";
+pub const SERVER_CORE: &str = "0";
 /// A server that takes longer to listen is broken.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
@@ -47,9 +47,9 @@ impl Target {
 }
 
 /// A server of others, killed when dropped.
-struct Process {
-    name: &'static str,
-    child: Child,
+pub struct Process {
+    pub name: &'static str,
+    pub child: Child,
 }
 
 impl Drop for Process {
@@ -154,14 +154,14 @@ impl Ports {
 }
 
 /// `program` on the core of the servers.
-fn pinned(program: impl AsRef<Path>) -> Command {
+pub fn pinned(program: impl AsRef<Path>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", SERVER_CORE]).arg(program.as_ref());
     command.stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
-fn spawn(name: &'static str, mut command: Command, log: &Path) -> Result<Process> {
+pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> Result<Process> {
     command.stderr(fs::File::create(log)?);
     let child = command
         .spawn()
@@ -279,14 +279,14 @@ fn node(work: &Path, ports: &Ports, memory_mib: u64) -> Result<Node> {
     })
 }
 
-fn folder(work: &Path, name: &str) -> Result<PathBuf> {
+pub fn folder(work: &Path, name: &str) -> Result<PathBuf> {
     let folder = work.join(name);
     fs::create_dir_all(&folder)?;
     Ok(folder)
 }
 
 /// Debian keeps servers where a user's `PATH` does not look.
-fn system_program(name: &str) -> Result<PathBuf> {
+pub fn system_program(name: &str) -> Result<PathBuf> {
     let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
     let found = folders
         .iter()

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod http;
 mod node;
+mod probe;
 
 // RocksDB and our own code share one allocator, which keeps large buffers instead of giving them back for each block.
 #[global_allocator]

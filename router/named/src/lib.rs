@@ -8,10 +8,14 @@
 //! * [`mesh`]: the node among other nodes, over libp2p: who is there, who has what, gossip, requests. It moves opaque
 //!   bytes and asks its [`mesh::Handler`] what they are worth.
 //!
-//! Names are read at each question and never cached here: a change is visible as soon as the node has its block. This
+//! What is made of a name is kept only until a block changes it: a change is visible as soon as the node has its block. This
 //! crate knows nothing of the chain that keeps the ledger; whoever joins the parts implements [`dap::Names`].
 
+// `cargo fuzz` sets `fuzzing`.
+#![allow(unexpected_cfgs)]
+
 pub mod dap;
+pub mod delegation;
 pub mod dns;
 pub mod dnslink;
 pub mod ipns;

@@ -176,10 +176,12 @@ pub fn select<'a>(
     let (mut taken, mut out) = (Vec::new(), Vec::new());
     for candidate in all {
         let belongs = &candidate.advert.belongs;
-        let reason = limits.unfit(&candidate).or(match taken.len() < limits.watched {
-            false => Some(Out::Far),
-            true => (!counts.admit(belongs, &crowd)).then_some(Out::Crowded),
-        });
+        let reason = limits
+            .unfit(&candidate)
+            .or_else(|| match taken.len() < limits.watched {
+                false => Some(Out::Far),
+                true => (!counts.admit(belongs, &crowd)).then_some(Out::Crowded),
+            });
         match reason {
             None => taken.push(candidate),
             Some(reason) => out.push((candidate, reason)),

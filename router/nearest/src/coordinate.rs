@@ -193,7 +193,7 @@ pub fn is_contradicted(predicted_us: u32, measured_us: u32) -> bool {
 /// The round-trip time to somebody who says that it is at `to`, in microseconds: what the coordinates predict, corrected
 /// by how wrong they are for the anchors nearest to it. Coordinates put a whole city a little wrong, since real distances
 /// fit into no space; who is measured there tells by how much. It is the median of up to five anchors within
-/// [`NEIGHBOURS_US`], so two of them may lie; with fewer than three there is no correction.
+/// 15 ms, so two of them may lie; with fewer than three there is no correction.
 #[must_use]
 pub fn predict_us(here: &Coordinate, anchors: &[Anchor], to: &Coordinate) -> u32 {
     let mut nearest = [(u64::MAX, 0i64); 5];

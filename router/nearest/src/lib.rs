@@ -21,7 +21,8 @@
 //!
 //! * own measurements of a peer ([`measure`]), suspicion ([`liveness`]) and the ladder by which it loses readers
 //!   ([`ladder`]), up to the verdict of a quorum ([`quorum`]);
-//! * what edges say of themselves ([`advert`]) and who of them may serve at all ([`candidates`]);
+//! * what edges say of themselves ([`advert`]), how much of it is believed ([`load`]), and who of them may serve at all
+//!   ([`candidates`]);
 //! * how far readers of a place are from edges, measured here ([`table`]) and told by others ([`digest`]); coordinates only
 //!   say who is worth measuring ([`coordinate`]);
 //! * when a second edge is asked as well ([`hedge`]).
@@ -45,6 +46,7 @@ pub mod digest;
 pub mod hedge;
 pub mod ladder;
 pub mod liveness;
+pub mod load;
 pub mod measure;
 mod network;
 mod prefix;

@@ -5,8 +5,8 @@
 //! which the logarithm is, but for at most 0.31, a cubic in y = (elapsed − mean) / σ:
 //! φ = (1.5976 y + 0.070566 y³) · log₁₀ e. So it needs no exponential, and every machine gives the same.
 //!
-//! The mean is kept between the expected interval and one and a half of it, σ between a half and three quarters of it. So dense
-//! traffic does not make a pause suspicious, one lost sign of life does not either, and no history, however it was
+//! The mean is kept between the expected interval and one and a half of it, σ between a half and three quarters of it. So
+//! dense traffic does not make a pause suspicious, one lost sign of life does not either, and no history, however it was
 //! made, can put off [`PHI_ROUTE_AWAY`] beyond 3.8 intervals.
 
 /// From this φ on traffic goes around a peer, in thousandths.

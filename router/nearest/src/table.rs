@@ -4,9 +4,9 @@
 //! be told to others. (An IPv6 /56 is one customer: a threshold of customers would share none of them.)
 //!
 //! Memory is taken once and never grows. The table has buckets of [`WAYS`] entries, found by a secret hash, so nobody
-//! can aim at one. Within a bucket an entry that was seen in three different minutes is *proven*, and a newcomer may only take the place
-//! of an old one, of another newcomer, or of one of the last two places: a flood of prefixes ends in those. And all
-//! places of one parent (/12, /32) share a sixteenth of the buckets, so whoever has an IPv6 /32 with its 65,536 places
+//! can aim at one. Within a bucket an entry that was seen in three different minutes is *proven*, and a newcomer may only
+//! take the place of an old one, of another newcomer, or of one of the last two places: a flood of prefixes ends in
+//! those. And all places of one parent (/12, /32) share a sixteenth of the buckets, so whoever has an IPv6 /32 with its 65,536 places
 //! reaches no more than that.
 
 use std::net::IpAddr;

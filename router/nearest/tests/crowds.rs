@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use nearest::advert::{
-    AHEAD_US_MAX, Advert, Adverts, Belongs, CROWD_MAX, Credit, GAP_US_MIN, Health, LIFE_US_MAX, Own, Refused,
-    clock_off_us,
+    AHEAD_US_MAX, Advert, Adverts, Belongs, CROWD_MAX, GAP_US_MIN, Health, LIFE_US_MAX, Refused, clock_off_us,
 };
 use nearest::candidates::{Candidate, Distance, Limits, Out, WATCHED, select, watched_next};
 use nearest::coordinate::{
@@ -12,6 +11,7 @@ use nearest::coordinate::{
 };
 use nearest::digest::{DISTANCES_MAX, Digest, Hearsay, REPORTERS_MIN, Refused as Untold, Step, Told};
 use nearest::ladder::Standing;
+use nearest::load::{Credit, Own};
 use nearest::table::{AGE_US_MAX, READERS_MIN, Table};
 use nearest::{EdgeId, Prefix};
 use proptest::prelude::*;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nearest::{Choice, Edge, EdgeId, Policy, Why, choose};
+use nearest::{Choice, Edge, EdgeId, Edges, Policy, Why, choose};
 use proptest::prelude::*;
 
 fn edge() -> impl Strategy<Value = Edge> {
@@ -81,6 +81,17 @@ proptest! {
         for edge in &edges {
             prop_assert!(edge.inflight <= policy.bound(edge.capacity));
         }
+    }
+
+    #[test]
+    fn the_same_is_chosen_from_the_foremost_alone(
+        policy in policy(), edges in edges(60), content: [u8; 8], request: u64, more in 0usize..5,
+    ) {
+        let most = policy.near + 1 + more;
+        let sorted = Edges::new(edges.clone());
+        let quick = policy.choose_among(&content, &sorted, request, most);
+        prop_assert_eq!(id(&quick), id(&policy.choose_for(&content, &edges, request)));
+        prop_assert!(quick.ranked.len() <= most);
     }
 
     #[test]
@@ -233,6 +244,10 @@ fn no_edges_no_choice() {
 /// Half of the readers of a home at 60 % go on to the next, and what a home keeps falls with each percent.
 #[test]
 fn a_warm_home_sends_a_part_of_its_readers_on() {
+    let policy = Policy {
+        warm_percent: 50,
+        ..Policy::DEFAULT
+    };
     let mut kept = Vec::new();
     for inflight in [500, 501, 550, 625, 700, 749] {
         let mut edges = idle(&[1_000, 1_000]);
@@ -241,7 +256,7 @@ fn a_warm_home_sends_a_part_of_its_readers_on() {
             .iter_mut()
             .filter(|edge| edge.id == home)
             .for_each(|edge| edge.inflight = inflight);
-        let stays = |request: &u64| id(&Policy::DEFAULT.choose_for(b"hot", &edges, *request)) == Some(home);
+        let stays = |request: &u64| id(&policy.choose_for(b"hot", &edges, *request)) == Some(home);
         kept.push((0..10_000u64).filter(stays).count() / 100);
     }
     assert_eq!(kept[0], 100);

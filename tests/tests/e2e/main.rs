@@ -9,6 +9,8 @@ mod crash;
 mod delegates;
 mod docs;
 mod doors;
+mod far;
+mod ill;
 mod names;
 mod network;
 mod origin;

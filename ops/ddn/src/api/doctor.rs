@@ -1,39 +1,42 @@
 //! What is wrong with the node, if anything: each check looks at one thing and says what to do.
 //!
-//! Here is what the node can see from inside. Whether its listeners are reached is tried by whoever asks, from outside.
+//! Here is what the node can see from inside, and what its peers see of it from outside.
+
+mod outside;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
 use ledger::{Amount, State as _};
+use named::mesh::Clock;
 
 use super::earn::{status_of, sum};
 use super::extract::blocking;
 use super::failure::Failed;
 use super::types::{Check, Diagnosis, EarnView, ErrorBody};
 use super::{Answer, Shared, paths, pay};
-use crate::node::{Node, Role, wallets};
+use crate::node::health::{self, DISK_FULL, LAG_MAX};
+use crate::node::{Node, Role, presence, wallets};
 
 /// Blocks that a follower may be behind while a new one is on its way.
 const LAG_OK: u64 = 2;
-/// Blocks that it may be behind while it catches up; further behind it is of no use.
-const LAG_MAX: u64 = 10;
 /// How far the newest block may be in the future: clocks differ, and proposers round up.
 const AHEAD_MAX: Duration = Duration::from_secs(5);
 /// Block times after which the newest block is old, if that is more than [`OLD_AT_LEAST`].
 const OLD_BLOCKS: u32 = 10;
 /// No block of a chain in order is as old.
 const OLD_AT_LEAST: Duration = Duration::from_secs(60);
-/// Free bytes below which somebody should make room, and below which the databases are in danger.
+/// Free bytes below which somebody should make room.
 const DISK_LOW: u64 = 2 << 30;
-const DISK_FULL: u64 = 256 << 20;
 /// Unclaimed earnings that are worth a claim, in fees.
 const WORTH_FEES: u64 = 20;
 
-/// Looks at the node from inside: peers, chain, clock, disk, money, pins.
+/// Looks at the node from inside: peers, chain, clock, disk, money, pins; and asks peers and the public DNS how it is seen.
 #[utoipa::path(get, path = paths::DOCTOR, responses((status = 200, body = Diagnosis), (status = "default", body = ErrorBody)))]
 pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
+    let ((), delegations) = tokio::join!(presence::look(&node), outside::delegations(&node));
+    let seen: Vec<Check> = outside::checks(&node).into_iter().chain(delegations).collect();
     let checks = blocking(move || {
         Ok(vec![
             peers(&node),
@@ -46,7 +49,8 @@ pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
             pins(&node)?,
         ])
     });
-    let checks = checks.await?;
+    let checks: Vec<Check> = checks.await?;
+    let checks = checks.into_iter().chain(seen).collect();
     Ok(Json(Diagnosis { checks }))
 }
 
@@ -81,9 +85,14 @@ fn sync(node: &Node) -> Check {
         return Check::ok("sync", format!("at height {height}, makes blocks"));
     }
     let status = node.chain.sync_status();
-    let lag = status.best.saturating_sub(height);
+    let lag = health::lag(node);
+    // A block of the future is taken by nobody, and of one from the past nobody tells.
+    let cause = match health::clock_off(node) {
+        Some(_) if lag > LAG_OK => "; the clock may be why",
+        _ => "",
+    };
     let text = format!(
-        "at height {height}, the newest that peers told of is {}",
+        "at height {height}, the newest that peers told of is {}{cause}",
         status.best.max(height)
     );
     match lag {
@@ -105,6 +114,9 @@ fn clock(node: &Node) -> Check {
     let block = Duration::from_millis(node.chain.tip().time_ms);
     let block_time = Duration::from_millis(node.chain.genesis().block_time_ms);
     let seconds = |span: Duration| span.as_secs_f32();
+    if let Some(clock) = health::clock_off(node) {
+        return Check::fail("clock", off(clock));
+    }
     if let Some(ahead) = block.checked_sub(now).filter(|ahead| *ahead > AHEAD_MAX) {
         let text = format!("the newest block is {:.1} s in the future", seconds(ahead));
         return Check::fail(
@@ -119,17 +131,44 @@ fn clock(node: &Node) -> Check {
             "clock",
             format!("{text}: the chain stands still, or this machine's clock is ahead"),
         ),
-        false => Check::ok("clock", text),
+        false => Check::ok("clock", format!("{text}{}", beside(node.mesh.clock()))),
     }
+}
+
+/// A wrong clock has many consequences, so it is named with them.
+fn off(clock: Clock) -> String {
+    let seconds = clock.others_ahead_ms.unsigned_abs() as f64 / 1000.0;
+    let is = match clock.others_ahead_ms > 0 {
+        true => "behind",
+        false => "ahead of",
+    };
+    let others = match clock.peers {
+        1 => "the clock of the one peer that told its time".to_owned(),
+        peers => format!("the clocks of {peers} peers"),
+    };
+    format!(
+        "this machine's clock is {seconds:.1} s {is} {others}: what it signs and hears is taken for old or for not yet \
+         valid, so set it, for example by NTP"
+    )
+}
+
+fn beside(clock: Option<Clock>) -> String {
+    let told = clock.map(|clock| {
+        let seconds = clock.others_ahead_ms as f64 / 1000.0;
+        format!(
+            "; by the clocks of peers ({}) it is {seconds:+.1} s from here",
+            clock.peers
+        )
+    });
+    told.unwrap_or_default()
 }
 
 fn disk(node: &Node) -> Check {
     let dir = node.folder.dir();
-    let stat = match rustix::fs::statvfs(dir) {
-        Ok(stat) => stat,
+    let free = match health::disk_free(node) {
+        Ok(free) => free,
         Err(error) => return Check::warn("disk", format!("{}: {error}", dir.display())),
     };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
     let text = format!("{} MiB free in {}", free >> 20, dir.display());
     match free {
         free if free < DISK_FULL => Check::fail(
@@ -267,4 +306,43 @@ fn pins(node: &Node) -> Result<Check, Failed> {
 /// The first digits of an id, enough to tell escrows apart.
 fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_clock_is_named() {
+        for (others_ahead_ms, peers, begins) in [
+            (
+                61_500,
+                3,
+                "this machine's clock is 61.5 s behind the clocks of 3 peers: ",
+            ),
+            (
+                -7_000,
+                1,
+                "this machine's clock is 7.0 s ahead of the clock of the one peer that told its time: ",
+            ),
+        ] {
+            let text = off(Clock {
+                others_ahead_ms,
+                peers,
+            });
+            assert!(
+                text.starts_with(begins) && text.ends_with("so set it, for example by NTP"),
+                "{text}"
+            );
+        }
+        let clock = Clock {
+            others_ahead_ms: -120,
+            peers: 2,
+        };
+        assert_eq!(
+            beside(Some(clock)),
+            "; by the clocks of peers (2) it is -0.1 s from here"
+        );
+        assert_eq!(beside(None), "");
+    }
 }

@@ -15,9 +15,9 @@ use super::types::{
 };
 use super::wallet::{Owners, send_action};
 use super::{Answer, Shared, paths, view};
-use crate::node::Node;
 use crate::node::joins::EdgeRow;
 use crate::node::preflight::wallet_key;
+use crate::node::{Node, health};
 
 /// How this node is called in paths, by those who do not know its key.
 const HERE: &str = "here";
@@ -108,6 +108,7 @@ fn offer_view(node: &Node, offer: &EdgeRow) -> EdgeOfferView {
         capacity: offer.capacity,
         load: offer.load,
         height: offer.height,
+        ill: health::words(offer.health),
     }
 }
 
@@ -121,6 +122,7 @@ fn own_offer(node: &Node) -> EdgeOfferView {
         capacity: node.capacity(),
         load: node.delivery.load(),
         height: node.chain.tip().height,
+        ill: health::words(health::bits(node)),
     }
 }
 

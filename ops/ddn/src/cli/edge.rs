@@ -199,6 +199,11 @@ fn state(edge: &EdgeView) -> String {
     if edge.entry.is_none() {
         words.push("not registered".to_owned());
     }
+    let ill = edge.offer.as_ref().map(|offer| offer.ill.join(", "));
+    words.extend(
+        ill.filter(|ill| !ill.is_empty())
+            .map(|ill| format!("ill by its own word: {ill}")),
+    );
     let failing = record.filter(|record| record.failures > 0);
     words.extend(failing.and_then(|record| record.last_failure.clone()));
     words.join("; ")

@@ -100,7 +100,7 @@ enum Command {
     Resolve(resolve::Args),
     /// Names: register, point, renew, hand over
     #[command(subcommand)]
-    Name(name::Command),
+    Name(Box<name::Command>),
     /// Ownership of content: who, since when, its history
     #[command(subcommand)]
     Asset(asset::Command),
@@ -208,7 +208,7 @@ async fn answer(context: &Context, command: Command) -> Outcome {
         Command::Publish(args) => publish::run(context, args).await,
         Command::Get(args) => get::run(context, args).await,
         Command::Resolve(args) => resolve::run(context, args).await,
-        Command::Name(command) => name::run(context, command).await,
+        Command::Name(command) => name::run(context, *command).await,
         Command::Asset(command) => asset::run(context, command).await,
         Command::Wallet(command) => wallet::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,

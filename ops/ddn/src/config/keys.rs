@@ -298,6 +298,14 @@ settings! {
         listen: SocketAddr = loopback(4101);
         /// Nodes to join, as multiaddrs with the node's id: `/ip4/192.0.2.7/tcp/4101/p2p/12D3Koo…`. `--join` adds to them.
         join: Vec<String> = Vec::new();
+        /// Domains that name nodes to join, by TXT records `dnsaddr=MULTIADDR` at `_dnsaddr.DOMAIN`; asked while there are
+        /// few peers.
+        seeds: Vec<String> = Vec::new();
+        /// Name servers to ask for the seeds, `IP:PORT`; none takes those of this machine.
+        seed_servers: Vec<SocketAddr> = Vec::new();
+        /// A file with the key of a private network, in the data folder or absolute: only nodes with the same key can join.
+        /// Three lines: `/key/swarm/psk/1.0.0/`, `/base16/`, and 64 hexadecimal digits.
+        psk_file: String = String::new();
         /// Addresses at which others reach the mesh, as multiaddrs, if they are not those that it listens on.
         external: Vec<String> = Vec::new();
         /// Connections that others may open at once; each takes some 100 KiB and a file descriptor. More are refused.

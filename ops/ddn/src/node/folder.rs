@@ -99,6 +99,11 @@ impl Folder {
         self.dir.join("peers.txt")
     }
 
+    /// Who provides what, as the mesh knows it.
+    pub fn providers(&self) -> PathBuf {
+        self.dir.join("providers")
+    }
+
     /// The escrow from which the node pays.
     pub fn escrow(&self) -> PathBuf {
         self.dir.join("escrow.json")

@@ -8,10 +8,12 @@ pub mod claims;
 pub mod error;
 mod faucet;
 pub mod folder;
+pub mod health;
 pub mod joins;
+pub mod look;
 pub mod origin;
 pub mod preflight;
-mod presence;
+pub mod presence;
 pub mod publish;
 pub mod receipts;
 pub mod secrets;
@@ -63,6 +65,8 @@ pub struct Node {
     pub role: Role,
     /// The other nodes.
     pub mesh: Mesh,
+    /// How peers see this node's ports.
+    pub outlook: look::Outlook,
     /// The blocks of content.
     pub store: Store,
     /// Content from and for other nodes.
@@ -258,6 +262,8 @@ async fn keep_counts(node: &Arc<Node>) {
 /// Everything takes nothing new at once; what is in hand has the configured time.
 async fn take_down(node: &Arc<Node>, listeners: Listeners, server: Server) {
     node.enter(Phase::Stopping);
+    // Whoever would choose this node should know before its listeners close.
+    presence::tell_advert(node);
     if let Err(error) = folder::remove(&node.folder.node_file()) {
         tracing::error!(%error, "the node's address file stays behind");
     }

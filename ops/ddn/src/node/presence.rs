@@ -7,14 +7,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ledger::{Message, Signed, State};
 use named::mesh::{Advert, Endpoint};
 
-use super::Node;
 use super::joins::Webs;
+use super::look::Door;
+use super::{Node, health};
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
 const ADVERT_EVERY: Duration = Duration::from_secs(10);
 /// How long an advert holds: one may be lost.
 const ADVERT_FOR: Duration = Duration::from_secs(30);
+/// Peers are asked how they see this node with each so many adverts.
+const LOOK_EVERY: u64 = 30;
 /// The endpoint record is renewed with each so many adverts: addresses seldom change.
 const ENDPOINT_EVERY: u64 = 6;
 /// How long an endpoint record holds: some may be lost, and nodes come and go that keep it for others.
@@ -27,6 +30,7 @@ pub async fn keep_up(node: Arc<Node>) {
     let announcing = Arc::clone(&node);
     let announced = tokio::task::spawn_blocking(move || announce_pins(&announcing));
     let following = follow_registration(&node);
+    let looking = keep_looking(&node);
     let told = async {
         let mut beat = tokio::time::interval(ADVERT_EVERY);
         let mut was_alone = true;
@@ -45,9 +49,60 @@ pub async fn keep_up(node: Arc<Node>) {
         () = node.stop.cancelled() => {}
         () = told => {}
         () = following => {}
+        () = looking => {}
     }
     // Its thread looks at the token too.
     let _ = announced.await;
+}
+
+/// Asks peers now and then how they see this node: at once when the first has come.
+async fn keep_looking(node: &Node) {
+    let mut beat = tokio::time::interval(ADVERT_EVERY);
+    for count in 0u64.. {
+        beat.tick().await;
+        let was_seen = node.outlook.sights().iter().any(|sight| sight.tried > 0);
+        if count % LOOK_EVERY == 0 || !was_seen {
+            look(node).await;
+        }
+    }
+}
+
+/// Asks peers how they see this node.
+pub async fn look(node: &Node) {
+    if !node.mesh.peers().is_empty() {
+        node.outlook.look(&node.mesh, doors(node)).await;
+    }
+}
+
+/// The ports at which others should reach this node, as it tells them.
+fn doors(node: &Node) -> Vec<Door> {
+    let settings = &node.config.settings;
+    let mesh = node.mesh.addresses();
+    let mesh = mesh
+        .first()
+        .and_then(|address| address.split('/').nth(4)?.parse().ok());
+    let private = !settings.mesh.psk_file.is_empty();
+    let delivery = addresses(node).first().map(SocketAddr::port);
+    let port_of = |address: &String| address.parse().ok().map(|address: SocketAddr| address.port());
+    let card = node.card.get();
+    let host = settings
+        .gateway
+        .hosts
+        .first()
+        .cloned()
+        .unwrap_or_else(|| "localhost".to_owned());
+    let gateway = card.and_then(|card| port_of(&card.gateway));
+    let (dns, zone) = (
+        card.and_then(|card| port_of(&card.dns)),
+        node.chain.genesis().tld.clone(),
+    );
+    let doors = [
+        mesh.map(|port| Door::Mesh { port, private }),
+        delivery.map(|port| Door::Delivery { port }),
+        gateway.map(|port| Door::Gateway { port, host }),
+        dns.map(|port| Door::Dns { port, zone }),
+    ];
+    doors.into_iter().flatten().collect()
 }
 
 /// With each block: what the ledger says of this edge is what it asks, else what its settings say.
@@ -100,7 +155,8 @@ fn tell_endpoint(node: &Node) {
     }
 }
 
-fn tell_advert(node: &Node) {
+/// Tells others what this edge offers, and what is wrong with it.
+pub fn tell_advert(node: &Node) {
     let quote = node.delivery.quote();
     let (time_ms, until_ms) = span(ADVERT_FOR);
     let Webs { gateway, provider } = node.webs.get().cloned().unwrap_or_default();
@@ -112,6 +168,7 @@ fn tell_advert(node: &Node) {
         capacity: node.capacity(),
         load: node.delivery.load(),
         height: node.chain.tip().height,
+        health: health::bits(node),
         gateway,
         provider: provider.into_iter().next(),
         time_ms,
@@ -170,7 +227,7 @@ pub fn reached_at(local: SocketAddr, mesh: &[String]) -> Vec<SocketAddr> {
 }
 
 /// The IP address that a multiaddr begins with.
-fn ip_of(address: &str) -> Option<IpAddr> {
+pub fn ip_of(address: &str) -> Option<IpAddr> {
     let mut parts = address.split('/').skip(1);
     match parts.next()? {
         "ip4" | "ip6" => parts.next()?.parse().ok(),

@@ -11,7 +11,7 @@ use rustls_pki_types::pem::{self, PemObject as _};
 use storage::ddp;
 
 use super::error::Error;
-use super::folder::Folder;
+use super::folder::{self, Folder};
 use super::joins::Webs;
 use super::presence;
 use super::secrets;
@@ -327,22 +327,50 @@ fn challenge_hosts(hosts: &[String]) -> Vec<String> {
 }
 
 /// The mesh.
-pub fn mesh(settings: &Settings, folder: &Folder, key: &SecretKey, genesis: &Genesis) -> mesh::Config {
+///
+/// # Errors
+/// If the key of the private network cannot be had.
+pub fn mesh(
+    settings: &Settings,
+    folder: &Folder,
+    key: &SecretKey,
+    genesis: &Genesis,
+) -> Result<mesh::Config, Error> {
     let set = &settings.mesh;
-    mesh::Config {
+    Ok(mesh::Config {
         seed: key.seed(),
         chain_id: genesis.chain_id.clone(),
         genesis: genesis.cid(),
         listen: set.listen,
         external: set.external.clone(),
         join: set.join.clone(),
+        seeds: set.seeds.clone(),
+        seed_servers: set.seed_servers.clone(),
+        network_key: network_key(&set.psk_file, folder)?,
         peers_file: folder.peers(),
+        providers_file: folder.providers(),
         limits: mesh::Limits {
             incoming_max: u32::try_from(set.connections_max.get()).unwrap_or(u32::MAX),
             memory_bytes_max: set.memory_mib_max.get() << 20,
             ..mesh::Limits::default()
         },
+    })
+}
+
+/// The key in a file; none if no file is named. A file that is not there is an error: an open network is not what its
+/// operator meant.
+fn network_key(file: &str, folder: &Folder) -> Result<Option<mesh::NetworkKey>, Error> {
+    if file.is_empty() {
+        return Ok(None);
     }
+    let path = folder.dir().join(file);
+    let unfit = |reason: String| Error::content(&path, format!("(mesh.psk_file) {reason}"));
+    let text = folder::read(&path, mesh::NETWORK_KEY_BYTES_MAX)?;
+    let text =
+        text.ok_or_else(|| unfit("is not there; copy it from another node of the network".to_owned()))?;
+    let key = String::from_utf8_lossy(&text).parse();
+    key.map(Some)
+        .map_err(|error: mesh::NoNetworkKey| unfit(error.to_string()))
 }
 
 /// Requests that this node says it serves at once, unless the ledger says otherwise.
@@ -427,5 +455,31 @@ mod tests {
                 .is_none()
         );
         assert_eq!(challenge_hosts(&hosts), ["ddn.example"]);
+    }
+
+    #[test]
+    fn the_key_of_a_private_network_is_read_or_its_lack_is_said() {
+        let home = tempfile::tempdir().expect("a folder");
+        let folder = Folder::take(&home.path().join("data")).expect("a data folder");
+        let path = folder.dir().join("psk");
+        assert!(network_key("", &folder).expect("an open network").is_none());
+        let unfit = |what: &str| {
+            let refused = network_key("psk", &folder).expect_err(what).to_string();
+            refused
+                .strip_prefix(&format!("{}: (mesh.psk_file) ", path.display()))
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            unfit("no file").as_deref(),
+            Some("is not there; copy it from another node of the network")
+        );
+        std::fs::write(&path, "secret").expect("a file");
+        assert!(
+            unfit("no key")
+                .is_some_and(|text| text.starts_with("is no key of a private network: write three lines"))
+        );
+        let digits = "0f".repeat(32);
+        std::fs::write(&path, format!("/key/swarm/psk/1.0.0/\n/base16/\n{digits}\n")).expect("a file");
+        assert!(network_key("psk", &folder).expect("a key").is_some());
     }
 }

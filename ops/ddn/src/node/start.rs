@@ -29,6 +29,7 @@ use super::joins::{
     ChainFunds, ChainMeters, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks,
     NodeDoors, PublicDns, SecureHosts, WalletPayer,
 };
+use super::look::{Looker, Outlook};
 use super::origin::{self, Place};
 use super::sender::Sender;
 use super::wallets::Wallets;
@@ -125,7 +126,8 @@ pub async fn stop_parts(delivery: Option<&Delivery>, mesh: Option<&Mesh>, chain:
 
 fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, Error> {
     let folder = Folder::take(data)?;
-    let knows_others = !settings.mesh.join.is_empty() || remembers_peers(&folder)?;
+    let names_others = !settings.mesh.join.is_empty() || !settings.mesh.seeds.is_empty();
+    let knows_others = names_others || remembers_peers(&folder)?;
     let place = origin::settle(&folder, origin, knows_others)?;
     let node_key = secrets::read_or_make_key(&folder.node_key())?;
     let wallets = Wallets::open(folder.wallets())?;
@@ -186,9 +188,11 @@ async fn join(
     let settings = config.settings.clone();
     let (genesis, key) = (chain.genesis(), &ground.node_key);
     let role = ground.place.role();
-    let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis);
-    let handler = Arc::new(MeshHandler::new(chain.clone()));
+    let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis)?;
+    let looker = Arc::new(Looker::new());
+    let handler = Arc::new(MeshHandler::new(chain.clone(), looker.clone()));
     let mesh = Mesh::start(mesh_config, handler, &mut registry).await?;
+    looker.connect(mesh.clone());
     running.mesh = Some(mesh.clone());
     chain.connect(Arc::new(ChainPeers(mesh.clone())));
 
@@ -278,6 +282,7 @@ async fn join(
         chain: chain.clone(),
         role,
         mesh,
+        outlook: Outlook::default(),
         store: ground.store,
         delivery,
         blocks,
@@ -404,6 +409,7 @@ pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
         engine: node.chain.engine_addr().map(|address| address.to_string()),
         delivery: node.delivery.local_addr().to_string(),
         mesh: node.mesh.addresses(),
+        private: !node.config.settings.mesh.psk_file.is_empty(),
     };
     let path = node.folder.node_file();
     let mut json =

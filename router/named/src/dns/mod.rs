@@ -14,6 +14,8 @@ mod answer;
 mod dnssec;
 mod forward;
 mod front;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod listen;
 mod message;
 mod metrics;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -119,6 +119,8 @@ struct Talk<'a, S> {
     ready: Vec<u8>,
     composed: JoinSet<Option<Vec<u8>>>,
     tally: Tally,
+    /// When the last whole question came, or the last reply went.
+    active: Instant,
 }
 
 /// What the other side said makes no sense, or it is gone.
@@ -137,6 +139,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
             ready: Vec::new(),
             composed: JoinSet::new(),
             tally: Tally::new(client.transport),
+            active: Instant::now(),
         }
     }
 
@@ -147,11 +150,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
     /// Waits for questions or replies, and sends all replies that there are then.
     async fn turn(&mut self) -> Result<(), Ended> {
         let may_read = self.composed.len() < self.limits.in_flight;
-        let idle = self.limits.idle;
+        // Whoever sends byte by byte has no more time than who sends nothing.
+        let until = self.active + self.limits.idle;
         let event = tokio::select! {
             biased;
             Some(reply) = self.composed.join_next() => Event::Composed(reply.ok().flatten()),
-            read = timeout(idle, read_some(&mut self.reader, &mut self.come)), if may_read => {
+            read = timeout_at(until, read_some(&mut self.reader, &mut self.come)), if may_read => {
                 Event::Come(matches!(read, Ok(Ok(1..))))
             }
         };
@@ -177,6 +181,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
                 break;
             };
             at += LENGTH_BYTES + question.len();
+            self.active = Instant::now();
             let start = self.ready.len();
             self.ready.extend([0; LENGTH_BYTES]);
             match self
@@ -188,12 +193,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
                 Quick::Slow => {
                     self.ready.truncate(start);
                     let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
+<<<<<<< HEAD
                     match front.responder().forward(&question, client) {
                         Some(forwarding) => self.composed.spawn(forwarding.reply()),
                         None => self
                             .composed
                             .spawn_blocking(move || front.compose(&question, client)),
                     };
+=======
+                    self.composed
+                        .spawn_blocking(move || front.compose(&question, client));
+>>>>>>> main
                 }
             }
             if self.ready.len() > WRITE_BYTES {
@@ -221,6 +231,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
         }
         let written = timeout(self.limits.idle, self.writer.write_all(&self.ready)).await;
         self.ready.clear();
+        self.active = Instant::now();
         match written {
             Ok(Ok(())) => timeout(self.limits.idle, self.writer.flush())
                 .await

@@ -17,7 +17,7 @@
 //! and wait at once is bounded, and so is how many domains are known.
 
 mod known;
-mod resolver;
+pub(crate) mod resolver;
 mod text;
 
 use std::convert::Infallible;
@@ -123,7 +123,7 @@ impl DnsLinks {
     /// # Errors
     /// [`Error::NoServers`] if the machine's name servers are wanted and it does not say them.
     pub fn new(config: &Config, tld: &str) -> Result<Self, Error> {
-        let resolver = resolver::open(config).map_err(|error| Error::NoServers {
+        let resolver = resolver::open(&config.servers, config.timeout).map_err(|error| Error::NoServers {
             reason: error.to_string(),
         })?;
         Ok(Self(Arc::new(Shared {

@@ -1,5 +1,6 @@
 //! The questions, and reading their answers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
@@ -10,7 +11,7 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::rr::{RData, Record, RecordType};
 
-use super::{Config, Said, text};
+use super::{Said, text};
 use crate::dap::Zones;
 
 /// CNAMEs that are followed: more is a loop, or nobody's wish.
@@ -18,12 +19,13 @@ const ALIASES_MAX: usize = 8;
 /// How long absence holds if the servers do not say.
 const ABSENT_SECONDS: u32 = 30;
 
-/// A resolver for the servers of the settings. It keeps nothing itself, and reads no hosts file.
-pub(super) fn open(config: &Config) -> Result<TokioResolver, NetError> {
-    let mut builder = match config.servers.is_empty() {
+/// A resolver for these servers, or those of the machine if there are none, with so much time for an answer. It keeps
+/// nothing itself, and reads no hosts file.
+pub(crate) fn open(servers: &[SocketAddr], timeout: Duration) -> Result<TokioResolver, NetError> {
+    let mut builder = match servers.is_empty() {
         true => TokioResolver::builder_tokio()?,
         false => {
-            let servers = config.servers.iter().map(|server| {
+            let servers = servers.iter().map(|server| {
                 let mut connections = vec![ConnectionConfig::udp(), ConnectionConfig::tcp()];
                 for connection in &mut connections {
                     connection.port = server.port();
@@ -37,7 +39,7 @@ pub(super) fn open(config: &Config) -> Result<TokioResolver, NetError> {
     let options: &mut ResolverOpts = builder.options_mut();
     options.cache_size = 0;
     options.use_hosts_file = ResolveHosts::Never;
-    options.timeout = config.timeout / 2;
+    options.timeout = timeout / 2;
     options.attempts = 1;
     builder.build()
 }
@@ -45,14 +47,24 @@ pub(super) fn open(config: &Config) -> Result<TokioResolver, NetError> {
 /// The DNSLink at exactly `name`, or at what that is an alias of.
 pub(super) async fn link(resolver: &TokioResolver, name: &str) -> Result<Said<String>, NetError> {
     let (records, ttl) = ask(resolver, name, RecordType::TXT).await?;
-    let texts = records.iter().filter_map(|record| match &record.data {
-        RData::TXT(txt) => Some(txt.txt_data.concat()),
-        _ => None,
-    });
     Ok(Said {
-        what: text::link(texts),
+        what: text::link(records.iter().filter_map(text_of)),
         ttl,
     })
+}
+
+/// The texts at exactly `name`, or at what that is an alias of, as far as they are UTF-8.
+pub(crate) async fn texts(resolver: &TokioResolver, name: &str) -> Result<Vec<String>, NetError> {
+    let (records, _) = ask(resolver, name, RecordType::TXT).await?;
+    let texts = records.iter().filter_map(text_of);
+    Ok(texts.filter_map(|text| String::from_utf8(text).ok()).collect())
+}
+
+fn text_of(record: &Record) -> Option<Vec<u8>> {
+    match &record.data {
+        RData::TXT(txt) => Some(txt.txt_data.concat()),
+        _ => None,
+    }
 }
 
 /// The content path of the ledger name that `name` is an alias of.
@@ -89,7 +101,7 @@ pub(super) async fn alias(
 }
 
 /// The records of a type, and how long they, or their absence, may be kept.
-async fn ask(
+pub(crate) async fn ask(
     resolver: &TokioResolver,
     name: &str,
     kind: RecordType,

@@ -26,7 +26,10 @@ use super::identity::Network;
 use super::lookup::Lookups;
 use super::metrics::Metrics;
 use super::peers::Link;
+use super::private::NetworkKey;
+use super::remembered::{self, Clocks};
 use super::requests::{Answer, Requests};
+use super::seeds::{Seeds, Sown};
 use super::shared::{Shared, now_ms};
 use super::standing::Standings;
 
@@ -36,6 +39,8 @@ const TICK: Duration = Duration::from_millis(500);
 const SWEEP: Duration = Duration::from_secs(60);
 /// How often the peers file is written at most.
 const SAVE_PAUSE: Duration = Duration::from_secs(5);
+/// How often the seeds are asked while there are too few peers.
+const SEEDS_PAUSE: Duration = Duration::from_secs(60);
 /// How long the system may take to listen.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long connections may take to close in order.
@@ -80,6 +85,7 @@ pub struct Actor {
     pub(super) metrics: Metrics,
     pub(super) links: HashMap<PeerId, Link>,
     pub(super) book: Book,
+    pub(super) network_key: Option<NetworkKey>,
     pub(super) standings: Standings,
     pub(super) talk: Talk,
     pub(super) lookups: Lookups,
@@ -90,7 +96,12 @@ pub struct Actor {
     peers_file: PathBuf,
     saves: JoinSet<()>,
     saved: Option<Instant>,
+    providers_file: PathBuf,
+    provider_saves: JoinSet<std::io::Result<()>>,
     swept: Instant,
+    seeds: Option<Seeds>,
+    sowing: JoinSet<Sown>,
+    sown: Option<Instant>,
 }
 
 impl Actor {
@@ -103,7 +114,9 @@ impl Actor {
         commands: mpsc::Receiver<Command>,
     ) -> Result<Self, Error> {
         let (network, addresses, now) = (config.network(), config.addresses()?, Instant::now());
+        let seeds = Seeds::open(&config.seeds, &config.seed_servers)?;
         let mut swarm = behaviour::swarm(&config, &network)?;
+        restore_providers(&mut swarm, &config.providers_file);
         listen(&mut swarm, &config).await?;
         for address in addresses.external {
             swarm.add_external_address(address);
@@ -125,6 +138,7 @@ impl Actor {
             metrics,
             links: HashMap::new(),
             book,
+            network_key: config.network_key,
             standings: Standings::default(),
             checks: JoinSet::new(),
             answers: JoinSet::new(),
@@ -132,7 +146,12 @@ impl Actor {
             peers_file: config.peers_file,
             saves: JoinSet::new(),
             saved: None,
+            providers_file: config.providers_file,
+            provider_saves: JoinSet::new(),
             swept: now,
+            seeds,
+            sowing: JoinSet::new(),
+            sown: None,
         };
         actor.show_addresses();
         Ok(actor)
@@ -159,6 +178,11 @@ impl Actor {
                     Err(error) => tracing::error!(%error, "answering a request ended badly"),
                 },
                 Some(_) = self.saves.join_next() => {}
+                Some(saved) = self.provider_saves.join_next() => self.on_providers_saved(saved.ok()),
+                Some(sown) = self.sowing.join_next() => match sown {
+                    Ok(sown) => self.on_sown(sown),
+                    Err(error) => tracing::error!(%error, "asking the seeds ended badly"),
+                },
                 _ = tick.tick() => self.on_tick(),
             }
         }
@@ -186,6 +210,11 @@ impl Actor {
                 error,
                 ..
             } => self.undialled(&peer, &error),
+            SwarmEvent::IncomingConnectionError {
+                error: ListenError::Transport(_),
+                send_back_addr,
+                ..
+            } => self.unintelligible(&send_back_addr),
             SwarmEvent::IncomingConnectionError {
                 error: ListenError::Denied { cause },
                 ..
@@ -251,6 +280,7 @@ impl Actor {
         let now = Instant::now();
         self.pardon(now);
         self.drop_overdue(now);
+        self.sow(now);
         self.dial(now);
         self.stop_unwanted_lookups();
         self.talk.forget(now);
@@ -289,6 +319,59 @@ impl Actor {
             let path = self.peers_file.clone();
             self.saves.spawn_blocking(move || save(&path, &text));
         }
+        self.save_providers(now);
+    }
+
+    fn save_providers(&mut self, now: Instant) {
+        if !self.provider_saves.is_empty() {
+            return;
+        }
+        let store = self.swarm.behaviour_mut().kad.store_mut();
+        let clocks = Clocks {
+            now,
+            now_ms: now_ms(),
+        };
+        if let Some(change) = store.unsaved(clocks) {
+            self.saved = Some(now);
+            let path = self.providers_file.clone();
+            self.provider_saves
+                .spawn_blocking(move || remembered::save(&path, &change));
+        }
+    }
+
+    fn on_providers_saved(&mut self, saved: Option<std::io::Result<()>>) {
+        if let Some(Ok(())) = saved {
+            return;
+        }
+        let (path, error) = (self.providers_file.display(), saved.and_then(Result::err));
+        tracing::warn!(%path, ?error, "who provides what cannot be written; after a restart it is learnt anew");
+        self.swarm.behaviour_mut().kad.store_mut().unwritten();
+    }
+
+    /// Asks the seeds while there are too few peers, now and then.
+    fn sow(&mut self, now: Instant) {
+        let is_soon = self
+            .sown
+            .is_some_and(|sown| now.duration_since(sown) < SEEDS_PAUSE);
+        if is_soon || !self.sowing.is_empty() || self.peer_count() >= self.limits.peers_wanted {
+            return;
+        }
+        if let Some(seeds) = self.seeds.clone() {
+            self.sown = Some(now);
+            self.sowing.spawn(seeds.ask());
+        }
+    }
+
+    fn on_sown(&mut self, sown: Sown) {
+        let (me, now) = (*self.swarm.local_peer_id(), Instant::now());
+        for (domain, reason) in sown.barren {
+            tracing::warn!(seed = domain, reason, "a seed brings no peers");
+            self.shared.view().refuse(domain, "seed", reason);
+        }
+        for (peer, address) in sown.peers.into_iter().filter(|(peer, _)| *peer != me) {
+            self.book.suggest(peer, address, now);
+        }
+        self.dial(now);
     }
 
     /// Tells everybody, then lets go of everything. Whoever waits for an answer learns that there will be none.
@@ -307,7 +390,31 @@ impl Actor {
             self.saves.spawn_blocking(move || save(&path, &text));
         }
         while self.saves.join_next().await.is_some() {}
+        while self.provider_saves.join_next().await.is_some() {}
+        self.save_providers(Instant::now());
+        while let Some(saved) = self.provider_saves.join_next().await {
+            self.on_providers_saved(saved.ok());
+        }
     }
+}
+
+fn restore_providers(swarm: &mut Swarm<Behaviour>, path: &std::path::Path) {
+    let clocks = Clocks {
+        now: Instant::now(),
+        now_ms: now_ms(),
+    };
+    let bytes = remembered::load(path).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "who provides what cannot be read; it is learnt anew");
+        Vec::new()
+    });
+    if bytes.is_empty() {
+        return;
+    }
+    let known = remembered::read(&bytes, clocks, behaviour::RECORD_LIFE);
+    if !known.is_whole {
+        tracing::warn!(path = %path.display(), "the end of this file is broken; what it said is learnt anew");
+    }
+    swarm.behaviour_mut().kad.store_mut().restore(known);
 }
 
 /// Returns when the address is known, since port 0 becomes another one.

@@ -11,7 +11,7 @@ use libp2p::request_response::ProtocolSupport;
 use libp2p::swarm::NetworkBehaviour;
 use libp2p::{
     Multiaddr, StreamProtocol, Swarm, SwarmBuilder, allow_block_list, connection_limits, gossipsub, identify,
-    kad, memory_connection_limits, noise, ping, request_response, tcp, yamux,
+    kad, memory_connection_limits, ping, request_response,
 };
 
 use super::Topic;
@@ -19,13 +19,14 @@ use super::config::{Config, Limits};
 use super::error::Error;
 use super::exchange;
 use super::identity::{self, Network};
-use super::standing::SEVERE;
+use super::private;
+use super::score;
 use super::store::Records;
 
 /// The protocol of the hash table. A node gets into it only after identify, so it need not carry the chain's name.
 const KAD: StreamProtocol = StreamProtocol::new("/ddn/kad/1");
 /// Announcements are made again before others forget them: a node that is gone is forgotten within the hour.
-const RECORD_LIFE: Duration = Duration::from_secs(3600);
+pub const RECORD_LIFE: Duration = Duration::from_secs(3600);
 const RECORD_AGAIN: Duration = Duration::from_secs(1200);
 /// A look-up asks nodes that may be gone; whoever waits for it has a shorter deadline of its own.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,11 +58,7 @@ pub fn swarm(config: &Config, network: &Network) -> Result<Swarm<Behaviour>, Err
     let limits = &config.limits;
     let mut swarm = SwarmBuilder::with_existing_identity(identity::keypair(config.seed))
         .with_tokio()
-        .with_tcp(
-            tcp::Config::default().nodelay(true),
-            noise::Config::new,
-            yamux::Config::default,
-        )
+        .with_other_transport(|own| Ok(private::transport(own, config.network_key)?))
         .map_err(|e| failed("the transport")(e.to_string()))?
         .with_dns()
         .map_err(|e| failed("the DNS client, from the system's configuration")(e.to_string()))?
@@ -160,7 +157,7 @@ fn gossip(network: &Network, limits: &Limits) -> Result<Gossip, String> {
         .iter()
         .map(|topic| topic.on(&network.chain).hash())
         .collect();
-    let (params, thresholds) = scoring(&topics);
+    let (params, thresholds) = score::scoring(&topics);
     let filter = gossipsub::WhitelistSubscriptionFilter(topics);
     let mut gossip =
         Gossip::new_with_subscription_filter(gossipsub::MessageAuthenticity::Anonymous, config, filter)?;
@@ -171,44 +168,6 @@ fn gossip(network: &Network, limits: &Limits) -> Result<Gossip, String> {
 /// The id of a message: its topic and the hash of its bytes.
 pub fn message_id(topic: &gossipsub::TopicHash, data: &[u8]) -> gossipsub::MessageId {
     gossipsub::MessageId::new(&[topic.as_str().as_bytes(), &Hash::of(data).0].concat())
-}
-
-/// Points of the standing count as they are. From a quarter of a ban a peer gets no gossip about messages, from half of one
-/// none of our own; what it says is heard until the ban itself, since only then its faults are counted. Nodes behind one
-/// address are no offence: a cluster on one machine, operators in one office. Topics may be quiet for long, so silence is
-/// none either.
-fn scoring(
-    topics: &HashSet<gossipsub::TopicHash>,
-) -> (gossipsub::PeerScoreParams, gossipsub::PeerScoreThresholds) {
-    let topic = gossipsub::TopicScoreParams {
-        topic_weight: 1.0,
-        time_in_mesh_weight: 0.0,
-        first_message_deliveries_weight: 0.1,
-        first_message_deliveries_decay: 0.9,
-        first_message_deliveries_cap: 50.0,
-        mesh_message_deliveries_weight: 0.0,
-        mesh_failure_penalty_weight: 0.0,
-        invalid_message_deliveries_weight: -0.1,
-        invalid_message_deliveries_decay: 0.99,
-        ..Default::default()
-    };
-    let params = gossipsub::PeerScoreParams {
-        topics: topics.iter().map(|hash| (hash.clone(), topic.clone())).collect(),
-        topic_score_cap: 10.0,
-        app_specific_weight: 1.0,
-        ip_colocation_factor_weight: 0.0,
-        behaviour_penalty_threshold: 6.0,
-        ..Default::default()
-    };
-    let ban = -(SEVERE as f64);
-    let thresholds = gossipsub::PeerScoreThresholds {
-        gossip_threshold: ban * 0.25,
-        publish_threshold: ban * 0.5,
-        graylist_threshold: ban * 2.0,
-        accept_px_threshold: f64::MAX,
-        opportunistic_graft_threshold: 1.0,
-    };
-    (params, thresholds)
 }
 
 fn requests(limits: &Limits) -> request_response::Behaviour<exchange::Codec> {

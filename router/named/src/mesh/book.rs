@@ -65,6 +65,15 @@ impl Book {
         entry.learn([address]);
     }
 
+    /// Somebody says that this peer is to be met. What was met is known better.
+    pub fn suggest(&mut self, peer: PeerId, address: Multiaddr, now: Instant) {
+        let entry = self.entry(peer, now);
+        if entry.seen == 0 && entry.addresses.len() < ADDRESSES_MAX && !entry.addresses.contains(&address) {
+            entry.addresses.push(address);
+        }
+        self.trim();
+    }
+
     /// Whether the operator gave this peer.
     pub fn is_joined(&self, peer: &PeerId) -> bool {
         self.entries.get(peer).is_some_and(|entry| entry.joined)

@@ -10,6 +10,7 @@ use libp2p::{Multiaddr, PeerId};
 use super::book;
 use super::error::Error;
 use super::identity::{self, Network};
+use super::private::NetworkKey;
 
 /// The settings of the mesh, section `mesh` of the configuration.
 #[derive(Clone)]
@@ -27,8 +28,16 @@ pub struct Config {
     pub external: Vec<String>,
     /// Nodes to join, for ever: multiaddrs that end in `/p2p/…`, as nodes print them.
     pub join: Vec<String>,
+    /// Domains whose `dnsaddr` records name nodes to meet, while there are fewer peers than [`Limits::peers_wanted`].
+    pub seeds: Vec<String>,
+    /// The name servers to ask for them; empty takes those of this machine.
+    pub seed_servers: Vec<SocketAddr>,
+    /// The key of a private network, which only nodes with the same key can join; none is an open one.
+    pub network_key: Option<NetworkKey>,
     /// Where peers are remembered, a text file. Its folder must exist.
     pub peers_file: PathBuf,
+    /// Where it is remembered who provides what. Its folder must exist.
+    pub providers_file: PathBuf,
     /// The bounds.
     pub limits: Limits,
 }
@@ -74,6 +83,8 @@ pub struct Limits {
     pub provider_records_max: usize,
     /// The most of them for one provider, so that nobody takes all.
     pub provider_records_per_peer_max: usize,
+    /// The most of them for one root: as many as an answer of the hash table carries.
+    pub provider_records_per_root_max: usize,
     /// The most endpoint records that this node keeps for others, of some 400 bytes.
     pub endpoint_records_max: usize,
     /// The most edges whose adverts are kept.
@@ -102,6 +113,7 @@ impl Default for Limits {
             provided_max: 10_000,
             provider_records_max: 100_000,
             provider_records_per_peer_max: 10_000,
+            provider_records_per_root_max: 20,
             endpoint_records_max: 10_000,
             adverts_max: 4096,
         }

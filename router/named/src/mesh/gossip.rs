@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use ledger::Signed;
+use ledger::{PublicKey, Signed};
 use libp2p::gossipsub::{self, MessageAcceptance, MessageId, PublishError, TopicHash};
 use libp2p::{PeerId, kad};
 
@@ -63,6 +63,8 @@ pub enum Judged {
     Verdict(Verdict),
     /// A good advert; whether it is news, only the list knows.
     Advert(Box<Advert>),
+    /// An advert that is out of its time: whose, and when it was signed by that node's clock.
+    Stale(PublicKey, u64),
     /// The handler took too long.
     Late,
 }
@@ -175,10 +177,17 @@ impl Actor {
         let (label, verdict) = match judged {
             Judged::Verdict(verdict) => (name(&verdict), verdict),
             Judged::Late => ("late", Verdict::Ignore),
-            Judged::Advert(advert) => match self.keep_advert(*advert) {
-                true => ("accept", Verdict::Accept),
-                false => ("ignore", Verdict::Ignore),
-            },
+            Judged::Stale(node, time_ms) => {
+                self.note_time(&source, &node, time_ms);
+                ("ignore", Verdict::Ignore)
+            }
+            Judged::Advert(advert) => {
+                self.note_time(&source, &advert.node, advert.time_ms);
+                match self.keep_advert(*advert) {
+                    true => ("accept", Verdict::Accept),
+                    false => ("ignore", Verdict::Ignore),
+                }
+            }
         };
         self.metrics.heard(topic.name(), label);
         match verdict {
@@ -188,6 +197,13 @@ impl Actor {
                 self.report(id, &source, MessageAcceptance::Reject);
                 self.fault(source, REFUSED, &format!("gossip on {}: {reason}", topic.name()));
             }
+        }
+    }
+
+    /// What a node says of itself over its own connection tells what time it has.
+    fn note_time(&mut self, source: &PeerId, node: &PublicKey, time_ms: u64) {
+        if node_of(source).as_ref() == Some(node) {
+            self.time_told(source, time_ms, now_ms());
         }
     }
 
@@ -271,7 +287,7 @@ impl Actor {
 fn judge_advert(bytes: &[u8], chain: &str) -> Judged {
     match message::read::<Advert>(bytes, chain, now_ms()) {
         Ok(advert) => Judged::Advert(Box::new(advert)),
-        Err(Flaw::Stale) => Judged::Verdict(Verdict::Ignore),
+        Err(Flaw::Stale { node, time_ms }) => Judged::Stale(node, time_ms),
         Err(Flaw::Wrong(reason)) => Judged::Verdict(Verdict::Reject(reason)),
     }
 }

@@ -204,7 +204,7 @@ impl Actor {
                     self.metrics.records_refused.inc();
                 }
             }
-            Err(Flaw::Stale) => {}
+            Err(Flaw::Stale { .. }) => {}
             Err(Flaw::Wrong(reason)) => {
                 self.metrics.records_refused.inc();
                 self.fault(source, REFUSED, &format!("a record to keep: {reason}"));

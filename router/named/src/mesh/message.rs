@@ -19,6 +19,9 @@ pub const ADDRESSES_MAX: usize = 8;
 pub const ENDPOINT_LIFE_MS_MAX: u64 = 48 * 3_600_000;
 /// The longest that an advert may say it holds, in milliseconds: 10 minutes. An edge that is gone is forgotten then.
 pub const ADVERT_LIFE_MS_MAX: u64 = 600_000;
+/// What an edge may say to be wrong with itself: its clock is off (1), its disk is full (2), its ledger is behind (4), its
+/// ports are not reached (8), it is about to stop (16).
+pub const HEALTH_BITS: u8 = 0b1_1111;
 /// How far ahead of ours another clock may be, in milliseconds.
 pub const CLOCK_AHEAD_MS_MAX: u64 = 30_000;
 
@@ -56,6 +59,9 @@ pub struct Advert {
     pub load: u32,
     /// The height of its ledger.
     pub height: u64,
+    /// What it knows to be wrong with itself, as bits; 0 is well. See [`HEALTH_BITS`].
+    #[serde(default, skip_serializing_if = "is_well")]
+    pub health: u8,
     /// Where readers reach its gateway, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Web>,
@@ -66,6 +72,11 @@ pub struct Advert {
     pub time_ms: u64,
     /// Until when it holds, at most [`ADVERT_LIFE_MS_MAX`] later.
     pub until_ms: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_well(health: &u8) -> bool {
+    *health == 0
 }
 
 impl Message for Endpoint {
@@ -81,8 +92,13 @@ impl Message for Advert {
 pub enum Flaw {
     /// It could never have been right: whoever sent it did not look at it, or made it.
     Wrong(String),
-    /// It is out of its time, which may be our clock's fault.
-    Stale,
+    /// It is out of its time, which may be our clock's fault: who signed it, and when, in milliseconds since 1970.
+    Stale {
+        /// The node that it speaks of, and that signed it.
+        node: PublicKey,
+        /// The moment by that node's clock.
+        time_ms: u64,
+    },
 }
 
 /// What both messages have, so that one function checks them.
@@ -95,6 +111,10 @@ pub trait Dated: Message {
     fn addresses(&self) -> &[SocketAddr];
     /// From when and until when it holds.
     fn times(&self) -> (u64, u64);
+    /// What else is wrong with it.
+    fn flaw(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Dated for Endpoint {
@@ -112,6 +132,9 @@ impl Dated for Endpoint {
 
 impl Dated for Advert {
     const LIFE_MS_MAX: u64 = ADVERT_LIFE_MS_MAX;
+    fn flaw(&self) -> Option<&'static str> {
+        (self.health & !HEALTH_BITS != 0).then_some("an illness that there is not")
+    }
     fn node(&self) -> &PublicKey {
         &self.node
     }
@@ -142,6 +165,9 @@ pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T,
     if !body.addresses().iter().all(is_reachable) {
         return wrong("an address that nobody can dial");
     }
+    if let Some(flaw) = body.flaw() {
+        return wrong(flaw);
+    }
     let (time_ms, until_ms) = body.times();
     if until_ms
         .checked_sub(time_ms)
@@ -153,7 +179,8 @@ pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T,
         return wrong("the signature is not the node's on this chain");
     }
     if until_ms <= now_ms || time_ms > now_ms.saturating_add(CLOCK_AHEAD_MS_MAX) {
-        return Err(Flaw::Stale);
+        let node = signed.key;
+        return Err(Flaw::Stale { node, time_ms });
     }
     Ok(signed.body)
 }

@@ -12,7 +12,7 @@ pub struct Metrics {
     /// Peers of our network that are connected.
     pub peers: Gauge,
     /// Who was refused or lost, by reason: `protocol`, `chain`, `genesis`, `banned`, `silent` (did not say what it is),
-    /// `dial` (cannot be dialled), `limit` (over the bound on connections or memory).
+    /// `dial` (cannot be dialled), `key` (not of this private network), `limit` (over the bound on connections or memory).
     pub refused: Family<RefusedLabels, Counter>,
     /// Messages from others, by topic and verdict: `accept`, `ignore`, `reject`, `late` (no verdict in time), `overload`.
     pub heard: Family<GossipLabels, Counter>,

@@ -13,6 +13,7 @@
 mod actor;
 mod behaviour;
 mod book;
+mod clock;
 mod config;
 mod error;
 mod exchange;
@@ -22,18 +23,24 @@ mod lookup;
 mod message;
 mod metrics;
 mod peers;
+mod private;
+mod remembered;
 mod requests;
+mod score;
+mod seeds;
 mod shared;
 mod standing;
 mod store;
 mod web;
 
+pub use clock::Clock;
 pub use config::{Config, Limits};
 pub use error::Error;
 pub use message::{
     ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint,
-    MESSAGE_BYTES_MAX,
+    HEALTH_BITS, MESSAGE_BYTES_MAX,
 };
+pub use private::{NETWORK_KEY_BYTES_MAX, NetworkKey, NoNetworkKey};
 pub use web::{NoWeb, WEB_BYTES_MAX, Web, is_local};
 
 use std::sync::Arc;
@@ -100,6 +107,8 @@ pub struct Peer {
     pub inbound: bool,
     /// The smoothed round-trip time, in microseconds; none before the first ping.
     pub rtt_us: Option<u32>,
+    /// How far its clock is ahead of this node's, in milliseconds; none before it said twice what time it is.
+    pub clock_ahead_ms: Option<i64>,
     /// Zero, or below if it misbehaved; at −100 it is banned.
     pub score: i64,
     /// The program that it says it runs.
@@ -310,6 +319,18 @@ impl Mesh {
             .collect();
         live.sort_by_key(|advert| advert.node);
         live
+    }
+
+    /// What the clocks of the connected peers say of this node's clock.
+    #[must_use]
+    pub fn clock(&self) -> Option<Clock> {
+        let view = self.shared.view();
+        Clock::of(
+            view.peers
+                .values()
+                .filter_map(|peer| peer.clock_ahead_ms)
+                .collect(),
+        )
     }
 
     /// Takes points off a peer: one, or a hundred if it is severe, which bans it for ten minutes.

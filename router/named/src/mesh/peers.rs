@@ -14,7 +14,9 @@ use libp2p::{Multiaddr, PeerId, identify, ping};
 use super::Peer;
 use super::actor::Actor;
 use super::book;
+use super::clock::Told;
 use super::identity::{node_of, shown};
+use super::private;
 use super::shared::now_ms;
 use super::standing::BAN;
 
@@ -31,6 +33,7 @@ pub struct Link {
     since: Instant,
     since_ms: u64,
     rtt_us: Option<u32>,
+    told: Told,
     state: State,
 }
 
@@ -52,6 +55,7 @@ impl Link {
             since: Instant::now(),
             since_ms: now_ms(),
             rtt_us: None,
+            told: Told::default(),
             state: State::New,
         }
     }
@@ -152,13 +156,32 @@ impl Actor {
         }
         self.book.failed(peer, Instant::now());
         tracing::debug!(%peer, %error, "cannot dial");
-        if self.book.is_joined(peer) && !self.swarm.behaviour().banned.blocked_peers().contains(peer) {
-            self.list(
-                peer,
-                "dial",
-                &format!("cannot be dialled: {}", dial_reason(error)),
-            );
+        let mut reason = format!("cannot be dialled: {}", dial_reason(error));
+        if private::is_after_contact(error) {
+            reason = format!("{reason}; {}", private::suspicion(self.network_key));
+            if self.network_key.is_some() {
+                tracing::warn!(%peer, reason, "no connection in the private network");
+            }
         }
+        if self.book.is_joined(peer) && !self.swarm.behaviour().banned.blocked_peers().contains(peer) {
+            self.list(peer, "dial", &reason);
+        }
+    }
+
+    /// Somebody came who did not get through the handshake. In an open network that is anybody; in a private one perhaps a
+    /// node with another key, which the operator of either should see.
+    pub(super) fn unintelligible(&mut self, from: &Multiaddr) {
+        let Some(key) = self.network_key else {
+            return;
+        };
+        // The port is another one each time.
+        let who: Multiaddr = from.iter().take(1).collect();
+        let reason = format!(
+            "it came and did not speak with the key of this private network ({key:?}, mesh.psk_file): it has another one, or none"
+        );
+        tracing::warn!(%who, reason, "no connection in the private network");
+        self.metrics.refused("key");
+        self.shared.view().refuse(who.to_string(), "key", reason);
     }
 
     pub(super) fn on_identify(&mut self, event: identify::Event) {
@@ -205,6 +228,7 @@ impl Actor {
             address: connection.get_remote_address().to_string(),
             inbound: connection.is_listener(),
             rtt_us: link.rtt_us,
+            clock_ahead_ms: link.told.ahead_ms(),
             score,
             agent: shown(&info.agent_version, AGENT_CHARS_MAX),
             since_ms: link.since_ms,
@@ -244,6 +268,17 @@ impl Actor {
                 tracing::debug!(peer = %event.peer, %error, "no pong");
                 self.swarm.close_connection(event.connection);
             }
+        }
+    }
+
+    /// A peer said itself what time it has.
+    pub(super) fn time_told(&mut self, peer: &PeerId, signed_ms: u64, now_ms: u64) {
+        let Some(link) = self.links.get_mut(peer) else {
+            return;
+        };
+        link.told.hear(signed_ms, now_ms);
+        if let Some(view) = self.shared.view().peers.get_mut(peer) {
+            view.clock_ahead_ms = link.told.ahead_ms();
         }
     }
 

@@ -1,7 +1,10 @@
 //! What this node keeps for the hash table: who provides which root, and endpoint records.
 //!
 //! The store that comes with libp2p bounds the number of keys, whosoever they are: one flood of foreign announcements, and
-//! a node can announce nothing of its own. Here our own keys have a bound of their own, and each peer has one too.
+//! a node can announce nothing of its own. Here our own keys have a bound of their own, and each peer and root has one too.
+//!
+//! What others provide is written to a file ([`super::remembered`]) and read at the next start. What this node itself has,
+//! it says again; endpoints are told every minute.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -10,13 +13,18 @@ use std::time::Instant;
 use ledger::{PublicKey, Signed};
 use libp2p::PeerId;
 use libp2p::kad::store::{Error, RecordStore, Result};
-use libp2p::kad::{K_VALUE, ProviderRecord, Record, RecordKey};
+use libp2p::kad::{ProviderRecord, Record, RecordKey};
 
 use super::config::Limits;
 use super::message::{Endpoint, MESSAGE_BYTES_MAX};
+use super::remembered::{self, Change, Clocks, Remembered};
 
 /// The longest key: a multihash of 64 bytes with its head, or an endpoint's.
 const KEY_BYTES_MAX: usize = 80;
+/// New records that wait to be written; beyond that the file is replaced by what is known then.
+const UNWRITTEN_MAX: usize = 8192;
+/// Old entries that a file may have beside as many as it has records.
+const OLD_ENTRIES_MAX: usize = 1024;
 const ENDPOINT_PREFIX: &[u8] = b"/ddn/endpoint/";
 
 /// The key of a node's endpoint record.
@@ -30,7 +38,7 @@ pub fn endpoint_node(key: &RecordKey) -> Option<PublicKey> {
     PublicKey::from_bytes(bytes.try_into().ok()?).ok()
 }
 
-/// The records, in memory: they are announced again after a restart.
+/// The records, in memory.
 #[derive(Debug)]
 pub struct Records {
     me: PeerId,
@@ -40,6 +48,16 @@ pub struct Records {
     providers: HashMap<RecordKey, Vec<ProviderRecord>>,
     by_peer: HashMap<PeerId, usize>,
     foreign: usize,
+    file: Written,
+}
+
+/// What the file of provider records has.
+#[derive(Debug, Default)]
+struct Written {
+    entries: usize,
+    unwritten: Vec<ProviderRecord>,
+    /// Whether it must be replaced: there is none, or its end is broken, or more came than was written.
+    is_bad: bool,
 }
 
 #[derive(Debug)]
@@ -59,7 +77,49 @@ impl Records {
             providers: HashMap::new(),
             by_peer: HashMap::new(),
             foreign: 0,
+            file: Written {
+                is_bad: true,
+                ..Written::default()
+            },
         }
+    }
+
+    /// Takes in what was known before a restart, within the bounds of today.
+    pub fn restore(&mut self, remembered: Remembered) {
+        self.file = Written {
+            entries: remembered.entries,
+            unwritten: Vec::new(),
+            is_bad: !remembered.is_whole,
+        };
+        for record in remembered.records {
+            if record.provider != self.me {
+                // What has no room any more is left out, as when it came.
+                let _ = self.add_foreign(record);
+            }
+        }
+        self.file.unwritten.clear();
+    }
+
+    /// What is to be done to the file; none if nothing has changed.
+    pub fn unsaved(&mut self, clocks: Clocks) -> Option<Change> {
+        let (entries, new) = (self.file.entries, std::mem::take(&mut self.file.unwritten));
+        let mut bytes = Vec::new();
+        let is_old = entries + new.len() > 2 * self.foreign + OLD_ENTRIES_MAX;
+        if is_old || self.file.is_bad && self.foreign > 0 {
+            let all = self.providers.values().flatten();
+            all.for_each(|record| remembered::push(&mut bytes, record, clocks));
+            (self.file.entries, self.file.is_bad) = (self.foreign, false);
+            return Some(Change::Replace(bytes));
+        }
+        new.iter()
+            .for_each(|record| remembered::push(&mut bytes, record, clocks));
+        self.file.entries += new.len();
+        (!bytes.is_empty()).then_some(Change::Append(bytes))
+    }
+
+    /// A change of the file failed, so nobody knows what it has.
+    pub fn unwritten(&mut self) {
+        self.file.is_bad = true;
     }
 
     /// How many provider records of others there are.
@@ -109,6 +169,7 @@ impl Records {
             || of_peer >= self.limits.provider_records_per_peer_max;
         let records = self.providers.get_mut(&record.key);
         if let Some(old) = records.and_then(|list| list.iter_mut().find(|r| r.provider == record.provider)) {
+            self.file.note(&record);
             *old = record;
             return Ok(());
         }
@@ -117,12 +178,22 @@ impl Records {
         }
         let records = self.providers.entry(record.key.clone()).or_default();
         // A full list stays as it is, so that nobody can push the others out by announcing often.
-        if records.len() < K_VALUE.get() {
+        if records.len() < self.limits.provider_records_per_root_max {
+            self.file.note(&record);
             *self.by_peer.entry(record.provider).or_default() += 1;
             self.foreign += 1;
             records.push(record);
         }
         Ok(())
+    }
+}
+
+impl Written {
+    fn note(&mut self, record: &ProviderRecord) {
+        match self.unwritten.len() < UNWRITTEN_MAX {
+            true => self.unwritten.push(record.clone()),
+            false => self.is_bad = true,
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub const NOTIMP: u8 = 4;
 pub const REFUSED: u8 = 5;
 
 /// A query under construction. The fields go into the packet as they are.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     pub id: u16,
     pub flags: u16,

@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use nearest::advert::{Advert, Adverts, Belongs, Credit, Health, Own};
+use nearest::advert::{Advert, Adverts, Belongs, Health};
 use nearest::candidates::{Candidate, Distance, Limits, select, watched_next};
 use nearest::coordinate::{Anchor, Vivaldi, is_contradicted, predict_us};
 use nearest::hedge::Hedge;
 use nearest::ladder::{Event, Standing};
 use nearest::liveness::is_ill;
+use nearest::load::{Credit, Own};
 use nearest::measure::{Outcome, Peer};
 use nearest::{Choice, Edge, EdgeId, Edges, Policy};
 

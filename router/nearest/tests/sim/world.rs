@@ -1,6 +1,6 @@
 //! The world: cities with supply and demand, nodes and readers in them, and how far they are from each other.
 //!
-//! A distance is the great circle at 200 km/ms, there and back, times a factor of the pair of cities between 1.1 and 2.2,
+//! A distance is the great circle at 200 km/ms, there and back, times a factor of the pair of cities between 1.2 and 1.7,
 //! which makes triangles that do not close, plus the lines of both ends. It is computed when asked, so 100,000 nodes
 //! need no matrix. Supply is where data centres are, demand where people are.
 

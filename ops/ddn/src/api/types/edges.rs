@@ -88,6 +88,9 @@ pub struct EdgeOfferView {
     pub load: u32,
     /// Its height of the ledger.
     pub height: u64,
+    /// What it says to be wrong with itself: `clock`, `disk`, `behind`, `unreached`, `leaving`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ill: Vec<String>,
 }
 
 /// Body of `POST /v1/edges/register`, by which this node becomes an edge, and of `POST /v1/edges/{node}/set`. What is left

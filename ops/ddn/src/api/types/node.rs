@@ -47,6 +47,9 @@ pub struct NodeFile {
     pub engine: Option<String>,
     /// Addresses by which other nodes join: multiaddrs.
     pub mesh: Vec<String>,
+    /// Whether only those join who have the key of the private network; left out if anybody may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub private: bool,
 }
 
 /// Answer of `GET /v1/status`.

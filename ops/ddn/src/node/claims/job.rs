@@ -92,7 +92,7 @@ pub enum Wish {
     /// Point to this content; other records stay, but for a CNAME, which excludes it. The name may be ours already.
     Content(Link),
     /// Exactly these records, on a name that is not registered.
-    New(Records),
+    New(Box<Records>),
 }
 
 /// How far one claim is. Each state keeps what it sent last.
@@ -188,7 +188,7 @@ impl Naming {
     /// The records that the name shall have, given those that its owner has set so far.
     pub fn records(&self, held: &BTreeMap<String, Records>) -> Records {
         match &self.wish {
-            Wish::New(records) => records.clone(),
+            Wish::New(records) => Records::clone(records),
             Wish::Content(root) => {
                 let held = held.get(&self.under).cloned().unwrap_or_default();
                 Records {

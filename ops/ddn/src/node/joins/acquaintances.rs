@@ -78,6 +78,8 @@ pub struct EdgeRow {
     pub load: u32,
     /// Its height of the ledger.
     pub height: u64,
+    /// What it says to be wrong with itself, as bits; 0 is well.
+    pub health: u8,
     /// Where readers reach its gateway.
     pub gateway: Option<Web>,
     /// Where IPFS clients get blocks from it.
@@ -104,7 +106,7 @@ pub struct Record {
 }
 
 impl EdgeRow {
-    /// As the rule of choice sees it.
+    /// As the rule of choice sees it. Whoever says that it is ill gets no readers.
     pub fn as_edge(&self) -> Edge {
         let rests = |record: &Record| record.rests.is_some() || record.left_out.is_some();
         Edge {
@@ -112,7 +114,7 @@ impl EdgeRow {
             rtt_us: self.rtt_us.unwrap_or(u32::MAX),
             capacity: self.capacity,
             inflight: self.load,
-            alive: !self.record.as_ref().is_some_and(rests),
+            alive: self.health == 0 && !self.record.as_ref().is_some_and(rests),
         }
     }
 }

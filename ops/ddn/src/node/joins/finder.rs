@@ -52,6 +52,7 @@ impl EdgeFinder {
             capacity: advert.capacity,
             load: advert.load,
             height: advert.height,
+            health: advert.health,
             gateway: advert.gateway,
             provider: advert.provider,
         };

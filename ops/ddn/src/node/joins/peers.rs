@@ -9,6 +9,8 @@ use ledger::PublicKey;
 use named::mesh::{Handler, Mesh, Topic};
 use tokio::sync::Semaphore;
 
+use crate::node::look::Looker;
+
 /// Requests and messages of the mesh that the chain works on at once. Each takes a thread and a disk, and a machine
 /// has few of either; more wait, in the mesh's own bounded queues.
 const AT_ONCE: usize = 8;
@@ -63,14 +65,16 @@ impl Peers for ChainPeers {
 /// The chain, as the mesh sees it. The chain reads a disk, so it answers on threads for that.
 pub struct MeshHandler {
     chain: Chain,
+    looker: Arc<Looker>,
     turns: Arc<Semaphore>,
 }
 
 impl MeshHandler {
-    /// For a chain.
-    pub fn new(chain: Chain) -> Self {
+    /// For a chain, and for peers who want to know how they are seen.
+    pub fn new(chain: Chain, looker: Arc<Looker>) -> Self {
         Self {
             chain,
+            looker,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
@@ -108,7 +112,10 @@ impl Handler for MeshHandler {
         }
     }
 
-    async fn request(&self, _from: PublicKey, request: Vec<u8>) -> Vec<u8> {
+    async fn request(&self, from: PublicKey, request: Vec<u8>) -> Vec<u8> {
+        if let Some(answer) = self.looker.answer(&from, &request).await {
+            return answer;
+        }
         self.work(move |chain| chain.answer(&request))
             .await
             .unwrap_or_default()

@@ -4,6 +4,9 @@
 //! address, the /56 of an IPv6 address) and by their sort, and what is above the rate is dropped; but every second of these
 //! goes as an empty reply with TC, no longer than its question, so that a resolver which is in fact there comes again over TCP. Who
 //! comes over TCP, or shows a cookie that we gave to its address, is there, and is not counted.
+//!
+//! Without the limit a question of 40 bytes can bring an answer of 1,232, thirty times as much. With it, what is above the
+//! rate brings half a question on average.
 
 use std::hash::RandomState;
 use std::net::IpAddr;

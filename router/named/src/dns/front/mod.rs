@@ -15,6 +15,7 @@ mod cookie;
 mod fresh;
 mod kept;
 mod limit;
+mod moment;
 mod table;
 mod tally;
 mod wire;
@@ -22,9 +23,10 @@ mod wire;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 pub use limit::RateLimit;
+pub use moment::Moment;
 pub use tally::Tally;
 
 use super::answer::Responder;
@@ -72,6 +74,7 @@ pub enum Quick {
     Slow,
 }
 
+<<<<<<< HEAD
 /// When a packet came.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
@@ -115,6 +118,8 @@ fn unix_now() -> u64 {
     since.unwrap_or_default().as_secs()
 }
 
+=======
+>>>>>>> main
 impl Front {
     /// In front of `responder`, with room for `memory_bytes` of answers.
     ///
@@ -345,7 +350,7 @@ impl Front {
         };
         message.until = match key.is_https() && message.sort == Sort::Absence {
             // One comes with a certificate, of which no block tells.
-            true => validity.until.min(unix_now() + 1),
+            true => validity.until.min(moment::unix_now() + 1),
             false => validity.until,
         };
         let (table, other) = match message.sort {
@@ -436,6 +441,12 @@ fn sort_of(message: &[u8]) -> Sort {
         0 | 3 => Sort::Absence,
         _ => Sort::Error,
     }
+}
+
+/// Whether a packet brings a cookie, well-formed or not.
+#[cfg(any(test, fuzzing))]
+pub fn has_cookie(packet: &[u8]) -> bool {
+    asked::cookie_of(packet).is_some()
 }
 
 fn secret() -> cookie::Secret {

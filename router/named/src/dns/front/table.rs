@@ -170,5 +170,75 @@ pub fn network(address: IpAddr, bits: (u8, u8)) -> (u128, u8) {
             v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits.1)).unwrap_or(0),
             6,
         ),
+<<<<<<< HEAD
+=======
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::front::asked::Asked;
+    use crate::dns::front::kept::What;
+
+    /// The question for the name with a number, and something to keep for it.
+    fn pair(number: u32) -> (Key, Kept) {
+        let mut packet = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 8];
+        packet.extend(format!("{number:08}").bytes());
+        packet.extend([0, 0, 1, 0, 1]);
+        let key = Asked::read(&packet).expect("a usual question").key();
+        let what = What::ByNetwork {
+            question: key.question().into(),
+            bits: (24, 56),
+        };
+        // A step of Fibonacci's hashing spreads numbers well enough.
+        let hash = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (key, Kept::new(hash, key.class(), what))
+    }
+
+    fn holds(table: &Table, number: u32) -> bool {
+        let (key, kept) = pair(number);
+        let found = table.find(kept.hash, &key);
+        let found = found.as_ref().and_then(|found| found.as_ref());
+        found.inspect(|found| found.touch()).is_some()
+    }
+
+    #[test]
+    fn what_is_kept_is_found_and_can_be_forgotten() {
+        let table = Table::new(1 << 20);
+        for number in 0..1_000 {
+            let (key, kept) = pair(number);
+            table.keep(kept, &key);
+        }
+        assert_eq!((0..1_000).filter(|number| holds(&table, *number)).count(), 1_000);
+        assert!(!holds(&table, 1_000));
+        let (key, kept) = pair(7);
+        table.forget(kept.hash, &key);
+        assert!(!holds(&table, 7) && holds(&table, 8));
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_what_is_used_stays() {
+        let table = Table::new(64 << 10);
+        let (key, kept) = pair(0);
+        table.keep(kept, &key);
+        for number in 1..20_000 {
+            assert!(holds(&table, 0), "it is used all the time: {number}");
+            let (key, kept) = pair(number);
+            table.keep(kept, &key);
+            assert!(table.bytes.load(Relaxed) <= table.bytes_max);
+        }
+        let kept: usize = (0..20_000).filter(|number| holds(&table, *number)).count();
+        assert!(kept > 100, "{kept}");
+        for number in 0..20_000 {
+            let (key, kept) = pair(number);
+            table.forget(kept.hash, &key);
+        }
+        assert_eq!(
+            table.bytes.load(Relaxed),
+            0,
+            "nothing is counted that is not there"
+        );
+>>>>>>> main
     }
 }

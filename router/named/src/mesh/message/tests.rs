@@ -37,6 +37,7 @@ fn advert() -> Advert {
         capacity: 64,
         load: 3,
         height: 12,
+        health: 0,
         gateway: None,
         provider: None,
         time_ms: NOW,
@@ -201,7 +202,7 @@ fn times_are_bounded_and_another_clock_is_no_offence() {
         };
         let read = read::<Endpoint>(&signed(body), CHAIN, NOW)
             .map(|_| ())
-            .map_err(|flaw| flaw == Flaw::Stale);
+            .map_err(|flaw| matches!(flaw, Flaw::Stale { .. }));
         assert_eq!(read, result, "{from} {life}");
     }
     let backwards = Endpoint {

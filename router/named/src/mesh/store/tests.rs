@@ -113,3 +113,89 @@ fn endpoint_keys_name_their_node() {
         assert_eq!(endpoint_node(&RecordKey::from(bytes.to_vec())), None);
     }
 }
+
+#[test]
+fn a_root_has_so_many_providers_and_the_first_stay() {
+    let limits = Limits {
+        provider_records_per_root_max: 2,
+        ..Limits::default()
+    };
+    let mut records = Records::new(PeerId::random(), limits);
+    let peers = [PeerId::random(), PeerId::random(), PeerId::random()];
+    for peer in peers {
+        assert!(
+            records.add_provider(provider(1, peer)).is_ok(),
+            "a full list is no error of the sender"
+        );
+    }
+    let kept: Vec<_> = records
+        .providers(&key(1))
+        .iter()
+        .map(|record| record.provider)
+        .collect();
+    assert_eq!((kept, records.provider_records()), (peers[..2].to_vec(), 2));
+}
+
+#[test]
+fn the_file_is_replaced_when_most_of_it_is_old() {
+    let clocks = Clocks {
+        now: Instant::now(),
+        now_ms: 1_800_000_000_000,
+    };
+    let mut records = Records::new(PeerId::random(), Limits::default());
+    assert!(records.unsaved(clocks).is_none(), "nothing to write");
+    let peer = PeerId::random();
+    let again = |records: &mut Records| {
+        let mut record = provider(1, peer);
+        record.expires = Some(clocks.now + Duration::from_secs(60));
+        records.add_provider(record).expect("there is room");
+        records.unsaved(clocks)
+    };
+    assert!(
+        matches!(again(&mut records), Some(Change::Replace(_))),
+        "there is no file yet"
+    );
+    let appended = (0..OLD_ENTRIES_MAX).map(|_| again(&mut records));
+    let appended: Vec<_> = appended
+        .map(|change| matches!(change, Some(Change::Append(_))))
+        .collect();
+    assert!(appended.iter().all(|is_appended| *is_appended));
+    let Some(Change::Append(last)) = again(&mut records) else {
+        panic!("one more is old enough only then")
+    };
+    let Some(Change::Replace(all)) = again(&mut records) else {
+        panic!("most of the file is old")
+    };
+    assert_eq!(all.len(), last.len(), "one record is all that there is");
+    records.unwritten();
+    assert!(
+        matches!(records.unsaved(clocks), Some(Change::Replace(_))),
+        "after a failure everything is written"
+    );
+}
+
+#[test]
+fn what_was_written_is_taken_in_again() {
+    let clocks = Clocks {
+        now: Instant::now(),
+        now_ms: 1_800_000_000_000,
+    };
+    let mut records = small();
+    let peer = crate::mesh::identity::keypair([1; 32]).public().to_peer_id();
+    for byte in 0..3 {
+        let mut record = provider(byte, peer);
+        record.expires = Some(clocks.now + Duration::from_secs(60));
+        records.add_provider(record).expect("there is room");
+    }
+    let Some(Change::Replace(entries)) = records.unsaved(clocks) else {
+        panic!("a first file")
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("providers");
+    remembered::save(&path, &Change::Replace(entries)).expect("a file");
+    let bytes = remembered::load(&path).expect("the file");
+    let mut again = small();
+    again.restore(remembered::read(&bytes, clocks, Duration::from_secs(3600)));
+    assert_eq!(again.provider_records(), 3);
+    assert!(again.unsaved(clocks).is_none(), "it is written already");
+}

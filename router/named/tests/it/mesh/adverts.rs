@@ -16,6 +16,7 @@ fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
         capacity: 64,
         load,
         height: 1,
+        health: 0,
         gateway: None,
         provider: None,
         time_ms,

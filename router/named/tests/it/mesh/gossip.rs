@@ -122,6 +122,35 @@ async fn who_sends_nonsense_again_and_again_is_banned() {
     );
 }
 
+/// Who lies to all is out of all, and those between whom the lies could have gone round keep what they have.
+#[tokio::test]
+async fn honest_nodes_among_liars_lose_nothing() {
+    let nodes = crowd::<5>().await;
+    let (liar, honest) = (&nodes[0], &nodes[1..]);
+    warm_up(liar, &honest.iter().collect::<Vec<_>>(), Topic::Tx).await;
+    for n in 0..12 {
+        liar.mesh.publish(Topic::Tx, format!("bad {n}").into_bytes());
+    }
+    until("the liar is out everywhere", || {
+        honest.iter().all(|node| {
+            node.refusal(&liar.peer_id())
+                .is_some_and(|why| why.starts_with("banned"))
+        })
+    })
+    .await;
+    honest[0].mesh.publish(Topic::Tx, b"good one".to_vec());
+    until("the others hear each other", || {
+        honest[1..].iter().all(|node| node.ear.count("good one") == 1)
+    })
+    .await;
+    for node in honest {
+        let scores: Vec<_> = node.mesh.peers().iter().map(|peer| peer.score).collect();
+        assert_eq!(scores, [0, 0, 0]);
+        // Past the ban nothing of it was looked at.
+        assert!(node.metric("mesh_gossip_heard_total{topic=\"tx\",verdict=\"reject\"} ") <= 12);
+    }
+}
+
 #[tokio::test]
 async fn what_is_too_large_is_not_said() {
     let [a, b] = crowd::<2>().await;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use ledger::{PublicKey, SecretKey};
-use named::mesh::{Config, Error, Handler, Limits, Mesh, Peer, Topic, Verdict};
+use named::mesh::{Config, Error, Handler, Limits, Mesh, NetworkKey, Peer, Topic, Verdict};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
@@ -25,6 +25,7 @@ pub struct Setup {
 
 /// A running node.
 pub struct Node {
+    network_key: Option<NetworkKey>,
     pub mesh: Mesh,
     pub ear: Arc<Ear>,
     pub key: SecretKey,
@@ -102,7 +103,11 @@ pub fn setup() -> Setup {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         external: Vec::new(),
         join: Vec::new(),
+        seeds: Vec::new(),
+        seed_servers: Vec::new(),
+        network_key: None,
         peers_file: folder.path().join("peers.txt"),
+        providers_file: folder.path().join("providers"),
         limits: Limits::default(),
     };
     Setup { config, folder }
@@ -126,8 +131,10 @@ impl Setup {
     pub async fn try_start(self) -> Result<Node, Error> {
         let (ear, mut registry) = (Arc::new(Ear::default()), Registry::default());
         let key = SecretKey::from_seed(self.config.seed);
+        let network_key = self.config.network_key;
         let mesh = Mesh::start(self.config, ear.clone(), &mut registry).await?;
         Ok(Node {
+            network_key,
             mesh,
             ear,
             key,
@@ -158,6 +165,10 @@ pub async fn crowd<const N: usize>() -> [Node; N] {
 }
 
 impl Node {
+    pub fn network_key(&self) -> Option<NetworkKey> {
+        self.network_key
+    }
+
     pub fn id(&self) -> PublicKey {
         self.mesh.node_id()
     }
@@ -216,6 +227,7 @@ impl Node {
         let mut again = setup();
         again.config.seed = self.key.seed();
         again.config.peers_file = self.peers_file();
+        again.config.providers_file = self.folder.path().join("providers");
         again.config.listen = listen;
         again.folder = self.folder;
         again
