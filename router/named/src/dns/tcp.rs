@@ -193,17 +193,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
                 Quick::Slow => {
                     self.ready.truncate(start);
                     let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
-<<<<<<< HEAD
                     match front.responder().forward(&question, client) {
                         Some(forwarding) => self.composed.spawn(forwarding.reply()),
                         None => self
                             .composed
                             .spawn_blocking(move || front.compose(&question, client)),
                     };
-=======
-                    self.composed
-                        .spawn_blocking(move || front.compose(&question, client));
->>>>>>> main
                 }
             }
             if self.ready.len() > WRITE_BYTES {

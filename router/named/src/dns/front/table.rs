@@ -170,8 +170,6 @@ pub fn network(address: IpAddr, bits: (u8, u8)) -> (u128, u8) {
             v6.to_bits() & u128::MAX.checked_shl(128 - u32::from(bits.1)).unwrap_or(0),
             6,
         ),
-<<<<<<< HEAD
-=======
     }
 }
 
@@ -239,6 +237,5 @@ mod tests {
             0,
             "nothing is counted that is not there"
         );
->>>>>>> main
     }
 }
