@@ -127,7 +127,7 @@ impl Doors {
     ) -> Response<Body> {
         let answer = match door {
             Door::Routing(path) => self.routing(&path, asked, upload).await,
-            Door::Dns => self.dns_query(asked, upload).await,
+            Door::Dns => self.dns_query(asked, upload, client).await,
             Door::Nearest => self.nearest(asked, client).await,
             Door::Proof(name) => self.proof(&name, asked).await,
             Door::Receipt(id) => self.receipt(&id, asked).await,

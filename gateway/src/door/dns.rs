@@ -4,6 +4,7 @@ use bytes::Bytes;
 use cid::multibase::Base;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use named::dns::Reuse;
 
 use super::{Doors, is_head, whole};
 use crate::ask::query::Query;
@@ -11,26 +12,37 @@ use crate::body::Body;
 use crate::escape;
 use crate::problem::Problem;
 use crate::reply;
-use crate::server::service::Upload;
+use crate::server::service::{Client, Upload};
 
 const MEDIA: &str = "application/dns-message";
 /// The largest DNS message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 65_535;
 
 impl Doors {
-    pub(super) async fn dns_query(&self, asked: &Parts, upload: Upload) -> Result<Response<Body>, Problem> {
+    pub(super) async fn dns_query(
+        &self,
+        asked: &Parts,
+        upload: Upload,
+        client: Client,
+    ) -> Result<Response<Body>, Problem> {
         let question = match asked.method {
             Method::GET | Method::HEAD => of_query(asked.uri.query().unwrap_or_default())?,
             Method::POST => of_body(asked, upload).await?,
             Method::OPTIONS => return Ok(methods(reply::options())),
             _ => return Err(Problem::method(&asked.method)),
         };
-        let answered = self.blocking(move |doors| Ok(doors.dns.respond_https(&question)));
+        let address = client.address.ip();
+        let answered = self.blocking(move |doors| Ok(doors.dns.respond_https(&question, address)));
         let (answer, keep) = answered.await?.ok_or_else(|| {
             Problem::bad_request("this is no DNS question: it is too short, or an answer itself")
         })?;
-        let mut response = reply::text(StatusCode::OK, MEDIA, answer.into(), is_head(asked));
-        let keep = escape::header(&format!("max-age={keep}"));
+        // What is for one network only must not be given to others by a cache between.
+        let for_whom = match answer.reuse {
+            Reuse::Network(..) => "private, ",
+            _ => "",
+        };
+        let mut response = reply::text(StatusCode::OK, MEDIA, answer.bytes.into(), is_head(asked));
+        let keep = escape::header(&format!("{for_whom}max-age={keep}"));
         response.headers_mut().insert(header::CACHE_CONTROL, keep);
         Ok(methods(response))
     }

@@ -38,29 +38,36 @@ pub enum Error {
         reason: String,
     },
     /// The address cannot be listened on.
-    #[error("dns.listen: cannot listen on {address} over {protocol}: {}", advice(.source))]
+    #[error("{}: cannot listen on {address} over {protocol}: {}", setting(.protocol), advice(.source, setting(.protocol)))]
     Listen {
-        /// The address of the setting `dns.listen`.
+        /// The address of the setting `dns.listen`, or of `dns.tls_listen`.
         address: SocketAddr,
-        /// `UDP` or `TCP`.
+        /// `UDP`, `TCP` or `TLS`.
         protocol: &'static str,
         /// What the system said.
         source: io::Error,
     },
 }
 
+/// Where the address is set.
+fn setting(protocol: &str) -> &'static str {
+    match protocol {
+        "TLS" => "dns.tls_listen",
+        _ => "dns.listen",
+    }
+}
+
 /// The outer text for a bind failure: the two that operators meet get the remedy too.
-fn advice(error: &io::Error) -> String {
+fn advice(error: &io::Error, setting: &str) -> String {
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "the port is in use by another program; stop it, or set dns.listen to another port (0 takes a free one)".into()
-        }
-        io::ErrorKind::PermissionDenied => {
-            "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set dns.listen to a higher port"
-                .into()
-        }
+        io::ErrorKind::AddrInUse => format!(
+            "the port is in use by another program; stop it, or set {setting} to another port (0 takes a free one)"
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "not permitted; ports below 1024 need the capability CAP_NET_BIND_SERVICE, or set {setting} to a higher port"
+        ),
         io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have that address; set dns.listen to one of its own".into()
+            format!("this machine does not have that address; set {setting} to one of its own")
         }
         _ => error.to_string(),
     }

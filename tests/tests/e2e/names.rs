@@ -187,7 +187,9 @@ fn printed_setup(stage: &Stage) -> Result<()> {
     let ran = stage.node.ddn().ok(&["node", "dns-setup"])?;
     let port = stage.node.listener("dns")?.port().to_string();
     ensure!(
-        ran.stdout.contains("ddn") && ran.stdout.contains(&port),
+        ran.stdout.contains("# The zone ddn. is signed.")
+            && ran.stdout.contains("ddn. IN DS ")
+            && ran.stdout.contains(&port),
         "{}",
         ran.story()
     );

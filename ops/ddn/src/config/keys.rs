@@ -246,6 +246,19 @@ settings! {
         name_server_addresses: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         /// Domains of the public DNS under which the chain's names are served too, such as `ddn.example`.
         alias_zones: Vec<String> = Vec::new();
+        /// Where questions over TLS are taken (DoT), `IP:PORT`, usually port 853; with the certificates of the gateway, so
+        /// `gateway.tls_listen` has to be set too. Nothing: no TLS.
+        tls_listen: Option<SocketAddr> = None;
+        /// Name servers that are asked about names that are not in the zones, `IP:PORT`, the first that answers; empty
+        /// refuses such questions.
+        forward: Vec<SocketAddr> = Vec::new();
+        /// Whose questions are forwarded, as networks such as `192.0.2.0/24`; by default this machine. A resolver that is
+        /// open to everybody is used for attacks.
+        forward_clients: Vec<Network> = Network::loopback();
+        /// Forwarded questions on their way at once, each with a socket; more are answered SERVFAIL.
+        forwards_max: Whole<1, 100_000> = Whole::new(256);
+        /// Seconds that a name server has for its answer before the next one is asked.
+        forward_timeout_s: Whole<1, 60> = Whole::new(2);
         /// Folder with the keys that the zones are signed with (DNSSEC), `ZONE.pem` each (PKCS#8, ECDSA P-256); empty takes
         /// `keys/dns` in the data folder. A key that is not there is made. Nodes that serve the same zone need the same key.
         key_folder: String = String::new();

@@ -128,6 +128,7 @@ pub fn admin_token(path: &Path) -> Result<String, Error> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
@@ -155,6 +156,23 @@ mod tests {
             )
         );
         assert_eq!(fs::read_to_string(&path).expect("read"), "half a ke");
+    }
+
+    #[test]
+    fn the_key_of_a_zone_is_made_once_and_for_its_owner_only() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("keys/dns/ddn.pem");
+        let key = read_or_make_zone_key(&path).expect("made");
+        assert_eq!(read_or_make_zone_key(&path).expect("read"), key);
+        let mode = fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(&path, "-----BEGIN CERTIFICATE-----\n").expect("written");
+        let error = read_or_make_zone_key(&path).expect_err("no key").to_string();
+        let words = format!(
+            "{}: (dns.key_folder): this is no PEM file of a private key",
+            path.display()
+        );
+        assert!(error.starts_with(&words), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
-use named::dns::{Challenges, NameServer, RateLimit, ZoneKey};
+use named::dns::{Challenges, Forward, NameServer, RateLimit, ZoneKey};
 use named::mesh::{self, Web};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject as _};
@@ -62,6 +62,12 @@ fn unsigned_dns(settings: &Settings) -> named::dns::Config {
         gateway_hosts: settings.gateway.hosts.clone(),
         keys: Vec::new(),
         signatures_kept: dns.signatures_max.size(),
+        forward: Forward {
+            servers: dns.forward.clone(),
+            clients: dns.forward_clients.clone(),
+            in_flight: dns.forwards_max.size(),
+            patience: dns.forward_timeout_s.seconds(),
+        },
         ttl: u32::try_from(dns.ttl_s.get()).unwrap_or(u32::MAX),
         tcp_connections: dns.tcp_connections_max.size(),
         tcp_connections_per_source: dns.tcp_connections_per_source_max.size(),
@@ -241,6 +247,12 @@ pub fn certificates(settings: &Settings) -> Result<Option<Certificates>, Error> 
         let reason = reason.to_owned();
         Err(Error::Setting { setting, reason })
     };
+    if settings.dns.tls_listen.is_some() && set.tls_listen.is_none() {
+        return wrong(
+            "dns.tls_listen",
+            "there is no certificate to use: it takes those of the gateway, so set gateway.tls_listen too",
+        );
+    }
     let has_files = !set.certificates.is_empty();
     let has_hosts = !set.acme_hosts.is_empty();
     if set.tls_listen.is_none() {
@@ -401,6 +413,11 @@ mod tests {
             (
                 Box::new(|set| set.gateway.acme_hosts = hosts.clone()),
                 "gateway.acme_hosts: is set, but gateway.tls_listen says nowhere to use it; set that to IP:PORT",
+            ),
+            (
+                Box::new(|set| set.dns.tls_listen = listen),
+                "dns.tls_listen: there is no certificate to use: it takes those of the gateway, so set \
+                 gateway.tls_listen too",
             ),
             (
                 Box::new(|set| set.gateway.tls_listen = listen),

@@ -238,6 +238,9 @@ async fn join(
     };
     let tls = ground.certificates.as_ref();
     let tls = tls.and_then(|known| setup::tls(&settings, &ground.folder, known, dns.challenges()));
+    if let (Some(listen), Some(known)) = (settings.dns.tls_listen, ground.certificates.as_ref()) {
+        dns.serve_tls(listen, Arc::new(known.clone())).await?;
+    }
     let meters = Arc::new(ChainMeters::new(chain.clone(), delivery.clone()));
     let gateway_config = setup::gateway(
         &settings,
@@ -436,6 +439,9 @@ async fn probe(settings: &Settings, role: Role) -> Result<(), Error> {
     listeners.extend(settings.provider.listen.map(|listen| ("provider.listen", listen)));
     if let Some(address) = settings.gateway.tls_listen {
         listeners.push(("gateway.tls_listen", address));
+    }
+    if let Some(address) = settings.dns.tls_listen {
+        listeners.push(("dns.tls_listen", address));
     }
     if role == Role::Delegate {
         listeners.push(("engine.listen", settings.engine.listen));

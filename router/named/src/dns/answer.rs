@@ -1,18 +1,20 @@
 //! From a packet to its reply: the whole protocol, without sockets.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hickory_proto::op::ResponseCode;
+use hickory_proto::op::{Query, ResponseCode};
 use hickory_proto::rr::rdata::HINFO;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use prometheus_client::registry::Registry;
 
 use super::Config;
 use super::dnssec::{self, Signer, Window};
+use super::forward::{Forwarder, Forwarding};
 use super::message::{self, ClientEdns, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
+use super::own::Directory;
 use super::reuse::{Client, Composed};
 use super::subnet::Network;
 use super::zone::{Asking, Datum, Zone, Zones};
@@ -22,14 +24,12 @@ use crate::dap::{Names, NamesError};
 /// A chain of more CNAMEs than this inside our zones is cut here; the asker may follow the last one itself.
 const CNAME_HOPS_MAX: usize = 8;
 
-/// The largest DNS message over TCP and HTTPS, in bytes.
-const TCP_MESSAGE_BYTES_MAX: usize = 65_535;
-
 /// Answers packets; shared by all sockets.
 pub struct Responder {
     zones: Zones,
     names: Arc<dyn Names>,
     signer: Signer,
+    forwarder: Option<Forwarder>,
     metrics: Metrics,
 }
 
@@ -53,21 +53,32 @@ impl Responder {
             zones,
             names,
             signer: Signer::new(config.signatures_kept),
+            forwarder: Forwarder::new(&config.forward),
             metrics: Metrics::register(registry),
         })
     }
 
-    /// The reply to a question that came over HTTPS, and for how many seconds it may be kept (RFC 8484, section 5.1). As
-    /// [`Responder::respond`] otherwise; who asks is not known here.
+    /// The question in a packet, if it is one to put to another server; else [`Responder::respond`] has the reply.
     #[must_use]
-    pub fn respond_https(&self, packet: &[u8]) -> Option<(Vec<u8>, u32)> {
-        let client = Client {
-            address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            transport: Transport::Https,
-        };
-        let reply = self.respond(packet, client)?.bytes;
-        let keep = message::keep_seconds(&reply);
+    pub fn forward(&self, packet: &[u8], client: Client) -> Option<Forwarding> {
+        let is_ours = |query: &Query| self.zones.find(query.name(), query.query_type()).is_some();
+        self.forwarder.as_ref()?.take(packet, client, is_ours)
+    }
+
+    /// The reply to a question that came over HTTPS, and for how many seconds it may be kept (RFC 8484, section 5.1). As
+    /// [`Responder::respond`] otherwise.
+    #[must_use]
+    pub fn respond_https(&self, packet: &[u8], address: IpAddr) -> Option<(Composed, u32)> {
+        let transport = Transport::Https;
+        let reply = self.respond(packet, Client { address, transport })?;
+        let keep = message::keep_seconds(&reply.bytes);
         Some((reply, keep))
+    }
+
+    /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        self.zones.directory().clone()
     }
 
     /// What is served.
@@ -102,7 +113,8 @@ impl Responder {
     pub(super) fn whole(&self, names: &dyn Names, packet: &[u8], client: Client) -> Option<Composed> {
         let reply = self.made(names, packet, client)?;
         let reuse = reply.reuse;
-        let bytes = reply.write(TCP_MESSAGE_BYTES_MAX)?.bytes;
+        let limit = reply.limit(Transport::Tcp);
+        let bytes = reply.write(limit)?.bytes;
         Some(Composed { bytes, reuse })
     }
 
@@ -128,10 +140,7 @@ impl Responder {
     }
 
     fn write(&self, reply: Reply, transport: Transport) -> Option<Vec<u8>> {
-        let limit = match transport {
-            Transport::Udp => reply.udp_limit(),
-            Transport::Tcp | Transport::Https => TCP_MESSAGE_BYTES_MAX,
-        };
+        let limit = reply.limit(transport);
         let written = reply.write(limit)?;
         if written.truncated {
             self.metrics.truncated.inc();
@@ -142,15 +151,7 @@ impl Responder {
     /// The reply to a well-formed query.
     fn answer(&self, request: Request, source: IpAddr, names: &dyn Names) -> Reply {
         let Request { reply, query, edns } = request;
-        let code = match (query.query_class(), query.query_type()) {
-            _ if edns.is_some_and(|edns| edns.version > 0) => Some(ResponseCode::BADVERS),
-            (class, _) if class != DNSClass::IN => Some(ResponseCode::Refused),
-            (_, RecordType::AXFR | RecordType::IXFR) => Some(ResponseCode::Refused),
-            (_, RecordType::OPT | RecordType::TSIG | RecordType::ZERO | dnssec::NXNAME) => {
-                Some(ResponseCode::FormErr)
-            }
-            _ => None,
-        };
+        let code = refused(&query, edns);
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
         if code.is_none()
@@ -177,13 +178,20 @@ impl Responder {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut asking = Asking::new(names, network, now.as_secs());
         self.resolve(reply, name, kind, &mut asking)?;
+        let is_denied = !reply.authorities.is_empty();
+        if matches!(kind, RecordType::HTTPS | RecordType::NSEC) || is_denied && wants_proof(reply) {
+            asking.depend_on_services();
+        }
         if wants_proof(reply) {
             self.sign(reply, &mut asking)?;
         }
         if let Some(edns) = &mut reply.edns {
             edns.scope = asking.scope();
         }
-        reply.reuse = asking.reuse();
+        // What is refused costs nothing to refuse again.
+        if reply.metadata.response_code != ResponseCode::Refused {
+            reply.reuse = asking.reuse();
+        }
         Ok(())
     }
 
@@ -306,6 +314,19 @@ impl Responder {
             asking.until_at(window.renewal);
         }
         Ok(made)
+    }
+}
+
+/// Why a question is not even looked up, if so.
+pub(super) fn refused(query: &Query, edns: Option<ClientEdns>) -> Option<ResponseCode> {
+    match (query.query_class(), query.query_type()) {
+        _ if edns.is_some_and(|edns| edns.version > 0) => Some(ResponseCode::BADVERS),
+        (class, _) if class != DNSClass::IN => Some(ResponseCode::Refused),
+        (_, RecordType::AXFR | RecordType::IXFR) => Some(ResponseCode::Refused),
+        (_, RecordType::OPT | RecordType::TSIG | RecordType::ZERO | dnssec::NXNAME) => {
+            Some(ResponseCode::FormErr)
+        }
+        _ => None,
     }
 }
 

@@ -9,6 +9,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{RData, Record};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder, DecodeError};
 
+use super::metrics::Transport;
 use super::reuse::Reuse;
 use super::subnet::Subnet;
 
@@ -17,6 +18,9 @@ pub const UDP_PAYLOAD_MAX: u16 = 1232;
 
 /// The largest payload for who does not speak EDNS (RFC 1035, section 4.2.1). Bytes.
 pub const UDP_PAYLOAD_PLAIN: u16 = 512;
+
+/// The largest message on a stream, in bytes.
+const STREAM_MESSAGE_BYTES_MAX: usize = 65_535;
 
 /// A query carries an SOA in an IXFR (RFC 1995), an OPT and a TSIG or SIG(0), and nothing else.
 const AUTHORITIES_MAX: u16 = 1;
@@ -225,13 +229,17 @@ impl Reply {
         }
     }
 
-    /// The largest UDP datagram that may carry this reply, in bytes.
+    /// The most bytes that this reply may have on its way.
     #[must_use]
-    pub fn udp_limit(&self) -> usize {
-        let payload = self
-            .edns
-            .map_or(UDP_PAYLOAD_PLAIN, |edns| edns.payload.min(UDP_PAYLOAD_MAX));
-        usize::from(payload)
+    pub fn limit(&self, transport: Transport) -> usize {
+        let datagram = || {
+            self.edns
+                .map_or(UDP_PAYLOAD_PLAIN, |edns| edns.payload.min(UDP_PAYLOAD_MAX))
+        };
+        match transport {
+            Transport::Udp => usize::from(datagram()),
+            Transport::Tcp | Transport::Tls | Transport::Https => STREAM_MESSAGE_BYTES_MAX,
+        }
     }
 
     /// Writes the reply in at most `limit` bytes.

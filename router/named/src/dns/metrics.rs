@@ -35,7 +35,7 @@ pub struct Metrics {
 /// The labels of a reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReplyLabels {
-    /// `udp`, `tcp` or `https`.
+    /// `udp`, `tcp`, `tls` or `https`.
     pub transport: &'static str,
     /// The type that was asked, `other` for the rare ones, `none` if the question could not be read.
     pub kind: &'static str,
@@ -57,6 +57,8 @@ pub enum Transport {
     Udp,
     /// A stream: the reply is limited to 64 KiB.
     Tcp,
+    /// A stream inside TLS (RFC 7858): limited as a stream.
+    Tls,
     /// A request to the gateway (RFC 8484): limited as a stream.
     Https,
 }
@@ -68,6 +70,7 @@ impl Transport {
         match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
             Self::Https => "https",
         }
     }

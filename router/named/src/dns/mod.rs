@@ -12,6 +12,7 @@
 
 mod answer;
 mod dnssec;
+mod forward;
 mod front;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -22,11 +23,13 @@ mod own;
 mod reuse;
 mod subnet;
 mod tcp;
+mod tls;
 mod udp;
 mod zone;
 
 pub use answer::Responder;
 pub use dnssec::{Anchor, KeyError, SigningKey, ZoneKey};
+pub use forward::{Forward, Forwarding};
 pub use front::RateLimit;
 pub use metrics::Transport;
 pub use own::{Answer, Challenges, Directory, Near, Nearest, Service, Services};
@@ -41,6 +44,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
+use rustls::server::ResolvesServerCert;
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,6 +85,8 @@ pub struct Config {
     pub tcp_connections: usize,
     /// The most of them from one address, so that nobody takes all.
     pub tcp_connections_per_source: usize,
+    /// Who answers for names that are not ours, and to whom.
+    pub forward: Forward,
     /// The most questions of one TCP connection that are composed at the same time.
     pub tcp_in_flight: usize,
     /// Threads for UDP, each with a socket; 0: one for each core.
@@ -135,6 +142,7 @@ impl Default for Config {
             ttl: ABSENT_TTL_SECONDS,
             tcp_connections: 256,
             tcp_connections_per_source: 32,
+            forward: Forward::default(),
             tcp_in_flight: 32,
             threads: 0,
             compose_threads: 8,
@@ -151,6 +159,7 @@ pub struct DnsServer {
     address: SocketAddr,
     front: Arc<Front>,
     threads: Mutex<Option<Threads>>,
+    limits: tcp::Limits,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -176,10 +185,11 @@ impl DnsServer {
         };
         let threads = Threads::start(udp, &front, composing)?;
         tasks.spawn(rotate(Arc::clone(&front), stop.clone()));
+        let limits = tcp::Limits::from(&config);
         tasks.spawn(tcp::serve(
             tcp,
             Arc::clone(&front),
-            tcp::Limits::from(&config),
+            limits,
             tasks.clone(),
             stop.clone(),
         ));
@@ -189,9 +199,35 @@ impl DnsServer {
             address,
             front,
             threads: Mutex::new(Some(threads)),
+            limits,
             stop,
             tasks,
         })
+    }
+
+    /// Serves over TLS too (DoT, RFC 7858), within the bounds of TCP, until the shutdown. Returns the address in use.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] if the address cannot be had.
+    pub async fn serve_tls(
+        &self,
+        listen: SocketAddr,
+        certificates: Arc<dyn ResolvesServerCert>,
+    ) -> Result<SocketAddr, Error> {
+        let failed = |source| listen::failed(listen, "TLS", source);
+        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let secure = tls::Secure::new(
+            listener,
+            certificates,
+            Arc::clone(&self.front),
+            self.limits,
+            self.tasks.clone(),
+            self.stop.clone(),
+        );
+        self.tasks.spawn(secure.serve());
+        tracing::info!(%address, "DNS server is listening for TLS");
+        Ok(address)
     }
 
     /// The answers to challenges of certificate authorities, to set some.
@@ -209,7 +245,7 @@ impl DnsServer {
     /// Where to say what is served over TLS, for HTTPS records, and which edges are near.
     #[must_use]
     pub fn directory(&self) -> Directory {
-        self.front.responder().zones().directory().clone()
+        self.front.responder().directory()
     }
 
     /// The address in use, the same for UDP and TCP.

@@ -30,6 +30,13 @@ pub struct Limits {
     idle: Duration,
 }
 
+impl Limits {
+    /// How long a connection may be silent.
+    pub fn idle(&self) -> Duration {
+        self.idle
+    }
+}
+
 impl From<&Config> for Limits {
     fn from(config: &Config) -> Self {
         Self {
@@ -186,8 +193,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Send> Talk<'a, S> {
                 Quick::Slow => {
                     self.ready.truncate(start);
                     let (front, question, client) = (Arc::clone(self.front), question.to_vec(), self.client);
-                    self.composed
-                        .spawn_blocking(move || front.compose(&question, client));
+                    match front.responder().forward(&question, client) {
+                        Some(forwarding) => self.composed.spawn(forwarding.reply()),
+                        None => self
+                            .composed
+                            .spawn_blocking(move || front.compose(&question, client)),
+                    };
                 }
             }
             if self.ready.len() > WRITE_BYTES {
@@ -270,12 +281,12 @@ fn set_length(ready: &mut [u8], start: usize) -> Result<(), Ended> {
 
 /// The open connections, counted by source address.
 #[derive(Debug, Default)]
-struct Open {
+pub struct Open {
     by_source: Mutex<HashMap<IpAddr, usize>>,
 }
 
 /// One connection's place among the open ones; given back when dropped.
-struct Place {
+pub struct Place {
     open: Arc<Open>,
     source: IpAddr,
     metrics: Metrics,
@@ -283,7 +294,7 @@ struct Place {
 
 impl Open {
     /// A place for a connection from `source`, if there is one.
-    fn admit(self: &Arc<Self>, source: IpAddr, limits: &Limits, metrics: &Metrics) -> Option<Place> {
+    pub fn admit(self: &Arc<Self>, source: IpAddr, limits: &Limits, metrics: &Metrics) -> Option<Place> {
         let mut by_source = self.by_source.lock().unwrap_or_else(PoisonError::into_inner);
         let total: usize = by_source.values().sum();
         let of_source = by_source.get(&source).copied().unwrap_or(0);
@@ -308,6 +319,13 @@ impl Open {
                 by_source.remove(&source);
             }
         }
+    }
+}
+
+impl Place {
+    /// From where the connection comes.
+    pub fn source(&self) -> IpAddr {
+        self.source
     }
 }
 

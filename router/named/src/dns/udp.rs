@@ -191,12 +191,17 @@ impl Worker {
     }
 }
 
-fn compose(front: &Front, work: &Receiver<Job>) {
+fn compose(front: &Arc<Front>, work: &Receiver<Job>) {
     for job in work {
         let client = Client {
             address: job.source.ip(),
             transport: Transport::Udp,
         };
+        if let Some(forwarding) = front.responder().forward(&job.packet, client) {
+            let front = Arc::clone(front);
+            forwarding.spawn(move |reply| send(&job.socket, &front, &reply, job.source));
+            continue;
+        }
         match catch_unwind(AssertUnwindSafe(|| front.compose(&job.packet, client))) {
             Ok(Some(reply)) => send(&job.socket, front, &reply, job.source),
             Ok(None) => {}

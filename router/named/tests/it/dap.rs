@@ -9,7 +9,15 @@ use crate::book::{Book, EXPIRES, SITE, site};
 
 fn found(input: &str) -> Resolution {
     let book = Book::new();
-    book.hold("alice", [("", site()), ("docs", site()), ("a.b", site())]);
+    book.hold(
+        "alice",
+        [
+            ("", site()),
+            ("docs", site()),
+            ("a.b", site()),
+            ("_x._tcp", site()),
+        ],
+    );
     book.hold("xn--bcher-kva", [("", site())]);
     book.hold("bare", []);
     resolve(&*book, input).expect("a name")
@@ -27,6 +35,7 @@ fn every_way_to_write_a_name_leads_to_it() {
         ("alice.ddn.", "alice.ddn"),
         ("docs.alice.ddn", "docs.alice.ddn"),
         ("a.b.alice.ddn", "a.b.alice.ddn"),
+        ("_X._tcp.alice.ddn", "_x._tcp.alice.ddn"),
         ("bücher.ddn", "xn--bcher-kva.ddn"),
         ("BÜCHER.ddn.", "xn--bcher-kva.ddn"),
         ("bu\u{308}cher.ddn", "xn--bcher-kva.ddn"),

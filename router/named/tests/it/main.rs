@@ -2,10 +2,12 @@
 
 mod answers;
 mod book;
+mod codes;
 mod dap;
 mod dig;
 mod dnslink;
 mod dnssec;
+mod forward;
 mod fuzz;
 mod listening;
 mod memory;
@@ -13,6 +15,8 @@ mod mesh;
 mod own;
 mod protocol;
 mod rate;
+mod secure;
+mod subnet;
 mod tools;
 mod validators;
 mod wire;

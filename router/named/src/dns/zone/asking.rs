@@ -13,6 +13,7 @@ pub struct Asking<'a> {
     scope: u8,
     until: u64,
     this_moment: bool,
+    services_ttl: Option<u32>,
 }
 
 impl<'a> Asking<'a> {
@@ -26,6 +27,7 @@ impl<'a> Asking<'a> {
             scope: 0,
             until: Validity::NO_END,
             this_moment: false,
+            services_ttl: None,
         }
     }
 
@@ -67,6 +69,18 @@ impl<'a> Asking<'a> {
     /// The answer is right until this time, in seconds since 1970.
     pub fn until_at(&mut self, time: u64) {
         self.until = self.until.min(time);
+    }
+
+    /// Whether there is an HTTPS record was asked, which changes without a block; it may be kept for so many seconds.
+    pub fn saw_services(&mut self, ttl: u32) {
+        self.services_ttl = Some(self.services_ttl.map_or(ttl, |known| known.min(ttl)));
+    }
+
+    /// The answer depends on whether there are HTTPS records.
+    pub fn depend_on_services(&mut self) {
+        if let Some(ttl) = self.services_ttl {
+            self.until_after(ttl);
+        }
     }
 
     /// The answer is for this question alone.

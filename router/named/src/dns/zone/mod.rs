@@ -187,12 +187,9 @@ impl Zones {
         }
         Ok(found.map(|mut found| {
             let is_https = |datum: &Datum| matches!(datum.data, RData::HTTPS(_));
-            if found.led
-                && !found.data.iter().any(is_https)
-                && let Some(https) = self.directory.https(host, &found.data)
-            {
-                asking.until_after(https.ttl);
-                found.data.push(https);
+            if found.led && !found.data.iter().any(is_https) {
+                asking.saw_services(self.ttl);
+                found.data.extend(self.directory.https(host, &found.data));
             }
             even(&mut found.data);
             found.data
