@@ -79,7 +79,11 @@ fn peers(node: &Node) -> Check {
 fn sync(node: &Node) -> Check {
     let height = node.chain.tip().height;
     if let Some(problem) = node.problem() {
-        return Check::fail("sync", format!("{problem}: see the node's log"));
+        let advice = match health::clock_off(node) {
+            Some(_) => "the clock may be why",
+            None => "see the node's log",
+        };
+        return Check::fail("sync", format!("{problem}: {advice}"));
     }
     if node.role == Role::Delegate {
         return Check::ok("sync", format!("at height {height}, makes blocks"));
@@ -115,7 +119,10 @@ fn clock(node: &Node) -> Check {
     let block_time = Duration::from_millis(node.chain.genesis().block_time_ms);
     let seconds = |span: Duration| span.as_secs_f32();
     if let Some(clock) = health::clock_off(node) {
-        return Check::fail("clock", off(clock));
+        return match health::is_ours(&clock) {
+            true => Check::fail("clock", off(clock)),
+            false => Check::warn("clock", off(clock)),
+        };
     }
     if let Some(ahead) = block.checked_sub(now).filter(|ahead| *ahead > AHEAD_MAX) {
         let text = format!("the newest block is {:.1} s in the future", seconds(ahead));
@@ -142,14 +149,22 @@ fn off(clock: Clock) -> String {
         true => "behind",
         false => "ahead of",
     };
-    let others = match clock.peers {
-        1 => "the clock of the one peer that told its time".to_owned(),
-        peers => format!("the clocks of {peers} peers"),
-    };
-    format!(
-        "this machine's clock is {seconds:.1} s {is} {others}: what it signs and hears is taken for old or for not yet \
-         valid, so set it, for example by NTP"
-    )
+    let text = format!(
+        "this machine's clock is {seconds:.1} s {is} those of {} that told their time",
+        count_of(clock.peers)
+    );
+    match health::is_ours(&clock) {
+        true => format!(
+            "{text}: what it signs and hears is taken for old or for not yet valid, so set it, for example by NTP"
+        ),
+        false => {
+            format!("{text}, and it may be they who are wrong: see that this one is set, for example by NTP")
+        }
+    }
+}
+
+fn count_of(peers: usize) -> String {
+    format!("{peers} peer{}", if peers == 1 { "" } else { "s" })
 }
 
 fn beside(clock: Option<Clock>) -> String {
@@ -314,26 +329,25 @@ mod tests {
 
     #[test]
     fn a_wrong_clock_is_named() {
-        for (others_ahead_ms, peers, begins) in [
+        for (others_ahead_ms, peers, begins, ends) in [
             (
                 61_500,
                 3,
-                "this machine's clock is 61.5 s behind the clocks of 3 peers: ",
+                "this machine's clock is 61.5 s behind those of 3 peers",
+                "so set it, for example by NTP",
             ),
             (
                 -7_000,
                 1,
-                "this machine's clock is 7.0 s ahead of the clock of the one peer that told its time: ",
+                "this machine's clock is 7.0 s ahead of those of 1 peer",
+                "it may be they who are wrong: see that this one is set, for example by NTP",
             ),
         ] {
             let text = off(Clock {
                 others_ahead_ms,
                 peers,
             });
-            assert!(
-                text.starts_with(begins) && text.ends_with("so set it, for example by NTP"),
-                "{text}"
-            );
+            assert!(text.starts_with(begins) && text.ends_with(ends), "{text}");
         }
         let clock = Clock {
             others_ahead_ms: -120,

@@ -26,7 +26,7 @@ pub const LAG_MAX: u64 = 10;
 /// What is wrong, for an advert.
 pub fn bits(node: &Node) -> u8 {
     let has = |bit: u8, is_so: bool| if is_so { bit } else { 0 };
-    has(CLOCK, clock_off(node).is_some())
+    has(CLOCK, clock_off(node).is_some_and(|clock| is_ours(&clock)))
         | has(DISK, disk_free(node).is_ok_and(|free| free < DISK_FULL))
         | has(BEHIND, lag(node) > LAG_MAX)
         | has(UNREACHED, node.outlook.sights().iter().any(readers_miss))
@@ -54,6 +54,11 @@ fn readers_miss(sight: &Sight) -> bool {
 pub fn clock_off(node: &Node) -> Option<Clock> {
     let is_off = |clock: &Clock| Duration::from_millis(clock.others_ahead_ms.unsigned_abs()) > CLOCK_OFF_MAX;
     node.mesh.clock().filter(is_off)
+}
+
+/// Whether it is this machine's clock that is wrong: of three others, two would have to be wrong alike.
+pub fn is_ours(clock: &Clock) -> bool {
+    clock.peers >= 3
 }
 
 /// Free bytes where the node keeps everything.
