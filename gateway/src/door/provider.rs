@@ -33,7 +33,6 @@ use crate::pack::Wish;
 use crate::problem::Problem;
 use crate::reply;
 use crate::server::service::Client;
-use nearest::Prefix;
 
 /// The longest inline block of a CID (IPIP-512), in bytes.
 const INLINE_BYTES_MAX: usize = 128;

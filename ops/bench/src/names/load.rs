@@ -24,7 +24,7 @@ impl Questions {
     pub fn write(folder: &Path, names: usize) -> Result<Self> {
         fs::create_dir_all(folder)?;
         // Every number once: the step shares no factor with the count.
-        let step = 7_368_787 % names | 1;
+        let step = (7_368_787 % names) | 1;
         let numbers: Vec<usize> = (0..names).map(|at| (at * step + names / 3) % names).collect();
         let questions = Self {
             folder: folder.to_owned(),
