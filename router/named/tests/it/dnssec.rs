@@ -226,15 +226,18 @@ async fn a_signature_is_made_once() {
     let server = serve(signed(), &book).await;
     let signature = async |name: &str, kind| {
         let reply = ask(name, kind).edns(0, 4096, DO).udp(server.local_addr()).await;
-        let found = reply
+        let mut found = reply
             .message()
             .answers
             .into_iter()
             .filter_map(|record| match record.data {
-                RData::Unknown { code, rdata } if code == RecordType::RRSIG => Some(rdata.anything),
+                RData::Unknown {
+                    code: RecordType::RRSIG,
+                    rdata,
+                } => Some(rdata.anything),
                 _ => None,
             });
-        found.last().expect("a signature")
+        found.next_back().expect("a signature")
     };
     let (site, soa) = (signature("alice.ddn", A).await, signature("ddn", SOA).await);
     assert_eq!(signature("ALICE.ddn", A).await, site);
