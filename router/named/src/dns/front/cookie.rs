@@ -18,6 +18,8 @@ const SERVER_BYTES: usize = 16;
 pub const OPTION_BYTES: usize = 4 + CLIENT_BYTES + SERVER_BYTES;
 /// What servers may give is of 8 to 32 bytes (RFC 7873, section 4.2).
 const SERVERS_BYTES: std::ops::RangeInclusive<usize> = 8..=32;
+/// Of which the first part: version, reserved, time. Bytes.
+const HEAD_BYTES: usize = 8;
 const VERSION: u8 = 1;
 
 /// A cookie is good for an hour, and for five minutes before its time, as clocks differ (RFC 9018, section 4.3). Seconds.
@@ -102,7 +104,7 @@ impl Cookies {
         let kept = issued(shown.server)
             .filter(|issued| now.wrapping_sub(*issued) < RENEWED_AFTER)
             .filter(|_| is_of(shown, client, now, &secrets.now));
-        let server = server_cookie(&shown.client, client, kept.unwrap_or(now), &secrets.now);
+        let server = server_cookie(&shown.client, client, head(kept.unwrap_or(now)), &secrets.now);
         let mut option = [0; OPTION_BYTES];
         option[..2].copy_from_slice(&COOKIE_OPTION.to_be_bytes());
         option[3] = (CLIENT_BYTES + SERVER_BYTES) as u8;
@@ -115,11 +117,17 @@ impl Cookies {
 /// When a cookie was given, if it has our form.
 fn issued(server: &[u8]) -> Option<u32> {
     match *server.first_chunk::<SERVER_BYTES>()? {
-        [VERSION, 0, 0, 0, a, b, c, d, ..] if server.len() == SERVER_BYTES => {
+        [VERSION, _, _, _, a, b, c, d, ..] if server.len() == SERVER_BYTES => {
             Some(u32::from_be_bytes([a, b, c, d]))
         }
         _ => None,
     }
+}
+
+/// What comes before the hash. Others may write what they like into the reserved bytes; we write zeros.
+fn head(issued: u32) -> [u8; HEAD_BYTES] {
+    let [a, b, c, d] = issued.to_be_bytes();
+    [VERSION, 0, 0, 0, a, b, c, d]
 }
 
 fn is_of(shown: &ClientCookie<'_>, client: IpAddr, now: u32, secret: &Secret) -> bool {
@@ -128,7 +136,9 @@ fn is_of(shown: &ClientCookie<'_>, client: IpAddr, now: u32, secret: &Secret) ->
     };
     // Times are serial numbers (RFC 1982): they wrap.
     let in_time = now.wrapping_sub(issued) <= GOOD_FOR || issued.wrapping_sub(now) <= GOOD_BEFORE;
-    let expected = server_cookie(&shown.client, client, issued, secret);
+    let mut head = [0; HEAD_BYTES];
+    head.copy_from_slice(&shown.server[..HEAD_BYTES]);
+    let expected = server_cookie(&shown.client, client, head, secret);
     // All bytes are looked at, so that the time tells nothing of them.
     let difference = expected
         .iter()
@@ -141,20 +151,19 @@ fn is_of(shown: &ClientCookie<'_>, client: IpAddr, now: u32, secret: &Secret) ->
 fn server_cookie(
     client_cookie: &[u8; CLIENT_BYTES],
     client: IpAddr,
-    issued: u32,
+    head: [u8; HEAD_BYTES],
     secret: &Secret,
 ) -> [u8; SERVER_BYTES] {
     let mut server = [0; SERVER_BYTES];
-    server[0] = VERSION;
-    server[4..8].copy_from_slice(&issued.to_be_bytes());
+    server[..HEAD_BYTES].copy_from_slice(&head);
     let mut hasher = SipHasher24::new_with_key(secret);
     hasher.write(client_cookie);
-    hasher.write(&server[..8]);
+    hasher.write(&head);
     match client.to_canonical() {
         IpAddr::V4(v4) => hasher.write(&v4.octets()),
         IpAddr::V6(v6) => hasher.write(&v6.octets()),
     }
-    server[8..].copy_from_slice(&hasher.finish().to_le_bytes());
+    server[HEAD_BYTES..].copy_from_slice(&hasher.finish().to_le_bytes());
     server
 }
 
@@ -166,40 +175,38 @@ mod tests {
         hex::decode(hex).expect("hex")
     }
 
-    /// The examples of RFC 9018, appendix A: client's part, time, address, secret, cookie.
+    /// The examples of RFC 9018, appendix A: client's part, address, secret, what a server gave. The reserved bytes of the
+    /// second are not zero, and are hashed as they are.
     #[test]
     fn the_examples_of_the_rfc() {
         let secret = "e5e973e5a6b2a43f48e7dc849e37bfcf";
-        for (client, time, address, secret, expected) in [
+        for (client, address, secret, expected) in [
             (
                 "2464c4abcf10c957",
-                1_559_731_985,
                 "198.51.100.100",
                 secret,
                 "010000005cf79f111f8130c3eee29480",
             ),
             (
                 "fc93fc62807ddb86",
-                1_559_727_985,
                 "203.0.113.203",
                 secret,
-                "010000005cf78f71a314227b6679ebf5",
+                "01abcdef5cf78f71a314227b6679ebf5",
             ),
             (
                 "22681ab97d52c298",
-                1_559_741_961,
                 "2001:db8:220:1:59de:d0f4:8769:82b8",
                 "dd3bdf9344b678b185a6f5cb60fca715",
                 "010000005cf7c609a6bb79d16625507a",
             ),
         ] {
-            let client: [u8; 8] = bytes(client).try_into().expect("8 bytes");
+            let cookie = [bytes(client), bytes(expected)].concat();
+            let shown = ClientCookie::read(&cookie).expect("a cookie");
             let secret: Secret = bytes(secret).try_into().expect("16 bytes");
             let address = address.parse().expect("an address");
-            assert_eq!(
-                server_cookie(&client, address, time, &secret).to_vec(),
-                bytes(expected)
-            );
+            let given = issued(shown.server).expect("our form");
+            assert!(is_of(&shown, address, given, &secret), "{expected}");
+            assert!(!is_of(&shown, address, given, &[0; 16]), "{expected}");
         }
     }
 

@@ -5,8 +5,8 @@
 //! bytes, a hand goes round and takes out what was not used since it came by last (CLOCK).
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 
@@ -17,11 +17,15 @@ const PLACES: usize = 6;
 /// A place for each answer of this size, and half as many more, so that buckets are seldom full before the bytes are.
 const BYTES_EXPECTED: usize = 256;
 const PLACES_FILLED: usize = 4;
+/// Buckets that are made together: a page of memory.
+const CHUNK: usize = 64;
 
 /// Answers that share a bound.
 #[derive(Debug)]
 pub struct Table {
-    buckets: Box<[Bucket]>,
+    /// Chunks of buckets, made when they are first wanted.
+    chunks: Box<[OnceLock<Box<[Bucket]>>]>,
+    buckets: usize,
     bytes: AtomicUsize,
     bytes_max: usize,
     hand: AtomicUsize,
@@ -72,10 +76,12 @@ impl Table {
     pub fn new(bytes_max: usize) -> Self {
         let buckets = (bytes_max / BYTES_EXPECTED / PLACES_FILLED)
             .max(1)
-            .next_power_of_two();
+            .next_power_of_two()
+            .max(CHUNK);
         let own = buckets * size_of::<Bucket>();
         Self {
-            buckets: (0..buckets).map(|_| Bucket::empty()).collect(),
+            chunks: (0..buckets / CHUNK).map(|_| OnceLock::new()).collect(),
+            buckets,
             bytes: AtomicUsize::new(0),
             bytes_max: bytes_max.saturating_sub(own),
             hand: AtomicUsize::new(0),
@@ -85,7 +91,7 @@ impl Table {
     /// What is kept for this key.
     #[must_use]
     pub fn find(&self, hash: u64, key: &Key) -> Option<Guard<Option<Arc<Kept>>>> {
-        let (bucket, mark) = (self.bucket(hash), mark(hash));
+        let (bucket, mark) = (self.bucket(hash)?, mark(hash));
         (0..PLACES)
             .filter(|place| bucket.marks[*place].load(Relaxed) == mark)
             .map(|place| bucket.places[place].load())
@@ -98,7 +104,7 @@ impl Table {
         if bytes > self.bytes_max {
             return;
         }
-        let bucket = self.bucket(kept.hash);
+        let bucket = self.bucket_made(kept.hash);
         let place = bucket.place_for(&kept, key);
         self.bytes.fetch_add(bytes, Relaxed);
         self.gone(bucket.set(place, Some(Arc::new(kept))));
@@ -107,7 +113,7 @@ impl Table {
 
     /// Takes out what is kept for this key.
     pub fn forget(&self, hash: u64, key: &Key) {
-        let bucket = self.bucket(hash);
+        let Some(bucket) = self.bucket(hash) else { return };
         for place in 0..PLACES {
             let is_it = bucket.places[place]
                 .load()
@@ -121,12 +127,14 @@ impl Table {
 
     fn make_room(&self) {
         // Twice round finds everything unused; others may fill it up meanwhile.
-        for _ in 0..2 * self.buckets.len() {
+        for _ in 0..2 * self.buckets {
             if self.bytes.load(Relaxed) <= self.bytes_max {
                 return;
             }
-            let at = self.hand.fetch_add(1, Relaxed) & (self.buckets.len() - 1);
-            self.sweep(&self.buckets[at]);
+            let at = self.hand.fetch_add(1, Relaxed) & (self.buckets - 1);
+            if let Some(chunk) = self.chunks[at / CHUNK].get() {
+                self.sweep(&chunk[at % CHUNK]);
+            }
         }
     }
 
@@ -148,8 +156,19 @@ impl Table {
         }
     }
 
-    fn bucket(&self, hash: u64) -> &Bucket {
-        &self.buckets[hash as usize & (self.buckets.len() - 1)]
+    fn bucket(&self, hash: u64) -> Option<&Bucket> {
+        let at = self.at(hash);
+        self.chunks[at / CHUNK].get().map(|chunk| &chunk[at % CHUNK])
+    }
+
+    fn bucket_made(&self, hash: u64) -> &Bucket {
+        let at = self.at(hash);
+        let chunk = self.chunks[at / CHUNK].get_or_init(|| (0..CHUNK).map(|_| Bucket::empty()).collect());
+        &chunk[at % CHUNK]
+    }
+
+    fn at(&self, hash: u64) -> usize {
+        hash as usize & (self.buckets - 1)
     }
 }
 
