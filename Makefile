@@ -38,7 +38,7 @@ crash: build ## the long campaign: 50 kills at random points of publish, 50 of p
 
 # SEEDS: worlds with everything that goes wrong; NODES: in the world in which policies are compared.
 SEEDS ?= 10000
-NODES ?= 1000 10000 100000
+NODES ?= 1000
 
 sim: ## the long campaign of the routing simulator, and its table
 	for nodes in $(NODES); do \

@@ -201,7 +201,7 @@ fn beside_the_others() {
             transfer_us: 20 * SECOND,
             warm_us: 30 * SECOND,
             measured_us: 10 * SECOND,
-            rounds: 100,
+            rounds: 200,
             // 48 routers for all of them.
             demand: 12,
             ..config(1, nodes)
