@@ -74,10 +74,7 @@ pub fn packet(data: &[u8]) {
             address: IpAddr::from([192, 0, 2, 7]),
             transport,
         };
-        let plain = front
-            .responder()
-            .respond(data, client)
-            .map(|composed| composed.bytes);
+        let plain = plain(front, data, client);
         let composed = front.compose(data, client);
         let (mut kept, mut tally) = (Vec::new(), Tally::new(transport));
         match front.quick(data, client, Moment::now(), &mut kept, &mut tally) {
@@ -92,6 +89,21 @@ pub fn packet(data: &[u8]) {
             assert_eq!(composed, plain, "{data:02x?}");
         }
     }
+}
+
+/// What the responder says. Names inside of records point to the question where they can: so a usual question is asked in
+/// lower case, and put back.
+fn plain(front: &Front, data: &[u8], client: Client) -> Option<Vec<u8>> {
+    let respond = |packet: &[u8]| Some(front.responder().respond(packet, client)?.bytes);
+    let Some(question) = front::usual_question(data) else {
+        return respond(data);
+    };
+    let name = question.start..question.end - 4;
+    let mut lower = data.to_vec();
+    lower[name.clone()].make_ascii_lowercase();
+    let mut reply = respond(&lower)?;
+    reply[name.clone()].copy_from_slice(&data[name]);
+    Some(reply)
 }
 
 #[cfg(test)]

@@ -397,6 +397,13 @@ fn sort_of(message: &[u8]) -> Sort {
     }
 }
 
+/// Where the question of a usual packet is.
+#[cfg(any(test, fuzzing))]
+pub fn usual_question(packet: &[u8]) -> Option<std::ops::Range<usize>> {
+    let asked = Asked::read(packet)?;
+    Some(asked::HEADER_BYTES..asked::HEADER_BYTES + asked.question().len())
+}
+
 /// Whether a packet brings a cookie, well-formed or not.
 #[cfg(any(test, fuzzing))]
 pub fn has_cookie(packet: &[u8]) -> bool {
