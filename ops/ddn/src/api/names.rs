@@ -328,7 +328,12 @@ fn begin_register(
     let fees = genesis.fee.units().saturating_mul(2);
     let cost = ledger::Amount::from_units(fees.saturating_add(genesis.rent.of(&path.label).units()));
     check_coins(node, &wallet, &key.address(), cost)?;
-    let naming = Naming::new(path, &genesis.tld, Wish::New(Box::new(records)), secrets::claim_secret()?);
+    let naming = Naming::new(
+        path,
+        &genesis.tld,
+        Wish::New(Box::new(records)),
+        secrets::claim_secret()?,
+    );
     let id = node.claims.begin(&wallet, &key, Some(&full))?;
     Ok(node.claims.claim(&id, None, Some(naming))?)
 }

@@ -161,7 +161,14 @@ async fn questions_sent_ahead_are_answered_whatever_their_order() {
         let mut ids = Vec::new();
         for _ in 0..64 {
             let reply = Answer(read(&mut stream).await.expect("a reply"));
-            assert_eq!(reply.code(), if reply.id().is_multiple_of(2) { NOERROR } else { NXDOMAIN });
+            assert_eq!(
+                reply.code(),
+                if reply.id().is_multiple_of(2) {
+                    NOERROR
+                } else {
+                    NXDOMAIN
+                }
+            );
             ids.push(reply.id());
         }
         ids.sort_unstable();
