@@ -2,8 +2,7 @@
 //!
 //! What is in memory is answered on the spot. Anything else goes to a bounded queue, from which a few threads that may wait
 //! for a disk take it. Threads of their own, since a runtime's would have other things to do in between, and one call of the
-//! system for a packet and one for its reply: batches were measured, and at the loads of a name server they cost more than
-//! they save.
+//! system for a packet and one for its reply.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
