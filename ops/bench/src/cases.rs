@@ -14,7 +14,7 @@ pub const CASES: &[Case] = &[
             tls: false,
         },
         peers: &[Floor, FloorSame, NginxSendfile, Varnish, Caddy],
-        goals: &[(NginxSendfile, 1.15), (FloorSame, 0.9)],
+        goals: &[(NginxSendfile, 1.15), (Floor, 0.9)],
     },
     Case {
         row: "B1",

@@ -267,7 +267,7 @@ within a round, and what is given is the median of the rounds' ratios with its b
 move twofold with the machine and the hour: only the ratios mean something. *Floor* is a loop that writes bytes from memory
 to sockets and knows nothing else; its head has one line. The answers of ddn carry all the headers of an IPFS gateway, some
 800 bytes; *floor, same bytes* is the same loop with those headers in its answers, which a client needs longer to read too.
-Goals beside a floor are beside the one that gives the same bytes, where both are there. Each server has the settings in which
+Goals beside a floor are beside the first one. Each server has the settings in which
 it is fastest (`ops/bench/src/server/config.rs`); nobody writes an access log; the heads of nginx, varnish and caddy have about
 250 bytes. Of idle connections, less is better. *ddn is* compares what was done in the same time, *by CPU* the processor
 time that the same took: where the one client is as busy as the server (HTTP/3), only the latter tells of the server.

@@ -23,11 +23,12 @@ pub struct Edge {
     pub alive: bool,
 }
 
-/// The numbers of the rule, as the simulator (`tests/sim`) found them to be best; times are means to the first byte.
+/// The numbers of the rule, chosen with the simulator (`tests/sim`); times are means to the first byte. They were measured
+/// while its worlds were still being changed, each line in another state of them: compare within a line only.
 ///
 /// * `near` and `band_us`: 1,000 nodes, the oracle that knows everything takes 79.2 ms. 24 within 40 ms: 74.7 ms, because
 ///   42 of 100 requests find what they want (28 by the nearest edge alone); 24 within 20 ms: 76.5; 12 within
-///   40 ms: 78.0. It is 30 ms, so that of edges at 10 and 50 ms the near one serves.
+///   40 ms: 78.0. It is 30 ms, which was not measured itself, so that of edges at 10 and 50 ms the near one serves.
 /// * `warm_percent`: three worlds of 1,000 nodes at an eighth of their capacity, oracle 80.7 ms. No edge warm below the
 ///   bound: 78.2 ms; from 60 %: 78.8; from 50 %: 79.8; from 25 %: 82.4. When 4 of 10 readers want one object and loads
 ///   are known by adverts alone, which are seconds old, 153 of 33,626 requests come to a full edge if none is warm, 112
