@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check conformance clients crash sim bench kubo build packages fmt
+.PHONY: demo test check attacks conformance clients crash sim bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -32,6 +32,9 @@ clients: ## IPFS clients, browsers and HTTP clients that others wrote, against a
 	@ops/packages clients
 	cargo build --locked -p ddn
 	tests/peers/clients/run $(DDN) $(CLIENTS)
+
+attacks: ## attacks on the gateway, in turns with and without: how much longer honest readers wait (TURNS=how many)
+	DDN_ATTACK_TURNS=$(or $(TURNS),7) cargo test --locked --workspace --test attack -- --nocapture --test-threads 1
 
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1

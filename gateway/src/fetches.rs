@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::absent::{Absences, Outcome, Upstream};
 use crate::flights::{Flights, Lead, Turn, Wanted};
-use crate::metrics::{Fetching, Metrics};
+use crate::metrics::{Counting, Metrics};
 use crate::problem::{Lack, Problem};
 
 /// How long a request waits for a place before it is refused: long enough for a burst to pass, too short for a queue to
@@ -34,7 +34,7 @@ pub(crate) struct Fetches {
 #[derive(Debug)]
 pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
-    _counted: Fetching,
+    _counted: Counting,
 }
 
 impl Fetches {

@@ -34,6 +34,7 @@ pub(crate) struct Metrics {
     in_flight: Gauge,
     fetching: Gauge,
     connections: Gauge,
+    resting: Gauge,
     refused_connections: Counter,
     refused: Family<Refused, Counter>,
     /// Lines that the access log could not take.
@@ -111,6 +112,7 @@ impl Metrics {
             in_flight: Gauge::default(),
             fetching: Gauge::default(),
             connections: Gauge::default(),
+            resting: Gauge::default(),
             refused_connections: Counter::default(),
             refused: Family::default(),
             lost_log_lines: Counter::default(),
@@ -181,6 +183,11 @@ impl Metrics {
             self.fetching.clone(),
         );
         registry.register("connections", "Open connections", self.connections.clone());
+        registry.register(
+            "resting_connections",
+            "Plain connections of HTTP/1.1 of which nothing is in hand that memory does not have",
+            self.resting.clone(),
+        );
         registry.register(
             "refused_connections",
             "Connections closed at once since there were too many",
@@ -264,9 +271,13 @@ impl Metrics {
     }
 
     /// Counts a read that waits for other nodes until the guard is dropped.
-    pub(crate) fn fetching(&self) -> Fetching {
-        self.fetching.inc();
-        Fetching(self.fetching.clone())
+    pub(crate) fn fetching(&self) -> Counting {
+        Counting::new(&self.fetching)
+    }
+
+    /// Counts a connection that rests until the guard is dropped.
+    pub(crate) fn resting(&self) -> Counting {
+        Counting::new(&self.resting)
     }
 
     /// Counts a request that was not let in.
@@ -333,9 +344,16 @@ impl Drop for Connected {
 
 /// One read that waits for other nodes.
 #[derive(Debug)]
-pub(crate) struct Fetching(Gauge);
+pub(crate) struct Counting(Gauge);
 
-impl Drop for Fetching {
+impl Counting {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counting {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -75,10 +75,15 @@ impl Packer {
         if !wish.is_packable || !is_content.contains(&response.status()) {
             return response;
         }
-        vary(response.headers_mut());
         if response.status() == StatusCode::NOT_MODIFIED {
+            vary(response.headers_mut());
             return told(wish, response);
         }
+        // What is never packed is the same for everybody.
+        if !media(response.headers()).is_some_and(is_text) {
+            return response;
+        }
+        vary(response.headers_mut());
         if !is_worth_it(&response) {
             return response;
         }
@@ -113,17 +118,19 @@ pub(crate) struct Place {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Whether packing makes an answer smaller, and may be done.
+fn media(headers: &HeaderMap) -> Option<&str> {
+    headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok())
+}
+
+/// Whether packing makes an answer of text smaller, and may be done.
 fn is_worth_it(response: &Response<Body>) -> bool {
     let headers = response.headers();
     let length = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok());
     let length: Option<u64> = length.and_then(|length| length.parse().ok());
-    let media = headers.get(CONTENT_TYPE).and_then(|media| media.to_str().ok());
     response.status() == StatusCode::OK
         && length.is_some_and(|length| (BYTES_MIN..=BYTES_MAX).contains(&length))
-        && media.is_some_and(is_text)
         && ![CONTENT_ENCODING, CONTENT_RANGE]
             .iter()
             .any(|name| headers.contains_key(name))

@@ -124,13 +124,18 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// What the answer is kept under, in parts.
-    pub(super) fn key(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        [self.way.name(), self.host, self.target]
-            .into_iter()
-            .chain(self.keyed)
+    /// Appends what the answer is kept under.
+    pub(super) fn write_key(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.way.name());
+        for part in [self.host, self.target].into_iter().chain(self.keyed) {
+            out.extend_from_slice(part);
+            out.push(SEPARATOR);
+        }
     }
 }
+
+/// No byte of a request's head.
+const SEPARATOR: u8 = 0;
 
 impl Way {
     /// By this version of HTTP, on a connection of which this is known.

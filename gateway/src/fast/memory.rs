@@ -1,7 +1,8 @@
 //! What is kept, bounded by its bytes: one budget for answers, blocks, tables and names, so that whatever is asked for
 //! most has the memory.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::cell::RefCell;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +18,6 @@ use super::kept::Kept;
 /// Everything that is kept.
 pub(super) struct Memory {
     cache: Option<Cache<Key, Aged, Bytesize>>,
-    prints: DefaultHashBuilder,
 }
 
 /// A name that led to a root, and when.
@@ -35,8 +35,8 @@ impl Slot {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Key {
-    /// The bytes of a request that decide its answer, and their hash.
-    Answer(u64, Box<[u8]>),
+    /// The bytes of a request that decide its answer.
+    Answer(Box<[u8]>),
     Block(Cid),
     Leaves(Cid),
     Name(Box<str>, Cid),
@@ -74,10 +74,7 @@ impl Memory {
                 DefaultLifecycle::default(),
             )
         });
-        Self {
-            cache,
-            prints: DefaultHashBuilder::default(),
-        }
+        Self { cache }
     }
 
     pub(super) fn is_on(&self) -> bool {
@@ -85,11 +82,13 @@ impl Memory {
     }
 
     pub(super) fn answer(&self, asked: &Asked<'_>, age: u64) -> Option<Arc<Kept>> {
-        let wanted = Wanted {
-            print: self.print(asked),
-            asked,
-        };
-        match self.cache.as_ref()?.get(&wanted)? {
+        let cache = self.cache.as_ref()?;
+        let kept = WANTED.with_borrow_mut(|text| {
+            text.clear();
+            asked.write_key(text);
+            cache.get(&Wanted(text))
+        });
+        match kept? {
             Aged {
                 age: kept,
                 value: Value::Answer(answer),
@@ -99,9 +98,9 @@ impl Memory {
     }
 
     pub(super) fn keep_answer(&self, asked: &Asked<'_>, age: u64, answer: Kept) {
-        let text = asked.key().collect::<Vec<_>>().join(&SEPARATOR[..]).into();
-        let key = Key::Answer(self.print(asked), text);
-        self.keep(key, age, Value::Answer(Arc::new(answer)));
+        let mut text = Vec::new();
+        asked.write_key(&mut text);
+        self.keep(Key::Answer(text.into()), age, Value::Answer(Arc::new(answer)));
     }
 
     pub(super) fn block(&self, cid: &Cid, age: u64) -> Option<Bytes> {
@@ -151,52 +150,32 @@ impl Memory {
             cache.insert(key, Aged { age, value });
         }
     }
+}
 
-    fn print(&self, asked: &Asked<'_>) -> u64 {
-        let mut hasher = self.prints.build_hasher();
-        for part in asked.key() {
-            hasher.write(part);
-            hasher.write_u8(SEPARATOR[0]);
-        }
-        hasher.finish()
-    }
+thread_local! {
+    /// The key that is looked for.
+    static WANTED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The key of an answer, before there is one.
-struct Wanted<'a, 'b> {
-    print: u64,
-    asked: &'a Asked<'b>,
-}
+struct Wanted<'a>(&'a [u8]);
 
-impl Hash for Wanted<'_, '_> {
+impl Hash for Wanted<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.print);
+        state.write(self.0);
     }
 }
 
-impl Equivalent<Key> for Wanted<'_, '_> {
+impl Equivalent<Key> for Wanted<'_> {
     fn equivalent(&self, key: &Key) -> bool {
-        let Key::Answer(print, text) = key else {
-            return false;
-        };
-        let mut rest = &text[..];
-        let same = self.asked.key().enumerate().all(|(at, part)| {
-            let after = match at {
-                0 => Some(rest),
-                _ => rest.strip_prefix(&SEPARATOR[..]),
-            };
-            let after = after.and_then(|after| after.strip_prefix(part));
-            rest = after.unwrap_or_default();
-            after.is_some()
-        });
-        *print == self.print && same && rest.is_empty()
+        matches!(key, Key::Answer(text) if **text == *self.0)
     }
 }
 
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Self::Answer(print, _) => state.write_u64(*print),
+            Self::Answer(text) => state.write(text),
             Self::Block(cid) => (0, cid).hash(state),
             Self::Leaves(cid) => (1, cid).hash(state),
             Self::Name(name, cid) => (name, cid).hash(state),
@@ -211,7 +190,7 @@ struct Bytesize;
 impl Weighter<Key, Aged> for Bytesize {
     fn weight(&self, key: &Key, aged: &Aged) -> u64 {
         let key = match key {
-            Key::Answer(_, text) => text.len(),
+            Key::Answer(text) => text.len(),
             Key::Name(name, _) => name.len(),
             Key::Block(_) | Key::Leaves(_) => 0,
         };
@@ -225,8 +204,6 @@ impl Weighter<Key, Aged> for Bytesize {
     }
 }
 
-/// No byte of a request's head.
-const SEPARATOR: [u8; 1] = [0];
 /// What an entry takes beside its value, in the cache's tables.
 const ENTRY_BYTES: usize = 2 * (size_of::<Key>() + size_of::<Aged>()) + 64;
 const LEAF_BYTES: usize = size_of::<(u64, Cid)>();

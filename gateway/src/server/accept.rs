@@ -13,11 +13,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Limited, Protocol};
+use super::lobby::{Lobby, Resting};
 use super::places::{Place, Places};
 use super::service::{Client, Service};
 use super::signal::{self, Word};
 use super::workers::Workers;
-use crate::metrics::Metrics;
+use crate::metrics::{Connected, Metrics};
 
 /// What all listeners of a gateway share.
 #[derive(Clone)]
@@ -50,15 +51,37 @@ impl House {
         });
     }
 
+    /// What a connection holds for as long as it is there.
+    fn stay(&self, place: Place) -> Stay {
+        Stay {
+            _place: place,
+            _connected: self.metrics.connection(),
+        }
+    }
+
     /// Runs a connection to its end, or until it is cut.
     pub(super) fn host(&self, place: Place, connection: impl Future<Output = ()> + Send + 'static) {
-        let (cut, connected) = (self.cut.clone(), self.metrics.connection());
+        let stay = self.stay(place);
+        self.cuttable(async move {
+            connection.await;
+            drop(stay);
+        });
+    }
+
+    /// Runs a connection that holds its stay.
+    pub(super) fn cuttable(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.cut.clone();
         self.tasks.spawn(async move {
             // Each future that holds it by value would have room for it twice, for as long as it is idle.
             signal::until(&cut, Box::pin(connection)).await;
-            drop((place, connected));
         });
     }
+}
+
+/// What a connection holds for as long as it is there.
+pub(super) struct Stay {
+    _place: Place,
+    _connected: Connected,
 }
 
 /// The loop that takes connections of one listener; each worker has one.
@@ -78,12 +101,17 @@ impl Acceptor {
             let here = worker.enter();
             let listener = TcpListener::from_std(listener)?;
             drop(here);
-            self.house.tasks.spawn_on(self.clone().run(listener), worker);
+            // Memory answers readers only, and what is encrypted has its own state.
+            let rests = self.agreement.is_none() && !self.is_node;
+            let lobby = rests.then(|| Lobby::open(&self.house, worker)).transpose()?;
+            self.house
+                .tasks
+                .spawn_on(self.clone().run(listener, lobby), worker);
         }
         Ok(())
     }
 
-    pub(super) async fn run(self, listener: TcpListener) {
+    async fn run(self, listener: TcpListener, lobby: Option<Lobby>) {
         let stop = self.house.stop.token();
         loop {
             let accepted = tokio::select! {
@@ -91,7 +119,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.take(stream, address),
+                Ok((stream, address)) => self.take(stream, address, lobby.as_ref()),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -101,7 +129,7 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, stream: TcpStream, address: SocketAddr) {
+    fn take(&self, stream: TcpStream, address: SocketAddr, lobby: Option<&Lobby>) {
         let Some(place) = self.house.places.try_take(address.ip()) else {
             self.house.metrics.refuse_connection();
             self.house.refuse(stream);
@@ -115,6 +143,17 @@ impl Acceptor {
             secure: agreement.is_some(),
             is_node: self.is_node,
         };
+        if let Some(lobby) = lobby {
+            match stream.into_std() {
+                Ok(stream) => lobby.take(Resting {
+                    stream,
+                    served: house.service.to(client),
+                    stay: house.stay(place),
+                }),
+                Err(error) => tracing::warn!(%error, "a connection could not be taken"),
+            }
+            return;
+        }
         self.house.host(place, async move {
             match agreement {
                 None => plain(stream, client, &house).await,

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::http2;
-use super::line;
+use super::line::{self, Began};
 use super::rewound::Rewound;
 use super::service::Served;
 use super::signal::Word;
@@ -73,7 +73,9 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     match protocol {
-        Protocol::Http1 => line::serve(stream, served, limits, stop).await,
+        Protocol::Http1 => {
+            line::serve(stream, served, limits, stop, Began::default(), false).await;
+        }
         Protocol::Http2 => {
             let paced = Paced::new(stream, limits.stall_timeout);
             // Much larger than a line: not in its place.

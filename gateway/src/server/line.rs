@@ -2,7 +2,8 @@
 //! an answer from memory is one look-up and one call of the system, and no memory is taken for it. Anything that is not
 //! usual (`request`) is left to the HTTP library, together with the connection and the bytes that were read of it.
 //!
-//! A connection that waits holds no buffer: what comes is read into one of the thread's.
+//! A connection that waits holds no buffer: what comes is read into one of the thread's. A plain one need not wait here at
+//! all (`lobby`).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,24 +11,40 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::{Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::clock;
 use super::connection::{self, Limited};
+use super::given::{Given, SLICES_MAX};
 use super::request::{Parsed, Usual, parse, room};
-use super::sending::{CLOSE, SLICES_MAX, Sending, Waits, advance};
+use super::sending::{Sending, Waits};
 use super::service::{Quick, Served};
 use super::signal::{Ear, Word};
 use super::staged::Staged;
 use super::watch::Watch;
 use crate::body::{Body, Held};
-use crate::fast::{Sent, Way};
+use crate::fast::Way;
 use crate::pace::give_way;
 
-/// Serves requests until the client ends the connection, or `stop` is said; an answer in flight is ended first.
-pub(super) async fn serve<S>(stream: S, served: Served, limits: Limited, stop: Word)
+/// What a connection has behind it already.
+#[derive(Default)]
+pub(super) struct Began {
+    /// What has come and is not answered.
+    pub held: Vec<u8>,
+    /// The answer that is on its way.
+    pub sending: Option<Box<Sending>>,
+}
+
+/// Serves requests until the client ends the connection, or `stop` is said; an answer in flight is ended first. With
+/// `rests`, until memory has answered all that was asked, too: then the connection is given back.
+pub(super) async fn serve<S>(
+    stream: S,
+    served: Served,
+    limits: Limited,
+    stop: Word,
+    began: Began,
+    rests: bool,
+) -> Option<(S, Served)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -35,18 +52,24 @@ where
         stream: Some(Staged::new(stream, stop.clone())),
         way: served.way(Version::HTTP_11),
         limits,
-        held: Vec::new(),
-        unread: false,
-        phase: Phase::Waiting,
+        unread: !began.held.is_empty(),
+        held: began.held,
+        phase: began.sending.map_or(Phase::Waiting, Phase::Sending),
+        rests,
         watch: Watch::new(),
         stop: stop.ear(),
         served,
     };
-    if let End::Strange(stream, served, read) = line.await {
-        let rest = connection::unusual(read, stream, served, limits, stop.token());
-        // Seldom, and much larger than a line: not in its place.
-        Box::pin(rest).await;
+    match line.await {
+        End::Closed => {}
+        End::Rests(stream, served) => return Some((stream.into_inner(), served)),
+        End::Strange(stream, served, read) => {
+            let rest = connection::unusual(read, stream, served, limits, stop.token());
+            // Seldom, and much larger than a line: not in its place.
+            Box::pin(rest).await;
+        }
     }
+    None
 }
 
 struct Line<S> {
@@ -60,6 +83,8 @@ struct Line<S> {
     /// Whether `held` has been looked at.
     unread: bool,
     phase: Phase,
+    /// Whether it ends when memory has answered all that was asked.
+    rests: bool,
     watch: Watch,
     stop: Ear,
 }
@@ -78,6 +103,8 @@ enum Phase {
 /// How a line ends.
 enum End<S> {
     Closed,
+    /// Memory has answered all that was asked.
+    Rests(Staged<S>, Served),
     /// The HTTP library goes on, with what was read already.
     Strange(Staged<S>, Served, Vec<u8>),
 }
@@ -86,20 +113,27 @@ enum End<S> {
 enum Next {
     Goes,
     Closes,
+    Rests,
     Strange(Vec<u8>),
 }
 
 /// Buffers that the connections of a thread share.
-struct Shared {
-    input: Box<[u8]>,
-    output: Vec<u8>,
+pub(super) struct Buffers {
+    pub input: Box<[u8]>,
+    pub output: Vec<u8>,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self {
+            input: vec![0; INPUT_BYTES].into(),
+            output: Vec::new(),
+        }
+    }
 }
 
 thread_local! {
-    static SHARED: RefCell<Shared> = RefCell::new(Shared {
-        input: vec![0; INPUT_BYTES].into(),
-        output: Vec::with_capacity(COPIED_BYTES_MAX),
-    });
+    static SHARED: RefCell<Buffers> = RefCell::default();
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Future for Line<S> {
@@ -121,13 +155,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Line<S> {
                 Poll::Pending => return Poll::Pending,
             }
         };
-        let read = match next {
-            Next::Strange(read) => read,
-            _ => return Poll::Ready(End::Closed),
-        };
-        Poll::Ready(match this.stream.take() {
-            Some(stream) => End::Strange(stream, this.served.clone(), read),
-            None => End::Closed,
+        Poll::Ready(match (next, this.stream.take()) {
+            (Next::Strange(read), Some(stream)) => End::Strange(stream, this.served.clone(), read),
+            (Next::Rests, Some(stream)) => End::Rests(stream, this.served.clone()),
+            _ => End::Closed,
         })
     }
 }
@@ -135,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Line<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
     /// Reads requests, and answers those that memory can answer.
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        SHARED.with_borrow_mut(|Shared { input, output }| {
+        SHARED.with_borrow_mut(|Buffers { input, output }| {
             if self.unread {
                 self.unread = false;
                 let held = std::mem::take(&mut self.held);
@@ -202,7 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
             }
             bytes = rest;
         }
-        Next::Goes
+        if self.rests { Next::Rests } else { Next::Goes }
     }
 
     /// Asks the usual path.
@@ -225,60 +256,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     /// Writes an answer from memory; what does not go out at once is sent on later.
     fn give(&mut self, cx: &mut Context<'_>, quick: Quick, output: &mut Vec<u8>) -> Next {
-        let Quick { found, mut held } = quick;
-        let close = self.stop.hears(cx);
-        output.clear();
-        found.write_head(output);
-        if close {
-            output.extend_from_slice(CLOSE);
-        }
-        clock::write_date(output);
-        output.extend_from_slice(b"\r\n");
-        let parts = match found.sent {
-            Sent::Bytes(body) if output.len() + body.len() <= COPIED_BYTES_MAX => {
-                output.extend_from_slice(&body);
-                Vec::new()
-            }
-            Sent::Bytes(body) => vec![body],
-            Sent::Several(parts) => parts,
-            Sent::Nothing | Sent::Blocks { .. } => Vec::new(),
-        };
-        let total = output.len() + parts.iter().map(Bytes::len).sum::<usize>();
-        let written = match self.write(cx, output, &parts) {
+        let given = Given::new(quick, self.stop.hears(cx), output);
+        let written = match self.write(cx, &given, output) {
             Poll::Pending => 0,
             Poll::Ready(Some(written)) => written,
             Poll::Ready(None) => return Next::Closes,
         };
         self.watch.restart();
-        if let Some(note) = held.as_mut().and_then(|held| held.note.as_mut()) {
-            note.left(total - written);
+        match given.after(written, output) {
+            Ok(held) => self.flush(cx, held),
+            Err(rest) => {
+                self.phase = Phase::Sending(rest);
+                Next::Goes
+            }
         }
-        if written == total && !close {
-            return self.flush(cx, held);
-        }
-        let mut pending = VecDeque::with_capacity(1 + parts.len());
-        pending.push_back(Bytes::copy_from_slice(output));
-        pending.extend(parts);
-        advance(&mut pending, written);
-        self.phase = Phase::Sending(Box::new(Sending::rest(pending, close, held)));
-        Next::Goes
     }
 
     /// One call: how much was written, `None` if the connection is broken.
-    fn write(&mut self, cx: &mut Context<'_>, head: &[u8], parts: &[Bytes]) -> Poll<Option<usize>> {
+    fn write(&mut self, cx: &mut Context<'_>, given: &Given, output: &[u8]) -> Poll<Option<usize>> {
         let Some(stream) = &mut self.stream else {
             return Poll::Ready(None);
         };
         let stream = Pin::new(stream);
-        let written = if parts.is_empty() {
-            ready!(stream.poll_write(cx, head))
+        let written = if given.is_one() {
+            ready!(stream.poll_write(cx, output))
         } else {
-            let mut slices = [IoSlice::new(head); SLICES_MAX];
-            let count = parts.len().min(SLICES_MAX - 1);
-            for (slice, part) in slices[1..].iter_mut().zip(parts) {
-                *slice = IoSlice::new(part);
-            }
-            ready!(stream.poll_write_vectored(cx, &slices[..=count]))
+            let mut slices = [IoSlice::new(output); SLICES_MAX];
+            let count = given.fill(&mut slices);
+            ready!(stream.poll_write_vectored(cx, &slices[..count]))
         };
         Poll::Ready(written.ok().filter(|written| *written > 0))
     }
@@ -352,7 +357,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
     /// Sees whether a client that waits for its answer has left. What it sends meanwhile is held.
     fn listen(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
-        SHARED.with_borrow_mut(|Shared { input, .. }| {
+        SHARED.with_borrow_mut(|Buffers { input, .. }| {
             while self.held.len() < self.limits.head_bytes_max {
                 match ready!(self.read(cx, input)) {
                     0 => return Poll::Ready(Next::Closes),
@@ -377,5 +382,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
 
 /// A request with all that browsers send, several times over.
 const INPUT_BYTES: usize = 16 << 10;
-/// Up to here copying head and body together costs less than handing them over apart.
-const COPIED_BYTES_MAX: usize = 16 << 10;

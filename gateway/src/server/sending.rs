@@ -11,6 +11,7 @@ use hyper::body::Body as _;
 use tokio::io::AsyncWrite;
 
 use super::clock;
+use super::given::SLICES_MAX;
 use crate::body::{Body, Held};
 use crate::fast::{status_line, write_header};
 use crate::pace::PROGRESS_BYTES;
@@ -267,7 +268,5 @@ impl Framing {
 
 /// The line of an answer that is the last.
 pub(super) const CLOSE: &[u8] = b"connection: close\r\n";
-/// Parts that one call of the system takes here.
-pub(super) const SLICES_MAX: usize = 16;
 /// With less than this to write, the next part of the body is asked for first.
 const LITTLE: usize = 4 << 10;

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{DEADLINE, request};
+use crate::client::{DEADLINE, request, until};
 use crate::site::{BIG, Site};
 use crate::wire::{Http2, Http3, Identity, get};
 
@@ -139,8 +139,37 @@ fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted[sorted.len() * percent / 100]
 }
 
-/// `what: p50 … alone, … beside (… x)` for small and large answers.
-fn tell(what: &str, alone: &Took, beside: &Took, grown: u64) {
+/// What readers waited beside an attack over what they waited just before it.
+#[derive(Default)]
+struct Ratios {
+    small: Vec<f64>,
+    large: Vec<f64>,
+}
+
+impl Ratios {
+    fn note(&mut self, alone: &Took, beside: &Took) {
+        let ratio = |alone: &[Duration], beside: &[Duration]| {
+            percentile(beside, 99).as_secs_f64() / percentile(alone, 99).as_secs_f64()
+        };
+        self.small.push(ratio(&alone.small, &beside.small));
+        self.large.push(ratio(&alone.large, &beside.large));
+    }
+
+    /// `what, small: p99 beside over alone: median x, from lowest to highest, in n turns`
+    fn tell(mut self, what: &str) {
+        for (kind, ratios) in [("small", &mut self.small), ("large", &mut self.large)] {
+            ratios.sort_by(f64::total_cmp);
+            let (median, count) = (ratios[ratios.len() / 2], ratios.len());
+            let (lowest, highest) = (ratios[0], ratios[count - 1]);
+            println!(
+                "{what}, {kind}: p99 beside over alone: {median:.2} x, from {lowest:.2} to {highest:.2}, in {count} turns"
+            );
+        }
+    }
+}
+
+/// `what, kind: p50 … alone, … beside` for small and large answers.
+fn tell(what: &str, alone: &Took, beside: &Took) {
     for (kind, alone, beside) in [
         ("small", &alone.small, &beside.small),
         ("large", &alone.large, &beside.large),
@@ -148,13 +177,11 @@ fn tell(what: &str, alone: &Took, beside: &Took, grown: u64) {
         for percent in [50, 99] {
             let (before, after) = (percentile(alone, percent), percentile(beside, percent));
             println!(
-                "{what}, {kind}: p{percent} {before:.1?} alone, {after:.1?} beside ({:.2} x), of {}",
-                after.as_secs_f64() / before.as_secs_f64(),
+                "{what}, {kind}: p{percent} {before:.1?} alone, {after:.1?} beside, of {}",
                 beside.len()
             );
         }
     }
-    println!("{what}: memory grew by {grown} MiB");
 }
 
 /// The most that the process has had in memory since [`forget_peak`], in MiB.
@@ -185,24 +212,45 @@ fn attackers() -> &'static Runtime {
     })
 }
 
-/// Runs honest readers alone and then beside an attack, which goes on until it is told to stop.
-pub async fn beside<A>(what: &str, site: &Site, way: &Way, attack: impl FnOnce(CancellationToken) -> A)
+/// Runs honest readers alone and then beside an attack, which goes on until it is told to stop; `DDN_ATTACK_TURNS` times,
+/// once if that is not set. One turn tells that the readers are served, and what becomes of memory; how much longer they
+/// wait, only the median of several does.
+pub async fn beside<A>(what: &str, site: &Site, way: &Way, attack: impl Fn(CancellationToken) -> A)
 where
     A: Future<Output = ()> + Send + 'static,
 {
     // What is read for the first time is read from the disk.
     honest(site, way).await;
-    forget_peak();
-    let alone = honest(site, way).await;
-    let before = peak_mib();
-    let stop = CancellationToken::new();
-    let attack = attackers().spawn(attack(stop.clone()));
-    let attacked = honest(site, way).await;
-    let grown = peak_mib().saturating_sub(before);
-    stop.cancel();
-    attack.await.expect("the attack");
-    tell(what, &alone, &attacked, grown);
-    assert!(grown <= GROWTH_MIB_MAX, "{what}: memory grew by {grown} MiB");
+    let (mut ratios, mut most_grown) = (Ratios::default(), 0);
+    for _ in 0..turns() {
+        forget_peak();
+        let alone = honest(site, way).await;
+        let before = peak_mib();
+        let stop = CancellationToken::new();
+        let attack = attackers().spawn(attack(stop.clone()));
+        let attacked = honest(site, way).await;
+        most_grown = peak_mib().saturating_sub(before).max(most_grown);
+        stop.cancel();
+        attack.await.expect("the attack");
+        tell(what, &alone, &attacked);
+        ratios.note(&alone, &attacked);
+        until("nothing of the attack is in hand", || {
+            site.metric("gateway_requests_in_flight") == 0.0
+        })
+        .await;
+    }
+    ratios.tell(what);
+    println!("{what}: memory grew by {most_grown} MiB");
+    assert!(
+        most_grown <= GROWTH_MIB_MAX,
+        "{what}: memory grew by {most_grown} MiB"
+    );
+}
+
+fn turns() -> usize {
+    let turns =
+        std::env::var("DDN_ATTACK_TURNS").map_or(1, |turns| turns.parse().expect("a number of turns"));
+    turns.max(1)
 }
 
 /// A connection of the client `127.0.0.number`.
@@ -231,8 +279,7 @@ pub fn status(answer: &[u8]) -> u16 {
 }
 
 /// Asks the same over and over, on `lines` connections at a time; how often each class of status came.
-pub async fn flood(to: SocketAddr, lines: usize, texts: Vec<String>, stop: CancellationToken) -> [u64; 6] {
-    let texts: Arc<[String]> = texts.into();
+pub async fn flood(to: SocketAddr, lines: usize, texts: Arc<[String]>, stop: CancellationToken) -> [u64; 6] {
     let mut attackers = JoinSet::new();
     for line in 0..lines {
         let (texts, stop) = (Arc::clone(&texts), stop.clone());

@@ -2,6 +2,7 @@
 
 use std::iter;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use crate::beside::{Way, beside, flood, run, site};
 use crate::client::request;
@@ -29,13 +30,16 @@ async fn floods(
     paths: impl Iterator<Item = String>,
     accepted: fn([u64; 6]) -> bool,
 ) {
-    let texts = paths
+    let texts: Arc<[String]> = paths
         .map(|path| request("GET", "rules.ddn", &path, &[]))
         .collect();
     let address = site.address();
-    beside(what, site, &Way::Lines, |stop| async move {
-        let counts = flood(address, 16, texts, stop).await;
-        assert!(accepted(counts), "{counts:?}");
+    beside(what, site, &Way::Lines, |stop| {
+        let texts = Arc::clone(&texts);
+        async move {
+            let counts = flood(address, 16, texts, stop).await;
+            assert!(accepted(counts), "{counts:?}");
+        }
     })
     .await;
 }

@@ -72,18 +72,21 @@ fn http2_streams_that_are_reset() {
         let site = site(|_| {}).await;
         let (address, path) = (site.address(), format!("/ipfs/{}/docs", site.root));
         let head = head(&path);
-        beside("HTTP/2 rapid reset", &site, &Way::Http2, |stop| async move {
-            let ended = floods(address, stop, move |at| {
-                let streams = (0..20).map(|n| (at * 20 + n) * 2 + 1);
-                let both = |stream| {
-                    [
-                        frame(1, 0x5, stream, &head),
-                        frame(3, 0, stream, &8_u32.to_be_bytes()),
-                    ]
-                };
-                streams.flat_map(both).flatten().collect()
-            });
-            assert!(ended.await > 0);
+        beside("HTTP/2 rapid reset", &site, &Way::Http2, |stop| {
+            let head = head.clone();
+            async move {
+                let ended = floods(address, stop, move |at| {
+                    let streams = (0..20).map(|n| (at * 20 + n) * 2 + 1);
+                    let both = |stream| {
+                        [
+                            frame(1, 0x5, stream, &head),
+                            frame(3, 0, stream, &8_u32.to_be_bytes()),
+                        ]
+                    };
+                    streams.flat_map(both).flatten().collect()
+                });
+                assert!(ended.await > 0);
+            }
         })
         .await;
         over(&site).await;
@@ -98,21 +101,24 @@ fn http2_heads_that_never_end() {
         // A literal of 4 KiB.
         let mut literal = vec![0, 1, b'x', 0x7f, 0x81, 0x1f];
         literal.extend(vec![b'y'; 4096]);
-        beside("HTTP/2 CONTINUATION", &site, &Way::Http2, |stop| async move {
-            let empty = floods(address, stop.clone(), |at| match at {
-                0 => frame(1, 0x1, 1, GET),
-                _ => frame(9, 0, 1, &[]),
-            });
-            let long = floods(address, stop.clone(), move |at| match at {
-                0 => frame(1, 0x1, 1, GET),
-                _ => frame(9, 0, 1, &literal),
-            });
-            // Those that ask for an answer to each: SETTINGS and PING.
-            let polite = floods(address, stop, |_| {
-                [frame(4, 0, 0, &[]), frame(6, 0, 0, &[0; 8])].concat().repeat(50)
-            });
-            let (empty, long, polite) = tokio::join!(empty, long, polite);
-            assert!(empty > 0 && long > 0 && polite > 0);
+        beside("HTTP/2 CONTINUATION", &site, &Way::Http2, |stop| {
+            let literal = literal.clone();
+            async move {
+                let empty = floods(address, stop.clone(), |at| match at {
+                    0 => frame(1, 0x1, 1, GET),
+                    _ => frame(9, 0, 1, &[]),
+                });
+                let long = floods(address, stop.clone(), move |at| match at {
+                    0 => frame(1, 0x1, 1, GET),
+                    _ => frame(9, 0, 1, &literal),
+                });
+                // Those that ask for an answer to each: SETTINGS and PING.
+                let polite = floods(address, stop, |_| {
+                    [frame(4, 0, 0, &[]), frame(6, 0, 0, &[0; 8])].concat().repeat(50)
+                });
+                let (empty, long, polite) = tokio::join!(empty, long, polite);
+                assert!(empty > 0 && long > 0 && polite > 0);
+            }
         })
         .await;
         over(&site).await;
@@ -124,16 +130,19 @@ fn http2_streams_that_take_nothing() {
     run(async {
         let site = site(|config| config.guarding.streams_in_flight = 16).await;
         let (address, path) = (site.address(), format!("/ipfs/{}/big.bin", site.root));
-        beside("HTTP/2 stalled streams", &site, &Way::Http2, |stop| async move {
-            let mut held = Vec::new();
-            for _ in 0..LINES {
-                let client = Http2::new(connect(address, ATTACKER).await).await;
-                for _ in 0..20 {
-                    let begun = client.begin(get("127.0.0.1", &path)).await;
-                    held.push(begun.expect("a head, of an answer or of a refusal"));
+        beside("HTTP/2 stalled streams", &site, &Way::Http2, |stop| {
+            let path = path.clone();
+            async move {
+                let mut held = Vec::new();
+                for _ in 0..LINES {
+                    let client = Http2::new(connect(address, ATTACKER).await).await;
+                    for _ in 0..20 {
+                        let begun = client.begin(get("127.0.0.1", &path)).await;
+                        held.push(begun.expect("a head, of an answer or of a refusal"));
+                    }
                 }
+                stop.cancelled().await;
             }
-            stop.cancelled().await;
         })
         .await;
         over(&site).await;
@@ -185,21 +194,24 @@ fn http3_streams_that_are_reset() {
         let opened = Arc::new(AtomicU64::new(0));
         let (count, of_attack) = (Arc::clone(&opened), Arc::clone(&identity));
         let way = Way::Http3(identity);
-        beside("HTTP/3 reset streams", &site, &way, |stop| async move {
-            each(address, &of_attack, &stop, move |connection| {
-                let count = Arc::clone(&count);
-                async move {
-                    while let Ok((mut send, mut receive)) = connection.open_bi().await {
-                        // HEADERS that go on.
-                        if send.write_all(&[0x01, 0x40, 0x80, 0, 0]).await.is_err() {
-                            return;
+        beside("HTTP/3 reset streams", &site, &way, |stop| {
+            let (count, of_attack) = (Arc::clone(&count), Arc::clone(&of_attack));
+            async move {
+                each(address, &of_attack, &stop, move |connection| {
+                    let count = Arc::clone(&count);
+                    async move {
+                        while let Ok((mut send, mut receive)) = connection.open_bi().await {
+                            // HEADERS that go on.
+                            if send.write_all(&[0x01, 0x40, 0x80, 0, 0]).await.is_err() {
+                                return;
+                            }
+                            let _ = (send.reset(0x10c_u32.into()), receive.stop(0x10c_u32.into()));
+                            count.fetch_add(1, Ordering::Relaxed);
                         }
-                        let _ = (send.reset(0x10c_u32.into()), receive.stop(0x10c_u32.into()));
-                        count.fetch_add(1, Ordering::Relaxed);
                     }
-                }
-            })
-            .await;
+                })
+                .await;
+            }
         })
         .await;
         let opened = opened.load(Ordering::Relaxed);
@@ -215,18 +227,21 @@ fn http3_streams_that_never_ask() {
         let identity = Arc::new(Identity::new(&["localhost"]));
         let (site, address) = http3_site(&identity).await;
         let (way, of_attack) = (Way::Http3(Arc::clone(&identity)), identity);
-        beside("HTTP/3 open streams", &site, &way, |stop| async move {
-            each(address, &of_attack, &stop, |connection| async move {
-                let mut held = Vec::new();
-                // Until there are as many as may be.
-                while let Ok((mut send, receive)) = connection.open_bi().await {
-                    if send.write_all(&[0x01, 0x40, 0x80, 0, 0]).await.is_err() {
-                        return;
+        beside("HTTP/3 open streams", &site, &way, |stop| {
+            let of_attack = Arc::clone(&of_attack);
+            async move {
+                each(address, &of_attack, &stop, |connection| async move {
+                    let mut held = Vec::new();
+                    // Until there are as many as may be.
+                    while let Ok((mut send, receive)) = connection.open_bi().await {
+                        if send.write_all(&[0x01, 0x40, 0x80, 0, 0]).await.is_err() {
+                            return;
+                        }
+                        held.push((send, receive));
                     }
-                    held.push((send, receive));
-                }
-            })
-            .await;
+                })
+                .await;
+            }
         })
         .await;
         over(&site).await;
@@ -240,28 +255,31 @@ fn http3_streams_that_take_nothing() {
         let (site, address) = http3_site(&identity).await;
         let path = format!("/ipfs/{}/big.bin", site.root);
         let (way, of_attack) = (Way::Http3(Arc::clone(&identity)), identity);
-        beside("HTTP/3 stalled streams", &site, &way, |stop| async move {
-            each(address, &of_attack, &stop, move |connection| {
-                let path = path.clone();
-                async move {
-                    let quic = h3_quinn::Connection::new(connection);
-                    let Ok((mut driver, send)) = h3::client::new::<_, h3_quinn::OpenStreams>(quic).await
-                    else {
-                        return;
-                    };
-                    let mut held = Vec::new();
-                    for _ in 0..50 {
-                        let stream = send.clone().send_request(get("127.0.0.1", &path)).await;
-                        let Ok(mut stream) = stream else {
+        beside("HTTP/3 stalled streams", &site, &way, |stop| {
+            let (path, of_attack) = (path.clone(), Arc::clone(&of_attack));
+            async move {
+                each(address, &of_attack, &stop, move |connection| {
+                    let path = path.clone();
+                    async move {
+                        let quic = h3_quinn::Connection::new(connection);
+                        let Ok((mut driver, send)) = h3::client::new::<_, h3_quinn::OpenStreams>(quic).await
+                        else {
                             return;
                         };
-                        let _ = stream.finish().await;
-                        held.push(stream);
+                        let mut held = Vec::new();
+                        for _ in 0..50 {
+                            let stream = send.clone().send_request(get("127.0.0.1", &path)).await;
+                            let Ok(mut stream) = stream else {
+                                return;
+                            };
+                            let _ = stream.finish().await;
+                            held.push(stream);
+                        }
+                        poll_fn(|cx| driver.poll_close(cx)).await;
                     }
-                    poll_fn(|cx| driver.poll_close(cx)).await;
-                }
-            })
-            .await;
+                })
+                .await;
+            }
         })
         .await;
         over(&site).await;

@@ -1,5 +1,7 @@
 //! Requests that are cheap to send and cost work: listings, compression, long files of rules.
 
+use std::sync::Arc;
+
 use crate::beside::{Way, ask, beside, flood, run, site, status};
 use crate::client::request;
 
@@ -15,7 +17,7 @@ fn floods_of_listings() {
         let cid = site.publish(&files);
         // Each is another page, so that none comes from memory.
         let page = |n: usize| format!("/ipfs/{cid}/?after={n:0100}");
-        let texts = (0..900)
+        let texts: Arc<[String]> = (0..900)
             .map(|n| request("GET", "127.0.0.1", &page(n), &[]))
             .collect();
         let address = site.address();
@@ -25,18 +27,21 @@ fn floods_of_listings() {
             &format!("/ipfs/{}/files/sub/", site.root),
             &[],
         );
-        beside("listings", &site, &Way::Lines, |stop| async move {
-            let other = async {
-                for _ in 0..20 {
-                    assert_eq!(
-                        status(&ask(address, OTHER, &own).await),
-                        200,
-                        "somebody else's listing"
-                    );
-                }
-            };
-            let (counts, ()) = tokio::join!(flood(address, 16, texts, stop), other);
-            assert!(counts[2] > 0 && counts[5] == 0, "{counts:?}");
+        beside("listings", &site, &Way::Lines, |stop| {
+            let (texts, own) = (Arc::clone(&texts), own.clone());
+            async move {
+                let other = async {
+                    for _ in 0..20 {
+                        assert_eq!(
+                            status(&ask(address, OTHER, &own).await),
+                            200,
+                            "somebody else's listing"
+                        );
+                    }
+                };
+                let (counts, ()) = tokio::join!(flood(address, 16, texts, stop), other);
+                assert!(counts[2] > 0 && counts[5] == 0, "{counts:?}");
+            }
         })
         .await;
     });
@@ -51,13 +56,16 @@ fn floods_of_work() {
             .collect();
         let cid = site.publish(&[("x.txt", &text)]);
         let page = |n: usize| format!("/ipfs/{cid}/x.txt?x={n}");
-        let texts = (0..5000)
+        let texts: Arc<[String]> = (0..5000)
             .map(|n| request("GET", "127.0.0.1", &page(n), &[("Accept-Encoding", "br")]))
             .collect();
         let address = site.address();
-        beside("compression", &site, &Way::Lines, |stop| async move {
-            let counts = flood(address, 16, texts, stop).await;
-            assert!(counts[2] > 0 && counts[5] == 0, "{counts:?}");
+        beside("compression", &site, &Way::Lines, |stop| {
+            let texts = Arc::clone(&texts);
+            async move {
+                let counts = flood(address, 16, texts, stop).await;
+                assert!(counts[2] > 0 && counts[5] == 0, "{counts:?}");
+            }
         })
         .await;
     });

@@ -1,6 +1,6 @@
 //! Answers from memory: the same as those of the usual path, and never older.
 
-use crate::client::{Answer, Kept, keeping, raw, request};
+use crate::client::{Answer, Kept, keeping, raw, request, until};
 use crate::site::{BIG, Site, big};
 
 /// A site that keeps nothing in memory.
@@ -206,4 +206,39 @@ async fn a_large_file_from_memory_goes_to_its_end() {
         let answer = kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await;
         assert!(answer.complete && answer.body == big());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_rests_while_memory_answers() {
+    let site = Site::new().await;
+    let resting = || site.metric("gateway_resting_connections");
+    let known = keeping("GET", "127.0.0.1", &format!("/ipfs/{}/ascii.txt", site.root), &[]);
+    let other = keeping("GET", "127.0.0.1", &format!("/ipfs/{}/none", site.root), &[]);
+    raw(
+        site.address(),
+        &known.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"),
+    )
+    .await;
+    let mut line = Kept::open(site.address()).await;
+    until("it rests", || resting() == 1.0).await;
+    for _ in 0..3 {
+        assert_eq!(line.ask(&known).await.status, 200);
+        assert_eq!(resting(), 1.0);
+    }
+    assert_eq!(line.ask(&other).await.status, 404);
+    until("it has left", || resting() == 0.0).await;
+    // Several requests at once, and one that comes in parts.
+    line.send(&format!("{known}{known}")).await;
+    for _ in 0..2 {
+        assert_eq!(line.answer("GET").await.status, 200);
+    }
+    until("it is back", || resting() == 1.0).await;
+    let (one, rest) = known.split_at(20);
+    line.send(one).await;
+    until("it has left again", || resting() == 0.0).await;
+    assert_eq!(line.ask_rest(rest).await.status, 200);
+    until("it is back again", || resting() == 1.0).await;
+    drop(line);
+    until("it has gone", || site.metric("gateway_connections") == 0.0).await;
+    assert_eq!(resting(), 0.0);
 }

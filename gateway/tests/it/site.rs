@@ -28,7 +28,7 @@ pub const BIG: usize = 5 << 20;
 pub struct Site {
     pub gateway: Gateway,
     pub node: Arc<Behind>,
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
     pub store: Store,
     /// Blocks read so far.
     pub reads: Arc<AtomicU64>,
@@ -77,7 +77,7 @@ impl Site {
         Self {
             node,
             gateway,
-            registry,
+            registry: Arc::new(registry),
             store,
             reads,
             book,
