@@ -117,6 +117,11 @@ impl Doors {
         }
     }
 
+    /// Tells the node how far a reader is.
+    pub(crate) fn measured(&self, reader: IpAddr, rtt_us: u32) {
+        self.node.measured(reader.to_canonical(), rtt_us);
+    }
+
     /// Answers at a door.
     pub(crate) async fn answer(
         &self,

@@ -9,6 +9,7 @@ mod http2;
 mod http3;
 mod line;
 mod listen;
+mod measured;
 mod places;
 mod qpack;
 mod quic;

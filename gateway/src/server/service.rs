@@ -112,6 +112,13 @@ struct Shared {
 }
 
 impl Service {
+    /// Takes note of how far the other end of a connection was, if it is a reader.
+    pub(super) fn measured(&self, client: Client, rtt_us: u32) {
+        if !client.is_node {
+            self.0.doors.measured(client.address.ip(), rtt_us);
+        }
+    }
+
     pub(super) fn new(
         config: &Config,
         backend: Backend,

@@ -1,0 +1,94 @@
+//! How far readers are: the round-trip time that the system has measured of a connection is told when the connection ends.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection of TCP that tells its round-trip time when it ends.
+pub(super) struct Measured<F: FnMut(u32)> {
+    stream: TcpStream,
+    tell: F,
+}
+
+impl<F: FnMut(u32)> Measured<F> {
+    /// `tell` gets microseconds, once, and not at all if the system does not know.
+    pub(super) fn new(stream: TcpStream, tell: F) -> Self {
+        Self { stream, tell }
+    }
+}
+
+impl<F: FnMut(u32)> Drop for Measured<F> {
+    fn drop(&mut self) {
+        if let Some(rtt_us) = rtt_us(&self.stream) {
+            (self.tell)(rtt_us);
+        }
+    }
+}
+
+impl<F: FnMut(u32) + Unpin> AsyncRead for Measured<F> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl<F: FnMut(u32) + Unpin> AsyncWrite for Measured<F> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The smoothed round-trip time in microseconds (RFC 6298), which begins with that of the handshake.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "no crate that we have offers TCP_INFO")]
+fn rtt_us(stream: &TcpStream) -> Option<u32> {
+    use std::os::fd::AsRawFd;
+
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+    // SAFETY: `tcp_info` consists of integers, of which all bits may be zero.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open as long as `stream` is borrowed; the kernel writes at most `length` bytes to `info`, which
+    // has so many, and changes `length`; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0 && info.tcpi_rtt > 0).then_some(info.tcpi_rtt)
+}
+
+/// Other systems have other ways.
+#[cfg(not(target_os = "linux"))]
+fn rtt_us(_: &TcpStream) -> Option<u32> {
+    None
+}
