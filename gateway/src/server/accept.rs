@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{ProtocolVersion, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -14,7 +13,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Limited, Protocol};
-use super::measured::Measured;
 use super::places::{Place, Places};
 use super::service::{Client, Service};
 use super::signal::{self, Word};
@@ -117,8 +115,6 @@ impl Acceptor {
             secure: agreement.is_some(),
             is_node: self.is_node,
         };
-        let readers = house.service.clone();
-        let stream = Measured::new(stream, move |rtt_us| readers.measured(client, rtt_us));
         self.house.host(place, async move {
             match agreement {
                 None => plain(stream, client, &house).await,
@@ -138,17 +134,12 @@ impl Acceptor {
     }
 }
 
-/// What bytes come and go by.
-trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Wire for T {}
-
-async fn plain(stream: impl Wire, client: Client, house: &House) {
+async fn plain(stream: TcpStream, client: Client, house: &House) {
     let served = house.service.to(client);
     connection::serve(stream, Protocol::Http1, served, house.limits, house.stop.clone()).await;
 }
 
-async fn encrypted(stream: impl Wire, client: Client, agreement: Arc<ServerConfig>, house: &House) {
+async fn encrypted(stream: TcpStream, client: Client, agreement: Arc<ServerConfig>, house: &House) {
     let handshake = TlsAcceptor::from(agreement).accept(stream);
     let stop = house.stop.token();
     let stream = tokio::select! {

@@ -149,11 +149,9 @@ async fn connect(incoming: Incoming, address: SocketAddr, house: &House) {
                 is_node: false,
             };
             let served = house.service.to(client);
-            if let Err(error) = serve(connection.clone(), &served, house).await {
+            if let Err(error) = serve(connection, &served, house).await {
                 tracing::debug!(client = %address, %error, "an HTTP/3 connection broke");
             }
-            let rtt_us = u32::try_from(connection.rtt().as_micros()).unwrap_or(u32::MAX);
-            house.service.measured(client, rtt_us);
         }
         Ok(Err(error)) => {
             house.metrics.failed_handshake();
