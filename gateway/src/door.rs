@@ -19,6 +19,7 @@ pub(crate) mod provider;
 mod receipt;
 mod routing;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +120,7 @@ impl Doors {
 
     /// Tells the node how far a reader is.
     pub(crate) fn measured(&self, reader: IpAddr, rtt_us: u32) {
-        self.node.measured(reader.to_canonical(), rtt_us);
+        self.node.measured(reader, rtt_us);
     }
 
     /// Answers at a door.

@@ -1,4 +1,5 @@
 //! How far readers are: the round-trip time that the system has measured of a connection is told when the connection ends.
+//! Nothing is done for it before that.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,28 +8,37 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::service::{Client, Service};
+
 /// A connection of TCP that tells its round-trip time when it ends.
-pub(super) struct Measured<F: FnMut(u32)> {
+pub(super) struct Measured {
     stream: TcpStream,
-    tell: F,
+    client: Client,
+    service: Service,
 }
 
-impl<F: FnMut(u32)> Measured<F> {
-    /// `tell` gets microseconds, once, and not at all if the system does not know.
-    pub(super) fn new(stream: TcpStream, tell: F) -> Self {
-        Self { stream, tell }
-    }
-}
-
-impl<F: FnMut(u32)> Drop for Measured<F> {
-    fn drop(&mut self) {
-        if let Some(rtt_us) = rtt_us(&self.stream) {
-            (self.tell)(rtt_us);
+impl Measured {
+    /// The service is told, once, and not at all if the system does not know.
+    pub(super) fn new(stream: TcpStream, client: Client, service: &Service) -> Self {
+        Self {
+            stream,
+            client,
+            service: service.clone(),
         }
     }
 }
 
-impl<F: FnMut(u32) + Unpin> AsyncRead for Measured<F> {
+impl Drop for Measured {
+    fn drop(&mut self) {
+        if self.service.measures(&self.client)
+            && let Some(rtt_us) = rtt_us(&self.stream)
+        {
+            self.service.measured(&self.client, rtt_us);
+        }
+    }
+}
+
+impl AsyncRead for Measured {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -38,7 +48,7 @@ impl<F: FnMut(u32) + Unpin> AsyncRead for Measured<F> {
     }
 }
 
-impl<F: FnMut(u32) + Unpin> AsyncWrite for Measured<F> {
+impl AsyncWrite for Measured {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -68,11 +78,11 @@ impl<F: FnMut(u32) + Unpin> AsyncWrite for Measured<F> {
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "no crate that we have offers TCP_INFO")]
 fn rtt_us(stream: &TcpStream) -> Option<u32> {
+    use std::mem::MaybeUninit;
     use std::os::fd::AsRawFd;
 
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    // SAFETY: `tcp_info` consists of integers, of which all bits may be zero.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     // SAFETY: the descriptor is open as long as `stream` is borrowed; the kernel writes at most `length` bytes to `info`, which
     // has so many, and changes `length`; both outlive the call.
     let result = unsafe {
@@ -80,10 +90,12 @@ fn rtt_us(stream: &TcpStream) -> Option<u32> {
             stream.as_raw_fd(),
             libc::IPPROTO_TCP,
             libc::TCP_INFO,
-            (&raw mut info).cast(),
+            info.as_mut_ptr().cast(),
             &raw mut length,
         )
     };
+    // SAFETY: `tcp_info` consists of integers, of which all bits may be zero, as those are that an older kernel leaves out.
+    let info = unsafe { info.assume_init() };
     (result == 0 && info.tcpi_rtt > 0).then_some(info.tcpi_rtt)
 }
 
