@@ -19,6 +19,7 @@ pub(crate) mod provider;
 mod receipt;
 mod routing;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +116,11 @@ impl Doors {
             desk,
             hosts,
         }
+    }
+
+    /// Tells the node how far a reader is.
+    pub(crate) fn measured(&self, reader: IpAddr, rtt_us: u32) {
+        self.node.measured(reader, rtt_us);
     }
 
     /// Answers at a door.

@@ -11,6 +11,7 @@ mod http3;
 mod line;
 mod listen;
 mod lobby;
+mod measured;
 mod places;
 mod qpack;
 mod quic;

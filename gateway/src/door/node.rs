@@ -28,6 +28,10 @@ pub trait Node: Send + Sync {
     /// Every edge that could serve `content`, a key of any bytes, to a user at this address: best first.
     fn nearest(&self, content: &[u8], user: IpAddr) -> Vec<Ranked>;
 
+    /// Takes note of the round-trip time of a reader's connection, in microseconds, when it ends. In memory, and fast: the
+    /// thread serves other connections.
+    fn measured(&self, reader: IpAddr, rtt_us: u32);
+
     /// Proves what the ledger says under a label, or that it says nothing: an encoded [`ledger::Bundle`].
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Limited, Protocol};
 use super::lobby::{Lobby, Resting};
+use super::measured::Measured;
 use super::places::{Place, Places};
 use super::service::{Client, Service};
 use super::signal::{self, Word};
@@ -154,6 +155,7 @@ impl Acceptor {
             }
             return;
         }
+        let stream = Measured::new(stream, client, &house.service);
         self.house.host(place, async move {
             match agreement {
                 None => plain(stream, client, &house).await,
@@ -173,12 +175,12 @@ impl Acceptor {
     }
 }
 
-async fn plain(stream: TcpStream, client: Client, house: &House) {
+async fn plain(stream: Measured, client: Client, house: &House) {
     let served = house.service.to(client);
     connection::serve(stream, Protocol::Http1, served, house.limits, house.stop.clone()).await;
 }
 
-async fn encrypted(stream: TcpStream, client: Client, agreement: Arc<ServerConfig>, house: &House) {
+async fn encrypted(stream: Measured, client: Client, agreement: Arc<ServerConfig>, house: &House) {
     let handshake = TlsAcceptor::from(agreement).accept(stream);
     let stop = house.stop.token();
     let stream = tokio::select! {

@@ -149,15 +149,24 @@ async fn connect(incoming: Incoming, address: SocketAddr, house: &House) {
                 is_node: false,
             };
             let served = house.service.to(client);
-            if let Err(error) = serve(connection, &served, house).await {
+            if let Err(error) = serve(connection.clone(), &served, house).await {
                 tracing::debug!(client = %address, %error, "an HTTP/3 connection broke");
             }
+            measure(&connection, &client, house);
         }
         Ok(Err(error)) => {
             house.metrics.failed_handshake();
             tracing::debug!(client = %address, %error, "a QUIC handshake failed");
         }
         Err(_) => house.metrics.failed_handshake(),
+    }
+}
+
+/// Tells how far the client was. One that moved to another address may have said so falsely, and is left out.
+fn measure(connection: &quinn::Connection, client: &Client, house: &House) {
+    if connection.remote_address() == client.address && house.service.measures(client) {
+        let rtt_us = u32::try_from(connection.rtt().as_micros()).unwrap_or(u32::MAX);
+        house.service.measured(client, rtt_us);
     }
 }
 

@@ -25,6 +25,7 @@ use super::accept::{House, Stay};
 use super::clock;
 use super::given::{Given, SLICES_MAX};
 use super::line::{self, Began, Buffers};
+use super::measured::{Measured, measure};
 use super::request::{Parsed, parse, room};
 use super::sending::Sending;
 use super::service::{Quick, Served};
@@ -167,8 +168,14 @@ impl Table {
         let limit = self.house.limits.head_timeout;
         while !self.seats.is_empty() && self.bell.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            self.seats
-                .retain(|_, seat| now.saturating_duration_since(seat.since) < limit);
+            let overdue = |seat: &Seat| now.saturating_duration_since(seat.since) >= limit;
+            self.seats.retain(|_, seat| {
+                let goes = overdue(seat);
+                if goes {
+                    seat.measure(&self.house);
+                }
+                !goes
+            });
             let next = (limit / LOOKS).clamp(LOOK_EVERY.0, LOOK_EVERY.1);
             self.bell.as_mut().reset(tokio::time::Instant::now() + next);
         }
@@ -208,8 +215,9 @@ impl Table {
             return;
         }
         let seat = self.seats.remove(key);
-        if let Turn::Leaves(began) = turn {
-            self.leave(seat, began);
+        match turn {
+            Turn::Leaves(began) => self.leave(seat, began),
+            Turn::Rests | Turn::Ends => seat.measure(&self.house),
         }
     }
 
@@ -220,10 +228,11 @@ impl Table {
         let (house, lobby) = (Arc::clone(&self.house), self.lobby.clone());
         let line = async move {
             let (limits, stop) = (house.limits, house.stop.clone());
-            let rests = line::serve(stream?, seat.served, limits, stop, began, true).await;
+            let stream = Measured::new(stream?, seat.served.client(), &house.service);
+            let rests = line::serve(stream, seat.served, limits, stop, began, true).await;
             if let Some((stream, served)) = rests {
                 lobby.take(Resting {
-                    stream: stream.into_std()?,
+                    stream: stream.into_inner()?.into_std()?,
                     served,
                     stay: seat.stay,
                 });
@@ -239,6 +248,11 @@ impl Table {
 }
 
 impl Seat {
+    /// Tells how far the client was.
+    fn measure(&self, house: &House) {
+        measure(&self.stream, &self.served.client(), &house.service);
+    }
+
     /// Answers what has come.
     fn turn(&mut self, buffers: &mut Buffers, is_last: bool) -> Turn {
         loop {

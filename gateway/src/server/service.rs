@@ -202,6 +202,17 @@ impl Service {
         Arc::clone(&desk.fills).run(Arc::clone(desk), stop)
     }
 
+    /// Whether the other end of a connection is a reader. A trusted proxy is not, its readers are behind it; and other nodes
+    /// are no readers.
+    pub(super) fn measures(&self, client: &Client) -> bool {
+        !client.is_node && !self.0.gate.came(client).trusted
+    }
+
+    /// Takes note of how far a reader is, in microseconds.
+    pub(super) fn measured(&self, client: &Client, rtt_us: u32) {
+        self.0.doors.measured(client.address.ip().to_canonical(), rtt_us);
+    }
+
     /// From now on no answer counts that was kept before: other denylists hold.
     pub(super) fn forget(&self) {
         self.0.fast.forget();

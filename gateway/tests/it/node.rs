@@ -26,6 +26,8 @@ pub struct Behind {
     pub chosen: AtomicUsize,
     /// Questions to the network.
     pub searches: AtomicU64,
+    /// Readers whose connections have ended, and how far they were, in microseconds.
+    pub measured: RwLock<Vec<(IpAddr, u32)>>,
 }
 
 impl Behind {
@@ -38,6 +40,7 @@ impl Behind {
             provided: RwLock::default(),
             chosen: AtomicUsize::new(0),
             searches: AtomicU64::new(0),
+            measured: RwLock::default(),
         }
     }
 
@@ -91,6 +94,11 @@ impl Node for Behind {
             why: format!("number {place}"),
         });
         ranked.collect()
+    }
+
+    fn measured(&self, reader: IpAddr, rtt_us: u32) {
+        let mut measured = self.measured.write().expect("no panic holds it");
+        measured.push((reader, rtt_us));
     }
 
     fn prove(&self, label: &Label) -> Result<Vec<u8>, Unreadable> {

@@ -3,7 +3,8 @@
 //! A digest says how far readers of a place are from edges, in steps of about a fifth, for places with many readers only.
 //! It is worth nothing alone: a distance counts when at least [`REPORTERS_MIN`] independent reporters (other operators,
 //! other places) tell it, and then it is their median, so that as long as most of them are honest it lies between what
-//! honest ones say. What an edge says of its own distance does not count at all: it would say that it is near.
+//! honest ones say. What an edge says of its own distance does not count at all: it would say that it is near. Only who
+//! has several edges may believe each of them, also of itself: nobody lies to himself ([`Hearsay::take_own`]).
 
 use std::collections::BTreeMap;
 
@@ -119,6 +120,8 @@ struct Report {
 #[derive(Clone, Debug)]
 pub struct Hearsay {
     told: BTreeMap<(Prefix, EdgeId), Vec<Report>>,
+    /// What edges of this node's own operator told, and until when it holds.
+    own: BTreeMap<(Prefix, EdgeId), (Step, u64)>,
     latest: BTreeMap<EdgeId, u64>,
     alone: BTreeMap<u64, u32>,
     tidied_us: u64,
@@ -131,6 +134,7 @@ impl Hearsay {
     pub fn new(secret: u64) -> Self {
         Self {
             told: BTreeMap::new(),
+            own: BTreeMap::new(),
             latest: BTreeMap::new(),
             alone: BTreeMap::new(),
             tidied_us: 0,
@@ -143,6 +147,33 @@ impl Hearsay {
     /// # Errors
     /// If it is out of its time or bounds, or was replaced.
     pub fn take(&mut self, digest: &Digest, now_us: u64) -> Result<(), Refused> {
+        self.admit(digest, now_us)?;
+        for told in digest
+            .distances
+            .iter()
+            .filter(|told| told.edge != digest.reporter)
+        {
+            self.put(digest, told, now_us);
+        }
+        Ok(())
+    }
+
+    /// As [`Hearsay::take`], of an edge of this node's own operator: each of its distances counts alone, also its own.
+    ///
+    /// # Errors
+    /// As [`Hearsay::take`].
+    pub fn take_own(&mut self, digest: &Digest, now_us: u64) -> Result<(), Refused> {
+        self.admit(digest, now_us)?;
+        for told in &digest.distances {
+            let pair = (told.place, told.edge);
+            if self.own.len() < PAIRS_MAX || self.own.contains_key(&pair) {
+                self.own.insert(pair, (told.step, digest.expires_us));
+            }
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, digest: &Digest, now_us: u64) -> Result<(), Refused> {
         if digest.issued_us > now_us.saturating_add(crate::advert::AHEAD_US_MAX)
             || digest.expires_us <= now_us
         {
@@ -164,40 +195,36 @@ impl Hearsay {
             return Err(Refused::Crowded);
         }
         self.latest.insert(digest.reporter, digest.issued_us);
-        for told in digest
-            .distances
-            .iter()
-            .filter(|told| told.edge != digest.reporter)
-        {
-            self.put(digest, told, now_us);
-        }
         Ok(())
     }
 
-    /// How far a place is from an edge, in microseconds, if enough independent reporters say so.
+    /// How far a place is from an edge, in microseconds, if an edge of the own operator or enough independent reporters
+    /// say so.
     #[must_use]
     pub fn rtt_us(&self, place: &Prefix, edge: &EdgeId, now_us: u64) -> Option<u32> {
-        let reports = self.told.get(&(*place, *edge))?;
-        let mut steps: Vec<Step> = reports
-            .iter()
-            .filter(|report| report.expires_us > now_us)
-            .map(|report| report.step)
-            .collect();
-        steps.sort_unstable();
-        // Of two in the middle the farther: who lies to get readers says near.
-        (steps.len() >= REPORTERS_MIN).then(|| steps[steps.len() / 2].rtt_us())
+        let pair = (*place, *edge);
+        let own = self.own.get(&pair).filter(|(_, until_us)| *until_us > now_us);
+        own.map(|(step, _)| step.rtt_us())
+            .or_else(|| median_us(self.told.get(&pair)?, now_us))
+    }
+
+    /// All that [`Hearsay::rtt_us`] has an answer to, with the answer, in microseconds.
+    pub fn answers(&self, now_us: u64) -> impl Iterator<Item = ((Prefix, EdgeId), u32)> {
+        let others = self.told.keys().filter(|pair| !self.own.contains_key(pair));
+        let all = self.own.keys().chain(others);
+        all.filter_map(move |pair| Some((*pair, self.rtt_us(&pair.0, &pair.1, now_us)?)))
     }
 
     /// Distances that are kept, of however many reporters.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.told.len()
+        self.told.len() + self.own.len()
     }
 
     /// Whether nothing was told.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.told.is_empty()
+        self.len() == 0
     }
 
     fn put(&mut self, digest: &Digest, told: &Told, now_us: u64) {
@@ -254,6 +281,7 @@ impl Hearsay {
             return;
         }
         self.tidied_us = now_us;
+        self.own.retain(|_, (_, until_us)| *until_us > now_us);
         self.told.retain(|_, reports| {
             reports.retain(|report| report.expires_us > now_us);
             !reports.is_empty()
@@ -269,6 +297,18 @@ impl Hearsay {
             *self.alone.entry(reports[0].operator).or_default() += 1;
         }
     }
+}
+
+/// What the reports come to, in microseconds, if they are enough.
+fn median_us(reports: &[Report], now_us: u64) -> Option<u32> {
+    let mut steps: Vec<Step> = reports
+        .iter()
+        .filter(|report| report.expires_us > now_us)
+        .map(|report| report.step)
+        .collect();
+    steps.sort_unstable();
+    // Of two in the middle the farther: who lies to get readers says near.
+    (steps.len() >= REPORTERS_MIN).then(|| steps[steps.len() / 2].rtt_us())
 }
 
 impl Report {

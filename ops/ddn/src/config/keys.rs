@@ -124,6 +124,9 @@ settings! {
         /// Keys of which the IPNS record is kept; each takes at most 10 KiB of the disk. Of more, those that were not
         /// published for the longest are let go.
         ipns_names_max: Whole<1, 1_000_000> = Whole::new(16_384);
+        /// Places (a /24, a /48) that readers come from, of which their distance is remembered for an hour; each takes
+        /// some 400 bytes.
+        reader_places_max: Whole<2_048, 1_048_576> = Whole::new(16_384);
         /// Where readers elsewhere reach this gateway, as `https://edge.example`, if that is not where it listens. Other nodes
         /// are told, and send readers here.
         external: Option<Web> = None;

@@ -12,6 +12,7 @@ pub mod health;
 pub mod joins;
 pub mod look;
 pub mod origin;
+pub mod places;
 pub mod preflight;
 pub mod presence;
 pub mod publish;
@@ -49,6 +50,7 @@ pub use error::Error;
 use folder::Folder;
 use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
 pub use origin::{Origin, Role};
+use places::Places;
 use sender::Sender;
 use start::{Listeners, Started};
 use wallets::Wallets;
@@ -81,6 +83,8 @@ pub struct Node {
     pub zones: Vec<Anchor>,
     /// Who delivers.
     pub finder: Arc<EdgeFinder>,
+    /// How far readers are from edges.
+    pub reader_places: Places,
     /// Who pays for deliveries.
     pub payer: Arc<WalletPayer>,
     /// Who pays for what the gateway serves of origins.

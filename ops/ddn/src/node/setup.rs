@@ -13,6 +13,7 @@ use storage::ddp;
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::Webs;
+use super::places::Places;
 use super::presence;
 use super::secrets;
 use crate::config::Settings;
@@ -226,6 +227,12 @@ pub fn webs(settings: &Settings, gateway: &Gateway, mesh: &[String]) -> Webs {
             .or_else(|| listening(gateway.local_addr()).next()),
         provider,
     }
+}
+
+/// How far readers are from this edge.
+pub fn places(settings: &Settings, key: &SecretKey) -> Places {
+    let most = settings.gateway.reader_places_max.size();
+    Places::new(*key.public().as_bytes(), most)
 }
 
 /// Requests that the gateway takes at once.

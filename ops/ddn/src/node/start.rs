@@ -190,6 +190,7 @@ async fn join(
     let role = ground.place.role();
     let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis)?;
     let looker = Arc::new(Looker::new());
+    let reader_places = setup::places(&settings, key);
     let handler = Arc::new(MeshHandler::new(chain.clone(), looker.clone()));
     let mesh = Mesh::start(mesh_config, handler, &mut registry).await?;
     looker.connect(mesh.clone());
@@ -230,6 +231,7 @@ async fn join(
         store: ground.store.clone(),
         blocks: blocks.clone(),
         finder: finder.clone(),
+        places: reader_places.clone(),
         delivery: delivery.clone(),
         key: key.clone(),
         capacity: setup::requests(&settings),
@@ -290,6 +292,7 @@ async fn join(
         webs,
         zones: dns.anchors(),
         finder,
+        reader_places,
         payer,
         meters,
         wallets: ground.wallets,

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 
 use super::acquaintances::{EdgeRow, POLICY};
 use super::{EdgeFinder, NodeBlocks};
+use crate::node::places::Places;
 use crate::node::receipts::{self, Shown};
 
 /// How long providers are looked for; the mesh may take as long again once it has one.
@@ -43,6 +44,8 @@ pub struct NodeDoors {
     pub blocks: NodeBlocks,
     /// What was measured of others.
     pub finder: Arc<EdgeFinder>,
+    /// How far readers are.
+    pub places: Places,
     /// The books of deliveries.
     pub delivery: Delivery,
     /// Signs.
@@ -124,6 +127,10 @@ impl gateway::Node for NodeDoors {
                 Some(row.ranked(verdict, registered))
             })
             .collect()
+    }
+
+    fn measured(&self, reader: IpAddr, rtt_us: u32) {
+        self.places.note(reader, rtt_us);
     }
 
     fn prove(&self, label: &Label) -> Result<Vec<u8>, Unreadable> {
