@@ -8,6 +8,7 @@ mod car;
 mod client;
 mod content;
 mod deny;
+mod distance;
 mod doors;
 mod elsewhere;
 mod fast;

@@ -110,6 +110,28 @@ impl Table {
         many.into_iter().flat_map(told).take(most).collect()
     }
 
+    /// All that was measured within the hour of one edge, how far and when, in microseconds: to be kept over a restart.
+    pub fn of_edge(&self, edge: EdgeId, now_us: u64) -> impl Iterator<Item = (Prefix, u32, u64)> {
+        let known = move |entry: &Entry| {
+            let (_, rtt_us) = entry.fresh(now_us).find(|(known, _)| *known == edge)?;
+            let at_us = entry
+                .edges
+                .iter()
+                .flatten()
+                .find(|known| known.edge == edge)?
+                .at_us;
+            Some((entry.place, rtt_us, at_us))
+        };
+        self.slots.iter().flatten().filter_map(known)
+    }
+
+    /// Takes back what was kept. From how many readers it came is not known any more.
+    pub fn restore(&mut self, place: Prefix, edge: EdgeId, rtt_us: u32, at_us: u64) {
+        if let Some(entry) = self.entry(place, at_us) {
+            entry.distance(edge, at_us).note(u64::from(rtt_us));
+        }
+    }
+
     /// Entries in use.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -521,6 +521,36 @@ fn what_an_edge_says_of_itself_does_not_count_nor_what_is_said_twice() {
 }
 
 #[test]
+fn an_edge_of_the_own_operator_is_believed_alone_and_as_long_as_it_says() {
+    let mut hearsay = Hearsay::new(3);
+    let know = |hearsay: &Hearsay, now| hearsay.rtt_us(&place(1), &id(9), now);
+    hearsay
+        .take_own(&digest(9, &[(1, id(9), 10_000)]), NOW)
+        .expect("its own");
+    assert_eq!(know(&hearsay, NOW), Some(Step::of(10_000).rtt_us()));
+    assert_eq!(know(&hearsay, NOW + 601 * SECOND), None);
+    assert_eq!(
+        hearsay.take_own(&digest(9, &[(1, id(9), 100)]), NOW),
+        Err(Untold::Replayed)
+    );
+    // However many strangers say something else.
+    for reporter in 20..40 {
+        let stranger = digest(reporter, &[(1, id(9), 90_000), (2, id(9), 90_000)]);
+        hearsay.take(&stranger, NOW).expect("taken");
+    }
+    assert_eq!(know(&hearsay, NOW), Some(Step::of(10_000).rtt_us()));
+    let answers: Vec<_> = hearsay.answers(NOW).collect();
+    assert_eq!(
+        answers,
+        [
+            ((place(1), id(9)), Step::of(10_000).rtt_us()),
+            ((place(2), id(9)), Step::of(90_000).rtt_us())
+        ]
+    );
+    assert_eq!(hearsay.answers(NOW + 601 * SECOND).count(), 0);
+}
+
+#[test]
 fn digests_out_of_time_or_bounds_are_refused() {
     let mut hearsay = Hearsay::new(3);
     let good = digest(1, &[(1, id(9), 100)]);

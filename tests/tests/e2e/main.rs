@@ -7,6 +7,7 @@ mod browser;
 mod commands;
 mod crash;
 mod delegates;
+mod distances;
 mod docs;
 mod doors;
 mod far;

@@ -47,6 +47,7 @@ pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
             escrow(&node)?,
             earnings(&node)?,
             pins(&node)?,
+            readers(&node),
         ])
     });
     let checks: Vec<Check> = checks.await?;
@@ -316,6 +317,18 @@ fn pins(node: &Node) -> Result<Check, Failed> {
         ),
         false => Check::ok("pins", text),
     })
+}
+
+/// Whether it is known from where readers come, and how far they are.
+fn readers(node: &Node) -> Check {
+    let places = &node.reader_places;
+    let (known, heard) = (places.known(), places.heard_of());
+    let own = match known {
+        0 => "of none it is known yet how far they are".to_owned(),
+        _ => format!("of {known} places it is known how far they are"),
+    };
+    let others = format!("{heard} distances to other edges were told");
+    Check::ok("readers", format!("{own}, {others}"))
 }
 
 /// The first digits of an id, enough to tell escrows apart.

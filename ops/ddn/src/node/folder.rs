@@ -104,6 +104,11 @@ impl Folder {
         self.dir.join("providers")
     }
 
+    /// How far readers were, for the next start.
+    pub fn readers(&self) -> PathBuf {
+        self.dir.join("readers")
+    }
+
     /// The escrow from which the node pays.
     pub fn escrow(&self) -> PathBuf {
         self.dir.join("escrow.json")

@@ -5,6 +5,7 @@
 //! their handles.
 
 pub mod claims;
+pub mod digests;
 pub mod error;
 mod faucet;
 pub mod folder;
@@ -46,6 +47,7 @@ use crate::api::Server;
 use crate::api::types::NodeFile;
 use crate::config::Config;
 use claims::Claims;
+use digests::Digests;
 pub use error::Error;
 use folder::Folder;
 use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
@@ -85,6 +87,8 @@ pub struct Node {
     pub finder: Arc<EdgeFinder>,
     /// How far readers are from edges.
     pub reader_places: Places,
+    /// What edges tell each other of that.
+    pub digests: Arc<Digests>,
     /// Who pays for deliveries.
     pub payer: Arc<WalletPayer>,
     /// Who pays for what the gateway serves of origins.
@@ -254,10 +258,14 @@ async fn work(
     }
 }
 
-/// After the gateway, which counts, and before the books are closed.
+/// After the gateway, which counts and measures, and before the books are closed.
 async fn keep_counts(node: &Arc<Node>) {
-    let meters = Arc::clone(&node.meters);
-    let kept = tokio::task::spawn_blocking(move || meters.keep()).await;
+    let keeping = Arc::clone(node);
+    let kept = tokio::task::spawn_blocking(move || {
+        digests::keep(&keeping);
+        keeping.meters.keep()
+    });
+    let kept = kept.await;
     if let Ok(Err(error)) = kept {
         tracing::error!(%error, "the last of what was served of origins is not written down");
     }

@@ -7,6 +7,8 @@
 //! Everything here is in memory and bounded. A look-up, as DNS makes one for each edge of an answer, takes a read lock on a
 //! sixteenth of the own measurements, or none at all for what others told: of that there is a finished copy.
 
+mod kept;
+
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -17,6 +19,9 @@ use arc_swap::ArcSwap;
 use nearest::digest::{DISTANCES_MAX, Digest, Hearsay, Refused, Step, Told};
 use nearest::table::Table;
 use nearest::{EdgeId, Prefix};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
 
 /// Parts of the table, so that a look-up seldom meets a measurement. All places of one provider are in one part: who has
 /// many prefixes fills no more than that.
@@ -43,6 +48,14 @@ struct Shared {
     /// From where no readers come.
     edges: ArcSwap<HashSet<IpAddr>>,
     told: Mutex<HashMap<(Prefix, EdgeId), (Step, u64)>>,
+    metrics: Metrics,
+}
+
+#[derive(Debug)]
+struct Metrics {
+    known: Gauge,
+    heard: Gauge,
+    rtt_seconds: Histogram,
 }
 
 #[derive(Debug)]
@@ -61,6 +74,9 @@ pub enum Teller {
 }
 
 impl Places {
+    /// The largest content of [`Places::kept`], in bytes.
+    pub const KEPT_BYTES_MAX: u64 = kept::BYTES_MAX;
+
     /// Nothing known yet, at the edge `me`, for readers of at most `places_max` places; each takes about 400 bytes.
     pub fn new(me: EdgeId, places_max: usize) -> Self {
         let keys = RandomState::new();
@@ -75,8 +91,26 @@ impl Places {
             copy: ArcSwap::default(),
             edges: ArcSwap::default(),
             told: Mutex::default(),
+            metrics: Metrics {
+                known: Gauge::default(),
+                heard: Gauge::default(),
+                rtt_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 12)),
+            },
             keys,
         }))
+    }
+
+    /// Shows what is known under the prefix `places`.
+    pub fn register(&self, registry: &mut Registry) {
+        let (places, metrics) = (registry.sub_registry_with_prefix("places"), &self.0.metrics);
+        let rtt = metrics.rtt_seconds.clone();
+        places.register("known", "Places that readers came from", metrics.known.clone());
+        places.register(
+            "heard",
+            "Distances between places and other edges that count",
+            metrics.heard.clone(),
+        );
+        places.register("rtt_seconds", "Round-trip times of readers' connections", rtt);
     }
 
     /// Takes note of the round-trip time between a reader and this node, in microseconds. Nobody is a reader who is on this
@@ -87,6 +121,8 @@ impl Places {
         if is_reader && (1..=RTT_US_MAX).contains(&rtt_us) && !self.0.edges.load().contains(&reader) {
             let mut table = write(self.part(&Prefix::place(reader)));
             table.note(reader, self.0.me, rtt_us, now_us());
+            drop(table);
+            self.0.metrics.rtt_seconds.observe(f64::from(rtt_us) / 1e6);
         }
     }
 
@@ -120,6 +156,9 @@ impl Places {
     /// Brings look-ups up to date with what was told and what is over. To be called every few seconds.
     pub fn refresh(&self) {
         self.copy(&mut self.heard(), now_us());
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.0.metrics.known.set(count(self.known()));
+        self.0.metrics.heard.set(count(self.heard_of()));
     }
 
     /// From now on these are the addresses of edges, this node among them: who comes from there is no reader.
@@ -153,6 +192,24 @@ impl Places {
                 .map(|told| ((told.place, told.edge), (told.step, now_us))),
         );
         news
+    }
+
+    /// What is worth keeping over a restart, as the content of a file of at most [`Places::KEPT_BYTES_MAX`] bytes.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u8> {
+        let now_us = now_us();
+        let part = |part: &RwLock<Table>| read(part).of_edge(self.0.me, now_us).collect::<Vec<_>>();
+        kept::encode(self.0.own.iter().flat_map(part).collect())
+    }
+
+    /// Takes back what was kept, as far as it is not too old. False if that is no such content.
+    #[must_use]
+    pub fn restore(&self, content: &[u8]) -> bool {
+        let lines = kept::decode(content, now_us());
+        for (place, rtt_us, at_us) in lines.iter().flatten() {
+            write(self.part(place)).restore(*place, self.0.me, *rtt_us, *at_us);
+        }
+        lines.is_some()
     }
 
     /// Places that readers came from.

@@ -9,7 +9,7 @@ use named::mesh::{Advert, Endpoint};
 
 use super::joins::Webs;
 use super::look::Door;
-use super::{Node, health};
+use super::{Node, digests, health};
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
@@ -50,6 +50,7 @@ pub async fn keep_up(node: Arc<Node>) {
         () = told => {}
         () = following => {}
         () = looking => {}
+        () = digests::keep_up(&node) => {}
     }
     // Its thread looks at the token too.
     let _ = announced.await;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use chain::Chain;
 use gateway::{Backend, Certificates, Gateway, OriginBackend, SystemLookup};
-use ledger::{Address, Amount, SecretKey};
+use ledger::{Address, Amount, SecretKey, State as _};
 use named::dns::DnsServer;
 use named::dnslink::DnsLinks;
 use named::ipns::Records;
@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::claims::{Claims, Parts};
+use super::digests::{self, Digests};
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
@@ -191,9 +192,20 @@ async fn join(
     let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis)?;
     let looker = Arc::new(Looker::new());
     let reader_places = setup::places(&settings, key);
-    let handler = Arc::new(MeshHandler::new(chain.clone(), looker.clone()));
+    digests::restore(&ground.folder, &reader_places);
+    let digests = Digests::new(
+        key.clone(),
+        &genesis.chain_id,
+        reader_places.clone(),
+        registrations(chain),
+        &mut registry,
+    );
+    let digests = Arc::new(digests);
+    let handler = MeshHandler::new(chain.clone(), looker.clone(), digests.clone());
+    let handler = Arc::new(handler);
     let mesh = Mesh::start(mesh_config, handler, &mut registry).await?;
     looker.connect(mesh.clone());
+    digests.connect(mesh.clone());
     running.mesh = Some(mesh.clone());
     chain.connect(Arc::new(ChainPeers(mesh.clone())));
 
@@ -293,6 +305,7 @@ async fn join(
         zones: dns.anchors(),
         finder,
         reader_places,
+        digests,
         payer,
         meters,
         wallets: ground.wallets,
@@ -320,6 +333,17 @@ async fn join(
         node,
         listeners,
         server,
+    })
+}
+
+/// Who is an edge, as the newest state says.
+fn registrations(chain: &Chain) -> digests::Ledger {
+    let chain = chain.clone();
+    Box::new(move |node| {
+        let height = chain.tip().height;
+        let entry = chain.state().edge(node)?;
+        let owner = entry.map(|entry| entry.owner);
+        Ok(digests::Entry { height, owner })
     })
 }
 

@@ -16,7 +16,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout, timeout_at};
 
-use super::Handler;
 use super::behaviour::{self, Behaviour, BehaviourEvent};
 use super::book::{self, Book};
 use super::config::{Config, Limits};
@@ -32,6 +31,7 @@ use super::requests::{Answer, Requests};
 use super::seeds::{Seeds, Sown};
 use super::shared::{Shared, now_ms};
 use super::standing::Standings;
+use super::{Handler, Topic};
 
 /// How often the clock is looked at: for dials, silent peers, pardons, the peers file.
 const TICK: Duration = Duration::from_millis(500);
@@ -269,7 +269,12 @@ impl Actor {
             self.set_endpoint(endpoint);
         }
         for (topic, bytes) in orders.publish {
-            self.publish(topic, bytes);
+            match topic {
+                Topic::Places => self.say(topic, bytes),
+                _ => {
+                    self.publish(topic, bytes);
+                }
+            }
         }
         if let Some(advert) = orders.advert {
             self.advertise(advert);

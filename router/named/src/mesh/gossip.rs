@@ -26,9 +26,10 @@ const ADVERT_PAUSE_MS: u64 = 500;
 /// What this node said and heard.
 #[derive(Debug)]
 pub struct Talk {
-    topics: [(Topic, TopicHash); 3],
+    topics: [(Topic, TopicHash); Topic::ALL.len()],
     said: HashMap<MessageId, Instant>,
-    advert: Option<Vec<u8>>,
+    /// The newest of each that nobody was there to hear.
+    unheard: HashMap<Topic, Vec<u8>>,
 }
 
 /// The result of a check.
@@ -75,7 +76,7 @@ impl Talk {
         Self {
             topics: Topic::ALL.map(|topic| (topic, topic.on(&network.chain).hash())),
             said: HashMap::new(),
-            advert: None,
+            unheard: HashMap::new(),
         }
     }
 
@@ -115,10 +116,12 @@ impl Actor {
             } => {
                 self.heard(propagation_source, message_id, message);
             }
-            gossipsub::Event::Subscribed { topic, .. } if self.talk.topic(&topic) == Some(Topic::Edges) => {
-                // An advert that nobody heard is still to be said.
-                if let Some(advert) = self.talk.advert.take() {
-                    self.say_advert(advert);
+            gossipsub::Event::Subscribed { topic, .. } => {
+                // What nobody heard is still to be said.
+                let topic = self.talk.topic(&topic);
+                let unheard = topic.and_then(|topic| Some((topic, self.talk.unheard.remove(&topic)?)));
+                if let Some((topic, bytes)) = unheard {
+                    self.say(topic, bytes);
                 }
             }
             _ => {}
@@ -141,7 +144,7 @@ impl Actor {
         self.checks.spawn(async move {
             let judged = match topic {
                 Topic::Edges => judge_advert(&message.data, &chain),
-                Topic::Tx | Topic::Headers => {
+                Topic::Tx | Topic::Headers | Topic::Places => {
                     let verdict = handler.gossip(topic, from, message.data);
                     tokio::time::timeout(VERDICT_TIMEOUT, verdict)
                         .await
@@ -242,14 +245,17 @@ impl Actor {
     pub(super) fn advertise(&mut self, advert: Signed<Advert>) {
         let encoded = advert.encode();
         match message::check(advert, &self.network.chain, now_ms()) {
-            Ok(_) => self.say_advert(encoded),
+            Ok(_) => self.say(Topic::Edges, encoded),
             Err(flaw) => tracing::error!(?flaw, "our own advert is not good, and not sent"),
         }
     }
 
-    fn say_advert(&mut self, advert: Vec<u8>) {
-        let was_heard = self.publish(Topic::Edges, advert.clone());
-        self.talk.advert = (!was_heard).then_some(advert);
+    /// As [`Self::publish`]; the newest of its topic that nobody is there to hear is said to the first who comes.
+    pub(super) fn say(&mut self, topic: Topic, bytes: Vec<u8>) {
+        match self.publish(topic, bytes.clone()) {
+            true => self.talk.unheard.remove(&topic),
+            false => self.talk.unheard.insert(topic, bytes),
+        };
     }
 
     /// Keeps an advert if it is news. With too many edges, the one whose advert ends first makes room.

@@ -1,6 +1,8 @@
 //! What nodes sign for each other: where the delivery plane reaches a node, and what an edge offers.
 //!
-//! Both come from anybody, so both are bounded, strictly decoded, and worth nothing unless the node that they speak of
+//! (What it tells of its readers' distances is in [`super::distances`], and checked here.)
+//!
+//! All come from anybody, so all are bounded, strictly decoded, and worth nothing unless the node that they speak of
 //! signed them. What depends on the clock is stale rather than wrong: an honest peer with another clock may pass it on.
 
 use std::net::SocketAddr;
@@ -101,14 +103,16 @@ pub enum Flaw {
     },
 }
 
-/// What both messages have, so that one function checks them.
+/// What all messages have, so that one function checks them.
 pub trait Dated: Message {
     /// The longest life, in milliseconds.
     const LIFE_MS_MAX: u64;
+    /// The largest encoding, signature and all.
+    const BYTES_MAX: usize = MESSAGE_BYTES_MAX;
     /// The node that it speaks of.
     fn node(&self) -> &PublicKey;
-    /// Its addresses.
-    fn addresses(&self) -> &[SocketAddr];
+    /// Its addresses, if it is of a kind that names some.
+    fn addresses(&self) -> Option<&[SocketAddr]>;
     /// From when and until when it holds.
     fn times(&self) -> (u64, u64);
     /// What else is wrong with it.
@@ -122,8 +126,8 @@ impl Dated for Endpoint {
     fn node(&self) -> &PublicKey {
         &self.node
     }
-    fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    fn addresses(&self) -> Option<&[SocketAddr]> {
+        Some(&self.addresses)
     }
     fn times(&self) -> (u64, u64) {
         (self.time_ms, self.until_ms)
@@ -138,8 +142,8 @@ impl Dated for Advert {
     fn node(&self) -> &PublicKey {
         &self.node
     }
-    fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    fn addresses(&self) -> Option<&[SocketAddr]> {
+        Some(&self.addresses)
     }
     fn times(&self) -> (u64, u64) {
         (self.time_ms, self.until_ms)
@@ -148,7 +152,7 @@ impl Dated for Advert {
 
 /// Reads a message for `chain` at `now_ms`, milliseconds since 1970, and says why not if it is not to be taken.
 pub fn read<T: Dated>(bytes: &[u8], chain: &str, now_ms: u64) -> Result<T, Flaw> {
-    let signed = Signed::<T>::decode(bytes, MESSAGE_BYTES_MAX).map_err(|e| Flaw::Wrong(e.to_string()))?;
+    let signed = Signed::<T>::decode(bytes, T::BYTES_MAX).map_err(|e| Flaw::Wrong(e.to_string()))?;
     check(signed, chain, now_ms)
 }
 
@@ -159,10 +163,11 @@ pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T,
     if body.node() != &signed.key {
         return wrong("signed by another key than the node's");
     }
-    if !(1..=ADDRESSES_MAX).contains(&body.addresses().len()) {
+    let addresses = body.addresses();
+    if addresses.is_some_and(|addresses| !(1..=ADDRESSES_MAX).contains(&addresses.len())) {
         return wrong("needs 1 to 8 addresses");
     }
-    if !body.addresses().iter().all(is_reachable) {
+    if !addresses.unwrap_or_default().iter().all(is_reachable) {
         return wrong("an address that nobody can dial");
     }
     if let Some(flaw) = body.flaw() {

@@ -43,7 +43,7 @@ pub struct RefusedLabels {
 /// The labels of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct GossipLabels {
-    /// `tx`, `headers` or `edges`.
+    /// `tx`, `headers`, `edges` or `places`.
     pub topic: &'static str,
     /// What became of it.
     pub verdict: &'static str,

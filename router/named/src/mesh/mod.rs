@@ -15,6 +15,7 @@ mod behaviour;
 mod book;
 mod clock;
 mod config;
+mod distances;
 mod error;
 mod exchange;
 mod gossip;
@@ -35,9 +36,10 @@ mod web;
 
 pub use clock::Clock;
 pub use config::{Config, Limits};
+pub use distances::{DISTANCES_BYTES_MAX, DISTANCES_LIFE_MS_MAX, Distances};
 pub use error::Error;
 pub use message::{
-    ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint,
+    ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint, Flaw,
     HEALTH_BITS, MESSAGE_BYTES_MAX,
 };
 pub use private::{NETWORK_KEY_BYTES_MAX, NetworkKey, NoNetworkKey};
@@ -71,6 +73,8 @@ pub enum Topic {
     Headers,
     /// Adverts of edges, which the mesh checks itself.
     Edges,
+    /// What edges tell of their readers' distances: [`Distances`].
+    Places,
 }
 
 /// What a message is worth.
@@ -230,7 +234,7 @@ impl Mesh {
         }
     }
 
-    /// Sends a message to everybody. It is lost if nobody is there, or if it is longer than `Limits::gossip_bytes_max`.
+    /// Sends a message to everybody. It is lost if nobody is there (of [`Topic::Places`] the last one waits), or if it is longer than `Limits::gossip_bytes_max`.
     pub fn publish(&self, topic: Topic, bytes: Vec<u8>) {
         self.shared.order(|orders| {
             if let Some((topic, _)) = orders.publish(topic, bytes) {
@@ -321,6 +325,13 @@ impl Mesh {
         live
     }
 
+    /// The newest advert of one other edge, if it holds.
+    #[must_use]
+    pub fn advert(&self, node: &PublicKey) -> Option<Advert> {
+        let advert = self.shared.view().adverts.get(node).cloned()?;
+        (advert.until_ms > shared::now_ms()).then_some(advert)
+    }
+
     /// What the clocks of the connected peers say of this node's clock.
     #[must_use]
     pub fn clock(&self) -> Option<Clock> {
@@ -365,7 +376,7 @@ impl std::fmt::Debug for Mesh {
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 3] = [Self::Tx, Self::Headers, Self::Edges];
+    pub const ALL: [Self; 4] = [Self::Tx, Self::Headers, Self::Edges, Self::Places];
 
     /// The last part of its name, and its label in the metrics.
     #[must_use]
@@ -374,6 +385,7 @@ impl Topic {
             Self::Tx => "tx",
             Self::Headers => "headers",
             Self::Edges => "edges",
+            Self::Places => "places",
         }
     }
 

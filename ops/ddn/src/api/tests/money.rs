@@ -138,7 +138,7 @@ async fn is_well(live: &Live) {
     assert_eq!(
         names,
         [
-            "peers", "sync", "clock", "disk", "edge", "escrow", "earnings", "pins", "outside"
+            "peers", "sync", "clock", "disk", "edge", "escrow", "earnings", "pins", "readers", "outside"
         ]
     );
     let failed = diagnosis

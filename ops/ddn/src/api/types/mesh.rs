@@ -54,8 +54,8 @@ pub struct Diagnosis {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
-    /// What: `peers`, `sync`, `clock`, `disk`, `edge`, `escrow`, `earnings`, `pins`; `outside-mesh`, `outside-delivery`,
-    /// `outside-gateway`, `outside-dns` (as peers see the ports); `delegation` (as the public DNS sees the zones); `mesh`,
+    /// What: `peers`, `sync`, `clock`, `disk`, `edge`, `escrow`, `earnings`, `pins`, `readers`; `outside-mesh`,
+    /// `outside-delivery`, `outside-gateway`, `outside-dns` (as peers see the ports); `delegation` (as the public DNS sees the zones); `mesh`,
     /// `delivery` (as this machine sees the ports).
     pub name: String,
     /// How it is.

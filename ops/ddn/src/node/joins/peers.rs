@@ -9,6 +9,7 @@ use ledger::PublicKey;
 use named::mesh::{Handler, Mesh, Topic};
 use tokio::sync::Semaphore;
 
+use crate::node::digests::Digests;
 use crate::node::look::Looker;
 
 /// Requests and messages of the mesh that the chain works on at once. Each takes a thread and a disk, and a machine
@@ -66,17 +67,26 @@ impl Peers for ChainPeers {
 pub struct MeshHandler {
     chain: Chain,
     looker: Arc<Looker>,
+    digests: Arc<Digests>,
     turns: Arc<Semaphore>,
 }
 
 impl MeshHandler {
-    /// For a chain, and for peers who want to know how they are seen.
-    pub fn new(chain: Chain, looker: Arc<Looker>) -> Self {
+    /// For a chain, for peers who want to know how they are seen, and for what they tell of readers.
+    pub fn new(chain: Chain, looker: Arc<Looker>, digests: Arc<Digests>) -> Self {
         Self {
             chain,
             looker,
+            digests,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
+    }
+
+    /// Whether they are of an edge, only the ledger knows.
+    async fn distances(&self, from: PublicKey, data: Vec<u8>) -> named::mesh::Verdict {
+        let digests = Arc::clone(&self.digests);
+        let judged = self.work(move |_| digests.heard(&from, &data)).await;
+        judged.unwrap_or(named::mesh::Verdict::Ignore)
     }
 
     /// Work on the chain, in turn. `None` if it broke down, which is logged.
@@ -103,6 +113,7 @@ impl Handler for MeshHandler {
             Topic::Tx => Gossip::Tx,
             // The mesh judges adverts itself.
             Topic::Edges => return named::mesh::Verdict::Ignore,
+            Topic::Places => return self.distances(from, data).await,
         };
         let heard = self.work(move |chain| chain.heard(what, &from.to_string(), &data));
         match heard.await {

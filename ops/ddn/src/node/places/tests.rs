@@ -86,6 +86,17 @@ fn only_places_with_many_readers_are_told_and_what_did_not_change_only_once() {
 }
 
 #[test]
+fn a_restart_keeps_distances_but_not_from_how_many_they_are() {
+    let before = places();
+    crowd(&before, 20_000);
+    let after = places();
+    assert!(after.restore(&before.kept()));
+    assert_eq!(after.rtt_us(reader(1), &ME), Some(20_000));
+    assert!(after.news(false).is_empty());
+    assert!(!after.restore(b"noise"));
+}
+
+#[test]
 fn private_networks_are_told_only_to_those_inside() {
     let places = places();
     (1..60).for_each(|host| places.note([10, 1, 2, host].into(), 20_000));
