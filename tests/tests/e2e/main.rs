@@ -9,6 +9,7 @@ mod crash;
 mod delegates;
 mod docs;
 mod doors;
+mod edges;
 mod far;
 mod ill;
 mod names;

@@ -5,6 +5,7 @@
 //! their handles.
 
 pub mod claims;
+pub mod edges;
 pub mod error;
 mod faucet;
 pub mod folder;
@@ -12,6 +13,7 @@ pub mod health;
 pub mod joins;
 pub mod look;
 pub mod origin;
+pub mod places;
 pub mod preflight;
 pub mod presence;
 pub mod publish;
@@ -30,8 +32,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
+use gateway::InFlight;
 use ledger::SecretKey;
-use named::dns::Anchor;
+use named::dns::{Anchor, Directory};
 use named::mesh::Mesh;
 use prometheus_client::registry::Registry;
 use storage::Store;
@@ -45,6 +48,7 @@ use crate::api::Server;
 use crate::api::types::NodeFile;
 use crate::config::Config;
 use claims::Claims;
+use edges::Edges;
 pub use error::Error;
 use folder::Folder;
 use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
@@ -79,6 +83,10 @@ pub struct Node {
     pub webs: Arc<OnceLock<Webs>>,
     /// By what a validator believes the signed zones of the DNS server.
     pub zones: Vec<Anchor>,
+    /// Whom the DNS server asks for edges.
+    pub directory: Directory,
+    /// The edges, and how far they are.
+    pub edges: Arc<Edges>,
     /// Who delivers.
     pub finder: Arc<EdgeFinder>,
     /// Who pays for deliveries.
@@ -95,6 +103,10 @@ pub struct Node {
     pub places: Arc<Semaphore>,
     /// What `/metrics` shows.
     pub registry: Registry,
+    /// What of this node's load others were told.
+    pub told: presence::Told,
+    /// Requests that the gateway has in hand.
+    pub in_flight: InFlight,
     /// Opens the admin API.
     pub token: String,
     /// Where the node listens; set before it is ready.
@@ -171,6 +183,16 @@ impl Node {
         self.capacity.load(Ordering::Relaxed)
     }
 
+    /// Requests that it has in hand: of readers, and of nodes that fetch from it.
+    pub fn load(&self) -> u32 {
+        self.delivery.load().saturating_add(self.in_flight.count())
+    }
+
+    /// The domains whose hosts it serves beside those of its chain.
+    pub fn domains(&self) -> Vec<String> {
+        setup::domains(&self.config.settings)
+    }
+
     fn set_capacity(&self, registered: Option<u32>) {
         let configured = setup::capacity(&self.config.settings);
         self.capacity
@@ -233,6 +255,7 @@ async fn work(
         if let Some(card) = node.card.get() {
             ready(card);
         }
+        node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         std::future::pending::<Result<(), Error>>().await
     };

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::claims::{Claims, Parts};
+use super::edges::Edges;
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
@@ -31,6 +32,8 @@ use super::joins::{
 };
 use super::look::{Looker, Outlook};
 use super::origin::{self, Place};
+use super::places::Places;
+use super::presence::Told;
 use super::sender::Sender;
 use super::wallets::Wallets;
 use super::{Node, Origin, Phase, Role, secrets, setup};
@@ -197,7 +200,8 @@ async fn join(
     chain.connect(Arc::new(ChainPeers(mesh.clone())));
 
     let sender = Arc::new(Sender::new(chain.clone()));
-    let finder = Arc::new(EdgeFinder::new(mesh.clone()));
+    let edges = Arc::new(Edges::new(Places));
+    let finder = Arc::new(EdgeFinder::new(mesh.clone(), Arc::clone(&edges)));
     let payer = Arc::new(open_payer(&ground, chain, &sender, settings.delivery.escrow.get()).await?);
     let delivery = Delivery::start(
         setup::delivery(&settings, key, genesis, ground.payee),
@@ -229,10 +233,9 @@ async fn join(
         mesh: mesh.clone(),
         store: ground.store.clone(),
         blocks: blocks.clone(),
-        finder: finder.clone(),
-        delivery: delivery.clone(),
+        edges: Arc::clone(&edges),
         key: key.clone(),
-        capacity: setup::requests(&settings),
+        delivery: delivery.clone(),
         webs: webs.clone(),
         runtime: Handle::current(),
     };
@@ -289,6 +292,8 @@ async fn join(
         names,
         webs,
         zones: dns.anchors(),
+        directory: dns.directory().clone(),
+        edges,
         finder,
         payer,
         meters,
@@ -297,6 +302,8 @@ async fn join(
         claims,
         places: Arc::new(Semaphore::new(settings.node.publishes_max.size())),
         registry,
+        told: Told::default(),
+        in_flight: gateway.in_flight(),
         token: ground.token,
         card: OnceLock::new(),
         stop: CancellationToken::new(),
