@@ -58,47 +58,49 @@ impl NamedEdges {
         .unwrap_or_else(|| host.as_bytes().to_vec())
     }
 
-    /// What is named as long as nobody better is known.
-    fn as_configured(&self) -> Near {
-        Near {
-            addresses: self.configured.clone(),
-            scope: 0,
+    /// Those that are known for somebody in `client`, and on how much of it that depends.
+    fn known(&self, host: &str, client: Network) -> (Vec<IpAddr>, u8) {
+        let view = self.edges.view();
+        let Some(own_port) = view.candidates.first().map(|here| here.port) else {
+            return (Vec::new(), 0);
+        };
+        let reader = client.address();
+        let is_one = |known: &Known| {
+            known.is_registered && known.is_found_by_address(own_port) && known.serves(host, &self.tld)
+        };
+        let may = |known: &Known| is_one(known) && known.doors_for(reader).next().is_some();
+        // Whoever is in a private network may be sent to what is in one, others not.
+        let mut doors = view
+            .candidates
+            .iter()
+            .filter(|known| is_one(known))
+            .flat_map(|known| &known.doors);
+        let by_kind = match doors.any(|door| named::mesh::is_local(*door)) {
+            true => client.bits(),
+            false => 0,
+        };
+        if !view.candidates.iter().any(may) {
+            return (Vec::new(), by_kind);
         }
+        // Of a network that is wider than a place nobody knows how far it is.
+        let place = (client.bits() >= place_bits(reader)).then_some(reader);
+        let ranking = self.edges.rank(&view, &self.key(host), place, may);
+        (addresses(&view, &ranking, reader), ranking.bits.max(by_kind))
     }
 }
 
 impl Nearest for NamedEdges {
     fn edges_for(&self, host: &str, client: Network) -> Near {
-        let view = self.edges.view();
-        let Some(own_port) = view.candidates.first().map(|here| here.port) else {
-            return self.as_configured();
-        };
-        let may = |known: &Known| {
-            known.is_registered
-                && known.is_found_by_address(own_port)
-                && known.serves(host, &self.tld)
-                && known.doors_for(client.address()).next().is_some()
-        };
-        if !view.candidates.iter().any(may) {
-            return self.as_configured();
+        let (mut addresses, scope) = self.known(host, client);
+        if addresses.is_empty() {
+            addresses.clone_from(&self.configured);
         }
-        let reader = client.address();
-        // Of a network that is wider than a place nobody knows how far it is.
-        let place = (client.bits() >= place_bits(reader)).then_some(reader);
-        let ranking = self.edges.rank(&view, &self.key(host), place, may);
-        let addresses = addresses(&view, &ranking, reader);
-        match addresses.is_empty() {
-            true => self.as_configured(),
-            false => Near {
-                addresses,
-                scope: scope(&view, &ranking, client),
-            },
-        }
+        Near { addresses, scope }
     }
 }
 
 /// The chosen one, then the others by distance. If nobody has room, the nearest are better than none.
-fn addresses(view: &View, ranking: &Ranking, reader: IpAddr) -> Vec<IpAddr> {
+pub(super) fn addresses(view: &View, ranking: &Ranking, reader: IpAddr) -> Vec<IpAddr> {
     let mut usable: Vec<&nearest::Edge> = ranking.choice.usable().collect();
     if usable.is_empty() {
         let full = |why: &Why| matches!(why, Why::Full { .. });
@@ -130,15 +132,6 @@ fn addresses(view: &View, ranking: &Ranking, reader: IpAddr) -> Vec<IpAddr> {
             .unwrap_or_default()
     };
     std::iter::once(*chosen).chain(others).flat_map(doors).collect()
-}
-
-/// Whoever is in a private network may be sent to what is in one, others not: then the answer is for that network alone.
-fn scope(view: &View, ranking: &Ranking, client: Network) -> u8 {
-    let mut doors = view.candidates.iter().flat_map(|known| &known.doors);
-    match doors.any(|door| named::mesh::is_local(*door)) {
-        true => client.bits(),
-        false => ranking.bits,
-    }
 }
 
 /// The CID that a host begins with: `CID.ipfs.HOST`.

@@ -6,6 +6,7 @@ use nearest::candidates::{Distance, Limits, Out};
 use nearest::{EdgeId, Why};
 
 use super::book::{Book, Sighting};
+use super::dns::addresses;
 use super::view::{Known, Ranking, View, load_step};
 
 const SECOND: u64 = 1_000_000;
@@ -250,6 +251,36 @@ fn what_the_ledger_says_counts() {
     let known = view.find(&id(1)).expect("known");
     assert_eq!((known.edge.capacity, known.is_registered), (4, true));
     assert_eq!(world.book.nodes().count(), 3);
+}
+
+#[test]
+fn answers_name_the_chosen_one_and_somebody_to_turn_to() {
+    let mut world = World::new();
+    world.pass(2);
+    let named = |world: &World| {
+        let view = world.view();
+        let reader = "203.0.113.7".parse().expect("an address");
+        let addresses = addresses(&view, &world.rank(&view), reader);
+        let third = |ip: &IpAddr| match ip {
+            IpAddr::V4(ip) => ip.octets()[2],
+            IpAddr::V6(_) => 0,
+        };
+        addresses.iter().map(third).collect::<Vec<u8>>()
+    };
+    // The third is much farther: who takes any of them should not end there.
+    assert_eq!(named(&world), [1, 2]);
+    world.rtt_ms = [Some(10), Some(20), Some(30)];
+    world.pass(60);
+    let mut all = named(&world);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+    for seed in 1..=3 {
+        world.tell(seed, 10);
+    }
+    assert_eq!(named(&world), [1, 2, 3], "nobody has room: by distance");
+    world.rtt_ms = [None; 3];
+    world.pass(1);
+    assert!(named(&world).is_empty(), "no door was reached");
 }
 
 #[test]

@@ -171,7 +171,7 @@ fn unranked(known: &Known, chosen: bool, why: &str) -> Ranked {
         neighbour: neighbour_of(known),
         rtt_us: (known.edge.rtt_us != u32::MAX).then_some(known.edge.rtt_us),
         chosen,
-        registered: known.is_registered || known.is_here,
+        registered: known.is_registered || chosen,
         why: match chosen {
             true => format!("chosen: the user came here, and no other edge has room; {why}"),
             false => why.to_owned(),
