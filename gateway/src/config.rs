@@ -247,6 +247,9 @@ pub struct Card {
     /// The chain that the node follows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chain_id: Option<String>,
+    /// The domains whose hosts it serves beside those of its chain: gateway hosts and alias zones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<String>,
 }
 
 impl Default for Card {
@@ -255,6 +258,7 @@ impl Default for Card {
             software: concat!("ddn/", env!("CARGO_PKG_VERSION")).into(),
             node_id: None,
             chain_id: None,
+            domains: Vec::new(),
         }
     }
 }

@@ -41,6 +41,18 @@ pub(crate) struct Metrics {
     pub lost_log_lines: Counter,
 }
 
+/// The requests that a gateway has in hand, slow downloads included; answers from memory are none. A clone counts the same.
+#[derive(Clone, Debug)]
+pub struct InFlight(Gauge);
+
+impl InFlight {
+    /// How many there are now.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.0.get()).unwrap_or(0)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Refused {
     why: &'static str,
@@ -203,6 +215,11 @@ impl Metrics {
             "Lines of the access log that were lost since the disk was too slow",
             self.lost_log_lines.clone(),
         );
+    }
+
+    /// The requests in flight, as they are counted.
+    pub(crate) fn in_flight(&self) -> InFlight {
+        InFlight(self.in_flight.clone())
     }
 
     /// Counts a request until the receipt is dropped, which is when its body has ended or its client has gone.

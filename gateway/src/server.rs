@@ -44,7 +44,7 @@ use crate::config::Config;
 use crate::deny::{DenyError, Denylists};
 use crate::journal::Journal;
 use crate::labour::Labour;
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics};
 use accept::{Acceptor, House};
 use admission::Gate;
 use connection::Limited;
@@ -114,6 +114,7 @@ pub struct Gateway {
     cut: Word,
     tasks: TaskTracker,
     drain_timeout: Duration,
+    in_flight: InFlight,
     // Last: what runs on them is told first.
     _workers: Workers,
 }
@@ -154,6 +155,7 @@ impl Gateway {
             cut: Word::default(),
             tasks: TaskTracker::new(),
             drain_timeout: config.limits.drain_timeout,
+            in_flight: metrics.in_flight(),
             _workers: workers,
         };
         let places = || {
@@ -225,6 +227,11 @@ impl Gateway {
     /// Where it listens for encrypted connections, with the port that was taken; the same for TCP and UDP.
     pub fn tls_addr(&self) -> Option<SocketAddr> {
         self.secure
+    }
+
+    /// The requests that it has in hand.
+    pub fn in_flight(&self) -> InFlight {
+        self.in_flight.clone()
     }
 
     /// Accepts no more, lets requests in flight end for at most [`Limits::drain_timeout`](crate::Limits::drain_timeout),

@@ -3,8 +3,12 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use rustls_pki_types::ServerName;
+use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -23,6 +27,9 @@ const QUIC_PACKET_BYTES: usize = 1200;
 const NO_VERSION: [u8; 4] = [0x1a, 0x2a, 0x3a, 0x4a];
 /// The most that is read of an HTTP answer: the card of a node has some hundred bytes.
 const HTTP_BYTES_MAX: u64 = 16 << 10;
+/// The most domains on a card, and the longest.
+const DOMAINS_MAX: usize = 32;
+const DOMAIN_BYTES_MAX: usize = 253;
 /// The type SOA and the class IN of a DNS question.
 const SOA_IN: [u8; 4] = [0, 6, 0, 1];
 /// The id of a question. The socket is connected and new, so that nobody else answers it.
@@ -86,6 +93,99 @@ pub async fn gateway(address: SocketAddr, host: &str, node_id: &str) -> io::Resu
     in_time(ask).await
 }
 
+/// What a gateway says of itself, and how far it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// Until its port was open, in microseconds: a round trip.
+    pub rtt_us: u32,
+    /// From the question to the first byte of the answer, in microseconds.
+    pub ttfb_us: u32,
+    /// The domains that it serves beside those of its chain.
+    pub domains: Vec<String>,
+}
+
+/// The card of the node `node_id`, at the port of its gateway. Errors as [`mesh`].
+pub async fn card(address: SocketAddr, node_id: &str) -> io::Result<Card> {
+    let ask = async {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(address).await?;
+        let rtt_us = micros(start);
+        let request =
+            format!("GET /.well-known/ddn/node HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let asked = Instant::now();
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = vec![0; 1];
+        stream.read_exact(&mut answer).await?;
+        let ttfb_us = micros(asked);
+        stream.take(HTTP_BYTES_MAX).read_to_end(&mut answer).await?;
+        let domains = domains(&answer, node_id).ok_or_else(another)?;
+        Ok(Card {
+            rtt_us,
+            ttfb_us,
+            domains,
+        })
+    };
+    in_time(ask).await
+}
+
+/// What is read of a card.
+#[derive(Deserialize)]
+struct Said {
+    node_id: String,
+    #[serde(default)]
+    domains: Vec<String>,
+}
+
+/// The domains on the card of this node, if it is one.
+fn domains(answer: &[u8], node_id: &str) -> Option<Vec<String>> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let is_good = answer.starts_with(b"HTTP/1.1 200 ");
+    let said: Said = serde_json::from_slice(&answer[end + 4..]).ok()?;
+    let is_domain = |domain: &String| {
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+        (1..=DOMAIN_BYTES_MAX).contains(&domain.len()) && domain.bytes().all(is_plain)
+    };
+    let is_sound = said.domains.len() <= DOMAINS_MAX && said.domains.iter().all(is_domain);
+    (is_good && said.node_id == node_id && is_sound).then_some(said.domains)
+}
+
+/// Somebody speaks TLS there, for hosts below `domain` if one is given. Whether its certificate is good is for readers to
+/// say: it is enough that it answers to the first message. Errors as [`mesh`].
+pub async fn tls(address: SocketAddr, domain: Option<&String>) -> io::Result<()> {
+    let name = domain.and_then(|domain| ServerName::try_from(domain.clone()).ok());
+    let hello = hello(name.unwrap_or_else(|| address.ip().into()))?;
+    let greet = async {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(&hello).await?;
+        let mut answer = [0; 3];
+        stream.read_exact(&mut answer).await?;
+        // A record of a handshake or an alert, of version 3 (RFC 8446, section 5.1).
+        match matches!(answer, [21 | 22, 3, _]) {
+            true => Ok(()),
+            false => Err(another()),
+        }
+    };
+    in_time(greet).await
+}
+
+/// The first message of a client.
+fn hello(name: ServerName<'static>) -> io::Result<Vec<u8>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let mut hello = Vec::new();
+    connection.write_tls(&mut hello)?;
+    Ok(hello)
+}
+
+fn micros(since: Instant) -> u32 {
+    u32::try_from(since.elapsed().as_micros()).unwrap_or(u32::MAX)
+}
+
 /// A name server answers for `zone`, and with authority. Errors as [`mesh`].
 pub async fn dns(address: SocketAddr, zone: &str) -> io::Result<()> {
     let mut question = DNS_ID.to_vec();
@@ -128,7 +228,7 @@ async fn exchange(address: SocketAddr, packet: &[u8], is_right: impl Fn(&[u8]) -
     Err(silence())
 }
 
-async fn in_time(asked: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+async fn in_time<T>(asked: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(ANSWER_WITHIN, asked)
         .await
         .unwrap_or_else(|_| Err(silence()))
@@ -177,6 +277,47 @@ mod tests {
             .await
             .expect_err("another node");
         assert_eq!(error.to_string(), "another program answers there");
+    }
+
+    #[tokio::test]
+    async fn a_card_says_who_is_there_and_what_it_serves() {
+        let cards: [(&'static [u8], Option<&[&str]>); 6] = [
+            (
+                b"HTTP/1.1 200 OK\r\n\r\n{\"node_id\":\"abcd\",\"tld\":\"ddn\"}",
+                Some(&[]),
+            ),
+            (
+                b"HTTP/1.1 200 OK\r\n\r\n{\"node_id\":\"abcd\",\"domains\":[\"gw.example\",\"b.example\"]}",
+                Some(&["gw.example", "b.example"]),
+            ),
+            (b"HTTP/1.1 200 OK\r\n\r\n{\"node_id\":\"other\"}", None),
+            (
+                b"HTTP/1.1 200 OK\r\n\r\n{\"node_id\":\"abcd\",\"domains\":[\"GW example\"]}",
+                None,
+            ),
+            (b"HTTP/1.1 503 No\r\n\r\n{\"node_id\":\"abcd\"}", None),
+            (b"SSH-2.0-x\r\n", None),
+        ];
+        for (answer, expected) in cards {
+            let seen = card(server(answer).await, "abcd").await;
+            let domains = seen.as_ref().ok().map(|card| card.domains.clone());
+            let expected = expected.map(|domains| domains.iter().map(|d| (*d).to_owned()).collect());
+            assert_eq!(domains, expected, "{seen:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_speaks_tls_answers_to_a_hello() {
+        for (answer, is_tls) in [
+            (&b"\x16\x03\x03\x00\x7a"[..], true),
+            (b"\x15\x03\x03\x00\x02\x02\x70", true),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n", false),
+        ] {
+            let domain = "gw.example".to_owned();
+            for domain in [Some(&domain), None] {
+                assert_eq!(tls(server(answer).await, domain).await.is_ok(), is_tls);
+            }
+        }
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod delegates;
 mod distances;
 mod docs;
 mod doors;
+mod edges;
 mod far;
 mod ill;
 mod names;

@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use cid::Cid;
 use ledger::{Action, Label, NamePath, Records};
 use named::dap::{self, NameError, Resolution};
-use nearest::Edge;
+use nearest::{Choice, Edge, Policy, Why};
 
 use super::extract::{Body, Params, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
     ByWallet, ErrorBody, NameChange, NameHistory, NameList, NameRecords, NameRenew, NameView, OwnerQuery,
-    RecordSet, Resolved, ResolvedStatus, Sent, TransferTo,
+    RecordSet, Resolved, ResolvedEdge, ResolvedStatus, Sent, TransferTo,
 };
 use super::wallet::{Owners, send_action};
 use super::{Answer, Shared, paths, view};
@@ -21,7 +22,7 @@ use crate::node::Node;
 use crate::node::claims::Told;
 use crate::node::claims::job::{Naming, Wish};
 use crate::node::claims::step::Failure;
-use crate::node::joins::{EdgeRow, POLICY};
+use crate::node::edges::{Known, View};
 use crate::node::preflight::{check_coins, holder, name_path, wallet_key};
 use crate::node::secrets;
 
@@ -54,10 +55,22 @@ pub async fn refresh_if_absent(node: &Arc<Node>, name: &str) -> Result<(), Faile
 
 fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     let tip = node.chain.tip();
-    let edges = edges_for(node, name)?;
-    let explained = dap::explain(&*node.names, name, &edges, &POLICY).map_err(|error| name_failed(&error))?;
-    let edge = explained.edges.as_ref().and_then(|choice| choice.chosen());
-    let edge = edge.and_then(|edge| address_of(node, edge));
+    let view = node.edges.view();
+    let found = dap::resolve(&*node.names, name).map_err(|error| name_failed(&error))?;
+    let edges = match &found {
+        Resolution::Found { records, .. } => records.content.as_ref(),
+        _ => None,
+    };
+    let edges = edges.map(|content| edges_for(node, &view, &content.0));
+    let (edges, policy) = edges.transpose()?.unwrap_or_default();
+    let explained_name = dap::explain(&*node.names, name, &edges, &policy);
+    let explained_name = explained_name.map_err(|error| name_failed(&error))?;
+    let edges = explained(node, &view, explained_name.edges.as_ref());
+    let edge = edges.first().filter(|edge| edge.chosen);
+    let mut why = explained_name.steps;
+    if explained_name.edges.is_some() {
+        why.extend(out_lines(&view));
+    }
     let blank = Resolved {
         name: name.to_owned(),
         status: ResolvedStatus::Foreign,
@@ -69,10 +82,11 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
         owner: None,
         changed: None,
         expires: None,
-        edge,
-        why: explained.steps,
+        edge: edge.and_then(|edge| edge.address.clone()),
+        edges: edges.clone(),
+        why,
     };
-    Ok(match explained.resolution {
+    Ok(match explained_name.resolution {
         Resolution::Foreign => blank,
         Resolution::Absent { name, ttl } => Resolved {
             name,
@@ -103,41 +117,74 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     })
 }
 
-/// The edges that could serve what a name points to: this node if it holds it, and those that advertise themselves.
-fn edges_for(node: &Node, name: &str) -> Result<Vec<Edge>, Failed> {
-    let found = dap::resolve(&*node.names, name).map_err(|error| name_failed(&error))?;
-    let Resolution::Found { records, .. } = found else {
-        return Ok(Vec::new());
+/// The edges that could serve what a name points to, and the rule: those of the ledger, as for readers; without them this
+/// node if it holds it, else the nearest that advertises itself, as for fetches.
+fn edges_for(node: &Node, view: &View, content: &Cid) -> Result<(Vec<Edge>, Policy), Failed> {
+    let held = node.store.has(content)?;
+    let any_registered = view.candidates.iter().any(|known| known.is_registered);
+    let may = |known: &Known| match any_registered {
+        true => known.is_registered,
+        false => !known.is_here || held,
     };
-    let held = match &records.content {
-        Some(content) => node.store.has(&content.0)?,
-        None => false,
-    };
-    let others = node.finder.table();
-    let others = others.iter().map(EdgeRow::as_edge);
-    Ok(held.then(|| this_edge(node)).into_iter().chain(others).collect())
+    let ranking = node.edges.rank(view, &content.to_bytes(), None, may);
+    let near = if any_registered { Policy::DEFAULT.near } else { 1 };
+    let edges = ranking.choice.ranked.iter().map(|verdict| verdict.edge);
+    Ok((
+        edges.collect(),
+        Policy {
+            near,
+            ..Policy::DEFAULT
+        },
+    ))
 }
 
-/// The nearest there can be: nobody has to be asked.
-fn this_edge(node: &Node) -> Edge {
-    let capacity = u32::try_from(node.config.settings.gateway.requests_max.get()).unwrap_or(u32::MAX);
-    Edge {
-        id: *node.node_key().public().as_bytes(),
-        rtt_us: 0,
-        capacity,
-        inflight: node.delivery.load(),
-        alive: true,
+/// Each edge with the reason for its place, the chosen one first.
+fn explained(node: &Node, view: &View, choice: Option<&Choice>) -> Vec<ResolvedEdge> {
+    let Some(choice) = choice else {
+        return Vec::new();
+    };
+    let ranked = choice.ranked.iter().filter_map(|verdict| {
+        let why = verdict.why.to_string();
+        let chosen = matches!(verdict.why, Why::Chosen { .. });
+        Some(resolved_edge(node, view.find(&verdict.edge.id)?, chosen, why))
+    });
+    let out = view
+        .passed_over
+        .iter()
+        .map(|(known, why)| resolved_edge(node, known, false, why.to_string()));
+    let mut all: Vec<ResolvedEdge> = ranked.chain(out).collect();
+    all.sort_by_key(|edge| !edge.chosen);
+    all
+}
+
+fn resolved_edge(node: &Node, known: &Known, chosen: bool, why: String) -> ResolvedEdge {
+    let rtt_us = known.edge.rtt_us;
+    ResolvedEdge {
+        node: known.node.to_string(),
+        address: address_of(node, known),
+        gateway: known.gateway.as_ref().map(ToString::to_string),
+        registered: known.is_registered,
+        rtt_us: (rtt_us != u32::MAX).then_some(rtt_us),
+        load: known.edge.inflight,
+        capacity: known.edge.capacity,
+        chosen,
+        why,
     }
 }
 
 /// Where an edge serves: this node over HTTP, others over DDP.
-fn address_of(node: &Node, edge: &Edge) -> Option<String> {
-    if edge.id == *node.node_key().public().as_bytes() {
-        return node.card.get().map(|card| card.gateway.clone());
+fn address_of(node: &Node, known: &Known) -> Option<String> {
+    match known.is_here {
+        true => node.card.get().map(|card| card.gateway.clone()),
+        false => known.addresses.first().map(ToString::to_string),
     }
-    let table = node.finder.table();
-    let row = table.iter().find(|row| *row.node.as_bytes() == edge.id)?;
-    row.addresses.first().map(ToString::to_string)
+}
+
+/// Why those who are not in the choice are not.
+fn out_lines(view: &View) -> impl Iterator<Item = String> {
+    view.passed_over
+        .iter()
+        .map(|(known, why)| format!("edge {:.16}, {}: {why}", known.node.to_string(), known.distance))
 }
 
 fn name_failed(error: &NameError) -> Failed {

@@ -241,7 +241,8 @@ settings! {
     dns: DnsSettings {
         /// Where the DNS server listens, over UDP and TCP, `IP:PORT`; port 0 takes one that is free for both.
         listen: SocketAddr = loopback(5300);
-        /// Addresses that names with content are answered with: those of the gateways.
+        /// Addresses that names with content are answered with, those of the gateways, as long as no edge on the ledger is
+        /// known whose ports this node reaches.
         edges: Vec<IpAddr> = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         /// Host names of the name servers of the zones; the first is the primary.
         name_servers: Vec<String> = vec!["localhost".to_owned()];

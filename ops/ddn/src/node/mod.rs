@@ -6,6 +6,7 @@
 
 pub mod claims;
 pub mod digests;
+pub mod edges;
 pub mod error;
 mod faucet;
 pub mod folder;
@@ -32,8 +33,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
+use gateway::InFlight;
 use ledger::SecretKey;
-use named::dns::Anchor;
+use named::dns::{Anchor, Directory};
 use named::mesh::Mesh;
 use prometheus_client::registry::Registry;
 use storage::Store;
@@ -48,6 +50,7 @@ use crate::api::types::NodeFile;
 use crate::config::Config;
 use claims::Claims;
 use digests::Digests;
+use edges::Edges;
 pub use error::Error;
 use folder::Folder;
 use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
@@ -83,6 +86,10 @@ pub struct Node {
     pub webs: Arc<OnceLock<Webs>>,
     /// By what a validator believes the signed zones of the DNS server.
     pub zones: Vec<Anchor>,
+    /// Whom the DNS server asks for edges.
+    pub directory: Directory,
+    /// The edges, and how far they are.
+    pub edges: Arc<Edges>,
     /// Who delivers.
     pub finder: Arc<EdgeFinder>,
     /// How far readers are from edges.
@@ -103,6 +110,10 @@ pub struct Node {
     pub places: Arc<Semaphore>,
     /// What `/metrics` shows.
     pub registry: Registry,
+    /// What of this node's load others were told.
+    pub told: presence::Told,
+    /// Requests that the gateway has in hand.
+    pub in_flight: InFlight,
     /// Opens the admin API.
     pub token: String,
     /// Where the node listens; set before it is ready.
@@ -179,6 +190,16 @@ impl Node {
         self.capacity.load(Ordering::Relaxed)
     }
 
+    /// Requests that it has in hand: of readers, and of nodes that fetch from it.
+    pub fn load(&self) -> u32 {
+        self.delivery.load().saturating_add(self.in_flight.count())
+    }
+
+    /// The domains whose hosts it serves beside those of its chain.
+    pub fn domains(&self) -> Vec<String> {
+        setup::domains(&self.config.settings)
+    }
+
     fn set_capacity(&self, registered: Option<u32>) {
         let configured = setup::capacity(&self.config.settings);
         self.capacity
@@ -241,6 +262,7 @@ async fn work(
         if let Some(card) = node.card.get() {
             ready(card);
         }
+        node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         std::future::pending::<Result<(), Error>>().await
     };

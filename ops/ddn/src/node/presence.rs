@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ledger::{Message, Signed, State};
@@ -9,13 +10,15 @@ use named::mesh::{Advert, Endpoint};
 
 use super::joins::Webs;
 use super::look::Door;
-use super::{Node, digests, health};
+use super::{Node, digests, edges, health};
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
 const ADVERT_EVERY: Duration = Duration::from_secs(10);
 /// How long an advert holds: one may be lost.
 const ADVERT_FOR: Duration = Duration::from_secs(30);
+/// Adverts are at least so far apart, in milliseconds; others take no more.
+const ADVERT_PAUSE_MS: u64 = 500;
 /// Peers are asked how they see this node with each so many adverts.
 const LOOK_EVERY: u64 = 30;
 /// The endpoint record is renewed with each so many adverts: addresses seldom change.
@@ -156,24 +159,64 @@ fn tell_endpoint(node: &Node) {
     }
 }
 
+/// What was told last: when, by the time in the advert, and how loaded this node was.
+#[derive(Debug, Default)]
+pub struct Told {
+    time_ms: AtomicU64,
+    step: AtomicU32,
+}
+
+impl Told {
+    /// The time of the advert that is told now: others take none that is less than half a second after the last.
+    fn take_turn(&self, now_ms: u64, step: u32) -> u64 {
+        self.step.store(step, Ordering::Relaxed);
+        let after = |last: u64| Some(now_ms.max(last.saturating_add(ADVERT_PAUSE_MS)));
+        let last = self
+            .time_ms
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+        now_ms.max(last.unwrap_or(0).saturating_add(ADVERT_PAUSE_MS))
+    }
+
+    /// Whether others should know at once, and may be told.
+    fn is_due(&self, now_ms: u64, step: u32) -> bool {
+        let last = self.time_ms.load(Ordering::Relaxed);
+        step != self.step.load(Ordering::Relaxed) && now_ms >= last.saturating_add(ADVERT_PAUSE_MS)
+    }
+}
+
+/// Tells others at once when this node got so much fuller or emptier that they should choose another way.
+pub fn tell_load(node: &Node) {
+    if node.told.is_due(now_ms(), edges::own_step(node)) {
+        tell_advert(node);
+    }
+}
+
 /// Tells others what this edge offers, and what is wrong with it.
 pub fn tell_advert(node: &Node) {
     let quote = node.delivery.quote();
-    let (time_ms, until_ms) = span(ADVERT_FOR);
-    let Webs { gateway, provider } = node.webs.get().cloned().unwrap_or_default();
+    let step = edges::own_step(node);
+    let time_ms = node.told.take_turn(now_ms(), step);
+    let Webs {
+        gateway,
+        provider,
+        tls_port,
+        ..
+    } = node.webs.get().cloned().unwrap_or_default();
     let advert = Advert {
         node: node.node_key().public(),
         addresses: addresses(node),
         payee: quote.payee,
         price: quote.price,
         capacity: node.capacity(),
-        load: node.delivery.load(),
+        load: node.load(),
         height: node.chain.tip().height,
         health: health::bits(node),
         gateway,
         provider: provider.into_iter().next(),
+        tls_port,
+        position: node.edges.here().map(Into::into),
         time_ms,
-        until_ms,
+        until_ms: time_ms.saturating_add(millis(ADVERT_FOR)),
     };
     if !advert.addresses.is_empty() {
         node.mesh.advertise(sign(node, advert));
@@ -186,12 +229,20 @@ fn sign<T: Message>(node: &Node, body: T) -> Signed<T> {
 
 /// From now, for so long; in milliseconds since 1970.
 fn span(length: Duration) -> (u64, u64) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-    (ms(now), ms(now + length))
+    let now = now_ms();
+    (now, now.saturating_add(millis(length)))
 }
 
-fn addresses(node: &Node) -> Vec<SocketAddr> {
+fn now_ms() -> u64 {
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where others reach this node's delivery.
+pub fn addresses(node: &Node) -> Vec<SocketAddr> {
     delivery_addresses(
         &node.config.settings,
         node.delivery.local_addr(),
@@ -239,6 +290,21 @@ pub fn ip_of(address: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_fills_up_says_so_at_once_but_not_too_often() {
+        let told = Told::default();
+        assert!(!told.is_due(10_000, 0), "nothing is new");
+        assert_eq!(told.take_turn(10_000, 0), 10_000);
+        assert!(!told.is_due(10_499, 2), "just told");
+        assert!(told.is_due(10_500, 2));
+        assert_eq!(
+            told.take_turn(10_100, 2),
+            10_500,
+            "in a hurry: others take it still"
+        );
+        assert!(!told.is_due(20_000, 2));
+    }
 
     fn check(external: &[&str], local: &str, mesh: &[&str], expected: &[&str]) {
         let parse = |texts: &[&str]| -> Vec<SocketAddr> {

@@ -1,5 +1,6 @@
 //! What each part is told, from the settings.
 
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
@@ -17,6 +18,9 @@ use super::places::Places;
 use super::presence;
 use super::secrets;
 use crate::config::Settings;
+
+/// Others read no more domains from a card.
+const DOMAINS_MAX: usize = 32;
 
 /// The chain.
 pub fn chain(data: &Path, settings: &Settings) -> chain::Config {
@@ -172,6 +176,7 @@ pub fn gateway(
         card: gateway::Card {
             node_id: Some(node_id.to_string()),
             chain_id: Some(genesis.chain_id.clone()),
+            domains: domains(settings),
             ..gateway::Card::default()
         },
     })
@@ -225,6 +230,16 @@ pub fn webs(settings: &Settings, gateway: &Gateway, mesh: &[String]) -> Webs {
         gateway: external
             .clone()
             .or_else(|| listening(gateway.local_addr()).next()),
+        port: match external {
+            Some(web) if !web.is_secure() => web.port(),
+            _ => gateway.local_addr().port(),
+        },
+        tls_port: match external {
+            Some(web) if web.is_secure() => NonZeroU16::new(web.port()),
+            _ => gateway
+                .tls_addr()
+                .and_then(|address| NonZeroU16::new(address.port())),
+        },
         provider,
     }
 }
@@ -235,9 +250,14 @@ pub fn places(settings: &Settings, key: &SecretKey) -> Places {
     Places::new(*key.public().as_bytes(), most)
 }
 
-/// Requests that the gateway takes at once.
-pub fn requests(settings: &Settings) -> u32 {
-    u32::try_from(settings.gateway.requests_max.get()).unwrap_or(u32::MAX)
+/// The domains whose hosts this node serves beside those of its chain, as its card says: as many as others read.
+pub fn domains(settings: &Settings) -> Vec<String> {
+    let all = settings.gateway.hosts.iter().chain(&settings.dns.alias_zones);
+    let plain = all.map(|domain| domain.trim_matches('.').to_ascii_lowercase());
+    let mut domains: Vec<String> = plain.filter(|domain| !domain.is_empty()).collect();
+    domains.dedup();
+    domains.truncate(DOMAINS_MAX);
+    domains
 }
 
 fn small(number: u64) -> u32 {

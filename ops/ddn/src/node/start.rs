@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use super::claims::{Claims, Parts};
 use super::digests::{self, Digests};
+use super::edges::Edges;
 use super::error::Error;
 use super::folder::{self, Folder};
 use super::joins::{
@@ -32,6 +33,7 @@ use super::joins::{
 };
 use super::look::{Looker, Outlook};
 use super::origin::{self, Place};
+use super::presence::Told;
 use super::sender::Sender;
 use super::wallets::Wallets;
 use super::{Node, Origin, Phase, Role, secrets, setup};
@@ -210,7 +212,8 @@ async fn join(
     chain.connect(Arc::new(ChainPeers(mesh.clone())));
 
     let sender = Arc::new(Sender::new(chain.clone()));
-    let finder = Arc::new(EdgeFinder::new(mesh.clone()));
+    let edges = Arc::new(Edges::new(reader_places.clone()));
+    let finder = Arc::new(EdgeFinder::new(mesh.clone(), Arc::clone(&edges)));
     let payer = Arc::new(open_payer(&ground, chain, &sender, settings.delivery.escrow.get()).await?);
     let delivery = Delivery::start(
         setup::delivery(&settings, key, genesis, ground.payee),
@@ -242,11 +245,10 @@ async fn join(
         mesh: mesh.clone(),
         store: ground.store.clone(),
         blocks: blocks.clone(),
-        finder: finder.clone(),
+        edges: Arc::clone(&edges),
         places: reader_places.clone(),
-        delivery: delivery.clone(),
         key: key.clone(),
-        capacity: setup::requests(&settings),
+        delivery: delivery.clone(),
         webs: webs.clone(),
         runtime: Handle::current(),
     };
@@ -303,6 +305,8 @@ async fn join(
         names,
         webs,
         zones: dns.anchors(),
+        directory: dns.directory().clone(),
+        edges,
         finder,
         reader_places,
         digests,
@@ -313,6 +317,8 @@ async fn join(
         claims,
         places: Arc::new(Semaphore::new(settings.node.publishes_max.size())),
         registry,
+        told: Told::default(),
+        in_flight: gateway.in_flight(),
         token: ground.token,
         card: OnceLock::new(),
         stop: CancellationToken::new(),

@@ -6,15 +6,17 @@
 //! signed them. What depends on the clock is stale rather than wrong: an honest peer with another clock may pass it on.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 
 use ledger::{Address, Amount, Message, PublicKey, Signed};
 use serde::{Deserialize, Serialize};
 
+use super::position::Position;
 use super::web::Web;
 
 /// The largest encoding of either message, signature and all: 8 addresses of 50 characters, two of web servers with 100,
-/// and the rest.
-pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// a coordinate, and the rest.
+pub const MESSAGE_BYTES_MAX: usize = 1280;
 /// The most addresses in one message.
 pub const ADDRESSES_MAX: usize = 8;
 /// The longest that an endpoint may say it holds, in milliseconds: 48 hours.
@@ -70,6 +72,12 @@ pub struct Advert {
     /// Where IPFS clients get single blocks from it over HTTP, if they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Web>,
+    /// The TCP port of its encrypted gateway, at the same addresses, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<NonZeroU16>,
+    /// Where it is among the others, by what it measured itself; none before it measured anybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
     /// When it was signed, in milliseconds since 1970. The newest replaces all before.
     pub time_ms: u64,
     /// Until when it holds, at most [`ADVERT_LIFE_MS_MAX`] later.
@@ -137,7 +145,13 @@ impl Dated for Endpoint {
 impl Dated for Advert {
     const LIFE_MS_MAX: u64 = ADVERT_LIFE_MS_MAX;
     fn flaw(&self) -> Option<&'static str> {
-        (self.health & !HEALTH_BITS != 0).then_some("an illness that there is not")
+        if self.health & !HEALTH_BITS != 0 {
+            return Some("an illness that there is not");
+        }
+        let is_somewhere = self
+            .position
+            .is_none_or(|position| position.coordinate().is_sane());
+        (!is_somewhere).then_some("a place that there is not")
     }
     fn node(&self) -> &PublicKey {
         &self.node

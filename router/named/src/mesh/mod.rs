@@ -24,6 +24,7 @@ mod lookup;
 mod message;
 mod metrics;
 mod peers;
+mod position;
 mod private;
 mod remembered;
 mod requests;
@@ -42,6 +43,7 @@ pub use message::{
     ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint, Flaw,
     HEALTH_BITS, MESSAGE_BYTES_MAX,
 };
+pub use position::Position;
 pub use private::{NETWORK_KEY_BYTES_MAX, NetworkKey, NoNetworkKey};
 pub use web::{NoWeb, WEB_BYTES_MAX, Web, is_local};
 
@@ -330,6 +332,18 @@ impl Mesh {
     pub fn advert(&self, node: &PublicKey) -> Option<Advert> {
         let advert = self.shared.view().adverts.get(node).cloned()?;
         (advert.until_ms > shared::now_ms()).then_some(advert)
+    }
+
+    /// The adverts of other edges that are newer than those that the caller knows, which `known` says by the time at which
+    /// they were signed.
+    #[must_use]
+    pub fn adverts_since(&self, known: impl Fn(&PublicKey) -> Option<u64>) -> Vec<Advert> {
+        let now_ms = shared::now_ms();
+        let is_news = |advert: &&Advert| {
+            advert.until_ms > now_ms && known(&advert.node).is_none_or(|time_ms| time_ms < advert.time_ms)
+        };
+        let view = self.shared.view();
+        view.adverts.values().filter(is_news).cloned().collect()
     }
 
     /// What the clocks of the connected peers say of this node's clock.

@@ -61,6 +61,21 @@ impl Web {
         format!("{host}/tcp/{}{tls}/http", self.port)
     }
 
+    /// Its address; none if it is known by a name.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match &self.host {
+            Host::Ip(ip) => Some(*ip),
+            Host::Name(_) => None,
+        }
+    }
+
+    /// Its TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether it speaks TLS.
     #[must_use]
     pub fn is_secure(&self) -> bool {

@@ -32,8 +32,33 @@ pub struct Resolved {
     /// The edge that should serve it: this node's gateway if it holds the content, else where the nearest other edge
     /// delivers (UDP). `null` if there is no content, or nobody to serve it.
     pub edge: Option<String>,
+    /// Every edge that this node knows of, the chosen one first, and why it is chosen or not. Empty without content.
+    pub edges: Vec<ResolvedEdge>,
     /// Why: one line each, in the order in which it was found.
     pub why: Vec<String>,
+}
+
+/// An edge in the choice of who should serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResolvedEdge {
+    /// Its node key, hex.
+    pub node: String,
+    /// This node's gateway, or where another one delivers (UDP).
+    pub address: Option<String>,
+    /// Where readers reach its gateway.
+    pub gateway: Option<String>,
+    /// Whether it is on the ledger.
+    pub registered: bool,
+    /// Round-trip time from here in microseconds; `null` if it was not measured.
+    pub rtt_us: Option<u32>,
+    /// Requests that it has in hand, as it says.
+    pub load: u32,
+    /// Requests that it serves at once: its weight in the choice.
+    pub capacity: u32,
+    /// Whether it should serve.
+    pub chosen: bool,
+    /// Why, or why not.
+    pub why: String,
 }
 
 /// What a resolution says.

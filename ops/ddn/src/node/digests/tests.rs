@@ -112,6 +112,8 @@ impl Peer {
             health: 0,
             gateway: None,
             provider: None,
+            tls_port: None,
+            position: None,
             time_ms,
             until_ms: time_ms + 600_000,
         };

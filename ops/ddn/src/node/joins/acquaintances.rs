@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ledger::{Address, Amount, PublicKey};
-use named::mesh::Web;
 use nearest::{Edge, Policy, Verdict, Why};
 use storage::ddp::{Outcome, Provider};
 
@@ -27,7 +26,7 @@ const LEFT_OUT: Duration = Duration::from_secs(600);
 const CAPACITY_UNKNOWN: u32 = 16;
 /// Whoever provides the content has it already, so the nearest of them is the best; spreading readers over edges by
 /// content, so that caches stay warm, needs edges that fetch for others.
-pub const POLICY: Policy = Policy {
+const POLICY: Policy = Policy {
     near: 1,
     ..Policy::DEFAULT
 };
@@ -39,8 +38,10 @@ pub struct Candidate {
     pub node: PublicKey,
     /// Where it delivers.
     pub addresses: Vec<SocketAddr>,
-    /// Round-trip time by the mesh's ping, in microseconds.
+    /// Round-trip time by probes, else by the mesh's ping, in microseconds.
     pub ping_us: Option<u32>,
+    /// Whether it answers, by what this node sees of it each second.
+    pub stands: bool,
     /// Requests that it takes at once, and those that it has in hand, as it says.
     pub advertised: Option<(u32, u32)>,
 }
@@ -80,10 +81,6 @@ pub struct EdgeRow {
     pub height: u64,
     /// What it says to be wrong with itself, as bits; 0 is well.
     pub health: u8,
-    /// Where readers reach its gateway.
-    pub gateway: Option<Web>,
-    /// Where IPFS clients get blocks from it.
-    pub provider: Option<Web>,
     /// Round-trip time in microseconds: of its sessions, else by the mesh's ping.
     pub rtt_us: Option<u32>,
     /// What came of asking it; nothing if it was not asked since the start.
@@ -103,20 +100,6 @@ pub struct Record {
     pub rests: Option<Duration>,
     /// How much longer it is not asked at all, since it lied.
     pub left_out: Option<Duration>,
-}
-
-impl EdgeRow {
-    /// As the rule of choice sees it. Whoever says that it is ill gets no readers.
-    pub fn as_edge(&self) -> Edge {
-        let rests = |record: &Record| record.rests.is_some() || record.left_out.is_some();
-        Edge {
-            id: *self.node.as_bytes(),
-            rtt_us: self.rtt_us.unwrap_or(u32::MAX),
-            capacity: self.capacity,
-            inflight: self.load,
-            alive: self.health == 0 && !self.record.as_ref().is_some_and(rests),
-        }
-    }
 }
 
 impl Acquaintances {
@@ -187,7 +170,7 @@ impl Acquaintances {
             rtt_us: measured.unwrap_or(u32::MAX),
             capacity,
             inflight,
-            alive: seen.is_none_or(|seen| left(seen.rests_until, now).is_none()),
+            alive: candidate.stands && seen.is_none_or(|seen| left(seen.rests_until, now).is_none()),
         }
     }
 
@@ -253,6 +236,7 @@ mod tests {
             node: node(seed),
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 1000 + u16::from(seed)))],
             ping_us,
+            stands: true,
             advertised: None,
         }
     }
@@ -296,6 +280,16 @@ mod tests {
         known.note(&node(3), &went(50), now);
         known.note(&node(2), &went(5000), now);
         check(&known, &three, now, &[3, 1, 2]);
+    }
+
+    #[test]
+    fn who_does_not_answer_is_last() {
+        let known = Acquaintances::default();
+        let silent = Candidate {
+            stands: false,
+            ..candidate(1, Some(1))
+        };
+        check(&known, &[silent, candidate(2, Some(9))], Instant::now(), &[2, 1]);
     }
 
     #[test]

@@ -1,22 +1,22 @@
 //! What the gateway's doors ask of the node.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chain::Chain;
 use cid::Cid;
 use gateway::{Neighbour, Ranked, Served, Unreadable};
-use ledger::{Hash, Label, PublicKey, SecretKey, Signed, State as _};
+use ledger::{Hash, Label, PublicKey, SecretKey, Signed};
 use named::mesh::{Advert, Mesh, Web};
-use nearest::{Edge, Verdict};
+use nearest::{Verdict, Why};
 use storage::Store;
 use storage::ddp::Delivery;
 use tokio::runtime::Handle;
 
-use super::acquaintances::{EdgeRow, POLICY};
-use super::{EdgeFinder, NodeBlocks};
+use super::NodeBlocks;
+use crate::node::edges::{Edges, Known};
 use crate::node::places::Places;
 use crate::node::receipts::{self, Shown};
 
@@ -28,6 +28,10 @@ const PROVIDERS_WITHIN: Duration = Duration::from_millis(250);
 pub struct Webs {
     /// For readers.
     pub gateway: Option<Web>,
+    /// The port of the gateway.
+    pub port: u16,
+    /// The port of its encrypted side.
+    pub tls_port: Option<NonZeroU16>,
     /// For other nodes.
     pub provider: Vec<Web>,
 }
@@ -42,16 +46,14 @@ pub struct NodeDoors {
     pub store: Store,
     /// Content and objects of the ledger.
     pub blocks: NodeBlocks,
-    /// What was measured of others.
-    pub finder: Arc<EdgeFinder>,
+    /// The edges, and how far they are.
+    pub edges: Arc<Edges>,
     /// How far readers are.
     pub places: Places,
     /// The books of deliveries.
     pub delivery: Delivery,
     /// Signs.
     pub key: SecretKey,
-    /// Requests that the gateway takes at once.
-    pub capacity: u32,
     /// Known once the gateway listens.
     pub webs: Arc<OnceLock<Webs>>,
     /// For questions to the network.
@@ -62,16 +64,13 @@ impl NodeDoors {
     fn webs(&self) -> Webs {
         self.webs.get().cloned().unwrap_or_default()
     }
-
-    fn is_registered(&self, node: &PublicKey) -> bool {
-        let entry = self.chain.state().edge(node);
-        entry.is_ok_and(|entry| entry.is_some())
-    }
 }
 
 impl gateway::Node for NodeDoors {
     fn myself(&self) -> Neighbour {
-        let Webs { gateway, provider } = self.webs();
+        let Webs {
+            gateway, provider, ..
+        } = self.webs();
         Neighbour {
             node: self.key.public(),
             gateway,
@@ -99,34 +98,26 @@ impl gateway::Node for NodeDoors {
     }
 
     fn nearest(&self, content: &[u8], user: IpAddr) -> Vec<Ranked> {
-        let myself = self.myself();
-        let mut rows: HashMap<[u8; 32], Row> = HashMap::new();
-        for row in self.finder.table() {
-            let (edge, how) = as_seen_by(user, row.as_edge(), &row.addresses);
-            rows.insert(edge.id, Row::new(row.neighbour(), edge, how));
-        }
-        let mine = Edge {
-            id: *myself.node.as_bytes(),
-            rtt_us: MINE_US,
-            capacity: self.capacity,
-            inflight: self.delivery.load(),
-            alive: true,
-        };
-        rows.insert(
-            mine.id,
-            Row::new(myself, mine, "this node, to which the user came"),
+        let view = self.edges.view();
+        let is_registered = |known: &Known| known.is_registered;
+        let ranking = self.edges.rank(&view, content, Some(user), is_registered);
+        let verdicts = ranking.choice.ranked.iter();
+        let mut ranked: Vec<Ranked> = verdicts
+            .filter_map(|verdict| Some(row(view.find(&verdict.edge.id)?, verdict)))
+            .collect();
+        let nobody = !ranked.iter().any(|ranked| ranked.chosen);
+        let others = view.candidates.iter().filter(|known| !known.is_registered);
+        // Who came here and has nowhere to go stays here.
+        ranked.extend(
+            others.map(|known| unranked(known, known.is_here && nobody, "the ledger does not know it")),
         );
-        let edges: Vec<Edge> = rows.values().map(|row| row.edge).collect();
-        let ranked = POLICY.choose(content, &edges).ranked;
-        let me = self.key.public();
+        ranked.extend(
+            view.passed_over
+                .iter()
+                .map(|(known, why)| unranked(known, false, &why.to_string())),
+        );
+        ranked.sort_by_key(|ranked| !ranked.chosen);
         ranked
-            .iter()
-            .filter_map(|verdict| {
-                let row = rows.remove(&verdict.edge.id)?;
-                let registered = row.neighbour.node == me || self.is_registered(&row.neighbour.node);
-                Some(row.ranked(verdict, registered))
-            })
-            .collect()
     }
 
     fn measured(&self, reader: IpAddr, rtt_us: u32) {
@@ -161,90 +152,44 @@ fn neighbour(advert: Advert) -> Neighbour {
     }
 }
 
-/// An edge on its way to its place.
-struct Row {
-    neighbour: Neighbour,
-    edge: Edge,
-    how: &'static str,
-}
-
-impl Row {
-    fn new(neighbour: Neighbour, edge: Edge, how: &'static str) -> Self {
-        Self { neighbour, edge, how }
-    }
-
-    fn ranked(self, verdict: &Verdict, registered: bool) -> Ranked {
-        Ranked {
-            rtt_us: (self.edge.rtt_us != u32::MAX).then_some(self.edge.rtt_us),
-            chosen: matches!(verdict.why, nearest::Why::Chosen { .. }),
-            why: format!("{}; {}", verdict.why, self.how),
-            neighbour: self.neighbour,
-            registered,
-        }
+/// An edge in its place, and why it is there.
+fn row(known: &Known, verdict: &Verdict) -> Ranked {
+    let edge = &verdict.edge;
+    let how = match (known.is_here, edge.rtt_us == known.edge.rtt_us) {
+        (true, _) => "this node, to which the user came".to_owned(),
+        (false, true) => known.distance.to_string(),
+        (false, false) => "as it is for that place".to_owned(),
+    };
+    Ranked {
+        neighbour: neighbour_of(known),
+        rtt_us: (edge.rtt_us != u32::MAX).then_some(edge.rtt_us),
+        chosen: matches!(verdict.why, Why::Chosen { .. }),
+        registered: known.is_registered,
+        why: format!(
+            "{}; {how}, {} of {} in hand",
+            verdict.why, edge.inflight, edge.capacity
+        ),
     }
 }
 
-/// How far this node is from a user who came to it: nearer than all but those in the user's own network.
-const MINE_US: u32 = 1;
-
-/// An edge as it is for a user at this address, and how that is known. The user is taken to be where this node is, since it
-/// came here; only who shares its network is certainly nearer.
-fn as_seen_by(user: IpAddr, edge: Edge, addresses: &[SocketAddr]) -> (Edge, &'static str) {
-    let is_near = addresses
-        .iter()
-        .any(|address| network(address.ip()) == network(user));
-    match (is_near, edge.rtt_us) {
-        (true, _) => (Edge { rtt_us: 0, ..edge }, "in the user's own network"),
-        (false, u32::MAX) => (edge, "its distance is not known"),
-        (false, _) => (edge, "its distance is from here"),
+/// An edge that was not among those to choose from.
+fn unranked(known: &Known, chosen: bool, why: &str) -> Ranked {
+    Ranked {
+        neighbour: neighbour_of(known),
+        rtt_us: (known.edge.rtt_us != u32::MAX).then_some(known.edge.rtt_us),
+        chosen,
+        registered: known.is_registered || chosen,
+        why: match chosen {
+            true => format!("chosen: the user came here, and no other edge has room; {why}"),
+            false => why.to_owned(),
+        },
     }
 }
 
-/// The network of an address: /24, or /48.
-fn network(ip: IpAddr) -> (bool, u128) {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => (false, u128::from(ip.to_bits() >> 8)),
-        IpAddr::V6(ip) => (true, ip.to_bits() >> 80),
-    }
-}
-
-impl EdgeRow {
-    fn neighbour(&self) -> Neighbour {
-        Neighbour {
-            node: self.node,
-            gateway: self.gateway.clone(),
-            provider: self.provider.iter().cloned().collect(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_in_the_users_network_is_nearest() {
-        let edge = |rtt_us| Edge {
-            id: [1; 32],
-            rtt_us,
-            capacity: 1,
-            inflight: 0,
-            alive: true,
-        };
-        for (user, address, rtt_us, expected) in [
-            ("192.0.2.9", "192.0.2.1:4102", 900, 0),
-            ("::ffff:192.0.2.9", "192.0.2.1:4102", 900, 0),
-            ("192.0.3.9", "192.0.2.1:4102", 900, 900),
-            ("192.0.3.9", "192.0.2.1:4102", u32::MAX, u32::MAX),
-            ("2001:db8:1::1", "[2001:db8:1:2::3]:1", 900, 0),
-            ("2001:db8:2::1", "[2001:db8:1::3]:1", 900, 900),
-        ] {
-            let (user, address) = (
-                user.parse().expect("an address"),
-                address.parse().expect("an address"),
-            );
-            let (seen, _) = as_seen_by(user, edge(rtt_us), &[address]);
-            assert_eq!(seen.rtt_us, expected, "{user} {address}");
-        }
+fn neighbour_of(known: &Known) -> Neighbour {
+    Neighbour {
+        node: known.node,
+        gateway: known.gateway.clone(),
+        provider: known.provider.clone(),
     }
 }

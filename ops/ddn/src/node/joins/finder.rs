@@ -1,7 +1,7 @@
 //! Who has what: provider records and adverts of the mesh, ranked by what this node measured itself.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use named::mesh::{Advert, Mesh};
 use storage::ddp::{Finder, Outcome, Provider};
 
 use super::acquaintances::{Acquaintances, Candidate, EdgeRow};
+use crate::node::edges::Edges;
 
 /// How long provider records are looked for; the mesh may take as long again once it has one. With the endpoints below,
 /// a search stays within its second.
@@ -26,14 +27,16 @@ const NEAREST_ASKED: usize = 4;
 /// Finds providers.
 pub struct EdgeFinder {
     mesh: Mesh,
+    edges: Arc<Edges>,
     known: Mutex<Acquaintances>,
 }
 
 impl EdgeFinder {
-    /// On a mesh.
-    pub fn new(mesh: Mesh) -> Self {
+    /// On a mesh, with what is known of its edges.
+    pub fn new(mesh: Mesh, edges: Arc<Edges>) -> Self {
         Self {
             mesh,
+            edges,
             known: Mutex::default(),
         }
     }
@@ -43,7 +46,7 @@ impl EdgeFinder {
         let (adverts, pings, now) = (self.adverts(), self.pings(), Instant::now());
         let known = self.known();
         let row = |advert: Advert| EdgeRow {
-            rtt_us: known.rtt_us(&advert.node).or(pings.get(&advert.node).copied()),
+            rtt_us: self.rtt_us(&advert.node, &known, &pings),
             record: known.record(&advert.node, now),
             node: advert.node,
             addresses: advert.addresses,
@@ -53,8 +56,6 @@ impl EdgeFinder {
             load: advert.load,
             height: advert.height,
             health: advert.health,
-            gateway: advert.gateway,
-            provider: advert.provider,
         };
         let mut rows: Vec<EdgeRow> = adverts.into_values().map(row).collect();
         rows.sort_by_key(|row| (row.rtt_us.unwrap_or(u32::MAX), row.node));
@@ -71,6 +72,17 @@ impl EdgeFinder {
     fn pings(&self) -> HashMap<PublicKey, u32> {
         let peers = self.mesh.peers().into_iter();
         peers.filter_map(|peer| Some((peer.node, peer.rtt_us?))).collect()
+    }
+
+    /// By the probes of edges, by sessions, else by the mesh's ping.
+    fn rtt_us(
+        &self,
+        node: &PublicKey,
+        known: &Acquaintances,
+        pings: &HashMap<PublicKey, u32>,
+    ) -> Option<u32> {
+        let probed = self.edges.rtt_us(node);
+        probed.or(known.rtt_us(node)).or(pings.get(node).copied())
     }
 
     /// Those that say they have the content; a bounded number of them.
@@ -95,6 +107,7 @@ impl EdgeFinder {
             node,
             addresses,
             ping_us,
+            stands: self.edges.stands(&node),
             advertised: advert.map(|advert| (advert.capacity, advert.load)),
         }
     }
@@ -116,7 +129,8 @@ impl Finder for EdgeFinder {
             false => provided,
         };
         let candidates = nodes.into_iter().map(|node| {
-            let (advert, ping_us) = (adverts.get(&node), pings.get(&node).copied());
+            let advert = adverts.get(&node);
+            let ping_us = self.edges.rtt_us(&node).or(pings.get(&node).copied());
             self.candidate(node, advert, ping_us)
         });
         let candidates = join_all(candidates).await;
@@ -134,6 +148,7 @@ impl Finder for EdgeFinder {
                 self.mesh.fault(node, false, failure);
             }
         }
+        self.edges.note(node, &outcome);
         self.known().note(node, &outcome, Instant::now());
     }
 

@@ -19,7 +19,7 @@ mod payer;
 mod peers;
 mod secure;
 
-pub use acquaintances::{EdgeRow, POLICY};
+pub use acquaintances::EdgeRow;
 pub use blocks::NodeBlocks;
 pub use domains::PublicDns;
 pub use doors::{NodeDoors, Webs};

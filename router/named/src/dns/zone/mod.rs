@@ -55,6 +55,10 @@ pub fn signed(config: &Config, tld: &str) -> Result<Vec<String>, Error> {
 /// would take more than a day to be seen. Seconds.
 const TTL_SECONDS: std::ops::RangeInclusive<u32> = 5..=86_400;
 
+/// For so long an answer that names near edges is given to others too: whoever is gone should be out of the answers within
+/// seconds, and whoever fills up too. Seconds.
+const NEAR_SECONDS: u32 = 1;
+
 /// The labels under which a gateway has one host for each site.
 const SITE_LABELS: [&str; 2] = ["ipfs", "ipns"];
 
@@ -284,7 +288,7 @@ impl Zones {
         let data = match near {
             Some(near) => {
                 asking.depend_on(near.scope);
-                asking.until_after(ttl);
+                asking.until_after(NEAR_SECONDS.min(ttl));
                 addresses(&near.addresses, ttl)
             }
             None => addresses(&self.edges, ttl),

@@ -1,6 +1,7 @@
 use std::net::{Ipv6Addr, SocketAddrV6};
 
 use ledger::SecretKey;
+use nearest::coordinate::{Coordinate, DIMENSIONS, ERROR_MAX, EXTENT_US, HEIGHT_US_MAX};
 use proptest::prelude::*;
 
 use super::*;
@@ -10,6 +11,7 @@ const NOW: u64 = 1_800_000_000_000;
 /// Sent and kept by other nodes: these bytes must stay.
 const ENDPOINT: &str = include_str!("../../../tests/it/mesh/fixtures/endpoint.hex");
 const ADVERT: &str = include_str!("../../../tests/it/mesh/fixtures/advert.hex");
+const ADVERT_OF_PLACE: &str = include_str!("../../../tests/it/mesh/fixtures/advert-place.hex");
 const ADVERT_OF_WEB: &str = include_str!("../../../tests/it/mesh/fixtures/advert-web.hex");
 
 fn secret() -> SecretKey {
@@ -40,6 +42,8 @@ fn advert() -> Advert {
         health: 0,
         gateway: None,
         provider: None,
+        tls_port: None,
+        position: None,
         time_ms: NOW,
         until_ms: NOW + 30_000,
     }
@@ -49,6 +53,19 @@ fn advert_of_web() -> Advert {
     Advert {
         gateway: Some("https://edge.example".parse().expect("a server")),
         provider: Some("http://192.0.2.1:8081".parse().expect("a server")),
+        ..advert()
+    }
+}
+
+fn advert_of_place() -> Advert {
+    let coordinate = Coordinate {
+        position: [-500_000, 500_000, 1, -1, 0, 23, 24, 256],
+        height_us: 1_200,
+        error_permille: 250,
+    };
+    Advert {
+        tls_port: NonZeroU16::new(443),
+        position: Some(coordinate.into()),
         ..advert()
     }
 }
@@ -69,6 +86,37 @@ fn the_bytes_are_those_of_the_fixtures() {
     assert_eq!(read(&bytes(ADVERT), CHAIN, NOW), Ok(advert()));
     assert_eq!(hex::encode(signed(advert_of_web())), ADVERT_OF_WEB.trim());
     assert_eq!(read(&bytes(ADVERT_OF_WEB), CHAIN, NOW), Ok(advert_of_web()));
+    assert_eq!(hex::encode(signed(advert_of_place())), ADVERT_OF_PLACE.trim());
+    assert_eq!(read(&bytes(ADVERT_OF_PLACE), CHAIN, NOW), Ok(advert_of_place()));
+}
+
+fn farthest() -> Coordinate {
+    Coordinate {
+        position: [-EXTENT_US; DIMENSIONS],
+        height_us: HEIGHT_US_MAX,
+        error_permille: ERROR_MAX,
+    }
+}
+
+/// Who says to be somewhere else altogether is not passed on.
+#[test]
+fn nobody_is_outside_of_the_world() {
+    let mut outside = [farthest(); 3];
+    outside[0].position[7] -= 1;
+    outside[1].height_us += 1;
+    outside[2].error_permille += 1;
+    let says = |coordinate: Coordinate| Advert {
+        position: Some(coordinate.into()),
+        ..advert()
+    };
+    assert!(read::<Advert>(&signed(says(farthest())), CHAIN, NOW).is_ok());
+    for coordinate in outside {
+        let refused = read::<Advert>(&signed(says(coordinate)), CHAIN, NOW);
+        assert!(
+            matches!(&refused, Err(Flaw::Wrong(reason)) if reason.contains("a place that there is not")),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]
@@ -88,6 +136,9 @@ fn the_longest_advert_fits() {
         height: u64::MAX,
         gateway: Some(web.clone()),
         provider: Some(web),
+        health: HEALTH_BITS,
+        tls_port: NonZeroU16::new(u16::MAX),
+        position: Some(farthest().into()),
         time_ms: u64::MAX - 1,
         until_ms: u64::MAX,
         ..advert()

@@ -19,6 +19,8 @@ fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
         health: 0,
         gateway: None,
         provider: None,
+        tls_port: None,
+        position: None,
         time_ms,
         until_ms: time_ms + 60 * SECOND,
     }

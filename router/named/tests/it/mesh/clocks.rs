@@ -23,6 +23,8 @@ fn advert(key: &SecretKey, ahead_ms: i64) -> Vec<u8> {
         health: 0,
         gateway: None,
         provider: None,
+        tls_port: None,
+        position: None,
         time_ms,
         until_ms: time_ms + 30_000,
     };

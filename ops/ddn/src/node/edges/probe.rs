@@ -1,0 +1,50 @@
+//! Asking an edge whether it is there: the same steps that a reader takes, at each of its doors.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use futures::future::join_all;
+
+use super::book::{Errand, Sighting};
+use crate::probe::{self, Card};
+
+/// Goes there. An edge without a gateway is asked where it delivers.
+pub async fn visit(errand: &Errand) -> Sighting {
+    if errand.gateways.is_empty() {
+        let start = Instant::now();
+        let answered = probe::delivery(errand.delivery).await;
+        return Sighting {
+            rtt_us: answered.ok().map(|()| micros(start)),
+            ..Sighting::default()
+        };
+    }
+    let node_id = errand.node.to_string();
+    let doors = errand.gateways.iter().map(|door| knock(*door, errand, &node_id));
+    let mut seen = Sighting::default();
+    for (door, card) in errand.gateways.iter().zip(join_all(doors).await) {
+        let Ok((card, is_open)) = card else { continue };
+        seen.rtt_us = Some(seen.rtt_us.map_or(card.rtt_us, |known| known.min(card.rtt_us)));
+        seen.ttfb_us = Some(seen.ttfb_us.map_or(card.ttfb_us, |known| known.min(card.ttfb_us)));
+        if is_open {
+            seen.doors.push(door.ip());
+            seen.domains = card.domains;
+        }
+    }
+    seen
+}
+
+/// The card behind a door, and whether the encrypted one beside it is open too, if there should be one.
+async fn knock(door: SocketAddr, errand: &Errand, node_id: &str) -> std::io::Result<(Card, bool)> {
+    let card = probe::card(door, node_id).await?;
+    let is_open = match errand.tls_port {
+        None => true,
+        Some(port) => probe::tls(SocketAddr::new(door.ip(), port), card.domains.first())
+            .await
+            .is_ok(),
+    };
+    Ok((card, is_open))
+}
+
+fn micros(start: Instant) -> u32 {
+    u32::try_from(start.elapsed().as_micros()).unwrap_or(u32::MAX)
+}
