@@ -39,14 +39,15 @@ attacks: ## attacks on the gateway, in turns with and without: how much longer h
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1
 
-# SEEDS: worlds with everything that goes wrong; NODES: in the world in which policies are compared.
+# SEEDS: worlds with everything that goes wrong, from FIRST on; NODES: in the world in which policies are compared.
 SEEDS ?= 10000
+FIRST ?= 0
 NODES ?= 1000
 
 sim: ## the long campaign of the routing simulator, and its table
 	for nodes in $(NODES); do \
 	  DDN_SIM_NODES=$$nodes cargo test --locked -p nearest --test sim -- --nocapture beside_the_others || exit 1; done
-	DDN_SIM_SEEDS=$(SEEDS) cargo test --locked -p nearest --test sim -- --nocapture in_every_seed
+	DDN_SIM_FIRST=$(FIRST) DDN_SIM_SEEDS=$(SEEDS) cargo test --locked -p nearest --test sim -- --nocapture in_every_seed
 
 # ROWS: beginnings of the names of rows, as in `ROWS=B1,B4`; ROUNDS and SECONDS: how many times, and for how long, each
 # server is measured; LARGE_MIB: the size of the large file; PROFILE: of cargo.

@@ -4,8 +4,13 @@
 //! more places by more identities than its operator, its place in the Internet and its network may have. What an edge
 //! says of its load is held against how it behaves ([`crate::load::Credit`]). Signatures were verified before.
 
-use std::collections::BTreeMap;
 use std::fmt;
+
+mod health;
+mod newest;
+
+pub use health::Health;
+pub use newest::Adverts;
 
 use crate::EdgeId;
 use crate::coordinate::Coordinate;
@@ -28,66 +33,6 @@ pub const CROWD_MAX: Crowd<u32> = Crowd {
     place: 64,
     network: 16_384,
 };
-
-/// What an edge knows to be wrong with itself: it says so before others find out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Health(u8);
-
-impl Health {
-    /// Its clock is off.
-    pub const CLOCK: Self = Self(1);
-    /// Its disk is full or failing.
-    pub const DISK: Self = Self(2);
-    /// Its ledger is behind: names may be old.
-    pub const BEHIND: Self = Self(4);
-    /// Its ports are not reached from outside: it delivers to nodes, readers cannot come.
-    pub const UNREACHABLE: Self = Self(8);
-    /// It is about to stop.
-    pub const LEAVING: Self = Self(16);
-
-    /// Flags from their bits; `None` if there are unknown ones.
-    #[must_use]
-    pub fn new(bits: u8) -> Option<Self> {
-        (bits < 32).then_some(Self(bits))
-    }
-
-    /// The bits.
-    #[must_use]
-    pub fn bits(self) -> u8 {
-        self.0
-    }
-
-    /// Both.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether it has one of these flags.
-    #[must_use]
-    pub fn has(self, any: Self) -> bool {
-        self.0 & any.0 != 0
-    }
-}
-
-impl fmt::Display for Health {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all = [
-            (Self::CLOCK, "its clock is off"),
-            (Self::DISK, "its disk is full or failing"),
-            (Self::BEHIND, "its ledger is behind"),
-            (Self::UNREACHABLE, "its ports are not reached"),
-            (Self::LEAVING, "it is about to stop"),
-        ];
-        let says: Vec<&str> = all
-            .into_iter()
-            .filter(|(flag, _)| self.has(*flag))
-            .map(|(_, says)| says)
-            .collect();
-        f.write_str(if says.is_empty() { "well" } else { "" })?;
-        f.write_str(&says.join(", "))
-    }
-}
 
 /// Something for each of the three ways in which edges may belong together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -183,111 +128,6 @@ impl fmt::Display for Refused {
     }
 }
 
-/// The newest advert of each edge.
-#[derive(Clone, Debug, Default)]
-pub struct Adverts {
-    newest: BTreeMap<EdgeId, Advert>,
-    by_operator: BTreeMap<Option<Operator>, u32>,
-    by_place: BTreeMap<Prefix, u32>,
-    by_network: BTreeMap<u32, u32>,
-}
-
-impl Adverts {
-    /// Takes an advert, of `now_us` in microseconds since 1970.
-    ///
-    /// # Errors
-    /// If it is out of its time or bounds, replaced, or one too many.
-    pub fn take(&mut self, advert: &Advert, now_us: u64) -> Result<(), Refused> {
-        check(advert, now_us)?;
-        match self.newest.get(&advert.edge) {
-            Some(known) if known.issued_us >= advert.issued_us => return Err(Refused::Replayed),
-            Some(known) if known.issued_us + GAP_US_MIN > advert.issued_us => return Err(Refused::TooOften),
-            _ => {}
-        }
-        let before = self.remove(&advert.edge);
-        let taken = self.has_room(&advert.belongs, now_us);
-        // Whoever moves to where there is no room keeps what it said before.
-        let stays = if taken.is_ok() { Some(*advert) } else { before };
-        stays.into_iter().for_each(|advert| self.insert(advert));
-        taken
-    }
-
-    /// The newest advert of an edge, if it holds.
-    #[must_use]
-    pub fn get(&self, edge: &EdgeId, now_us: u64) -> Option<&Advert> {
-        self.newest.get(edge).filter(|advert| advert.expires_us > now_us)
-    }
-
-    /// All that hold, by edge.
-    pub fn iter(&self, now_us: u64) -> impl Iterator<Item = &Advert> {
-        self.newest
-            .values()
-            .filter(move |advert| advert.expires_us > now_us)
-    }
-
-    /// Forgets an edge.
-    pub fn remove(&mut self, edge: &EdgeId) -> Option<Advert> {
-        let advert = self.newest.remove(edge)?;
-        let Belongs {
-            operator,
-            place,
-            network,
-        } = advert.belongs;
-        less(&mut self.by_operator, &operator);
-        less(&mut self.by_place, &place);
-        if let Some(network) = network {
-            less(&mut self.by_network, &network);
-        }
-        Some(advert)
-    }
-
-    fn insert(&mut self, advert: Advert) {
-        let Belongs {
-            operator,
-            place,
-            network,
-        } = advert.belongs;
-        *self.by_operator.entry(operator).or_default() += 1;
-        *self.by_place.entry(place).or_default() += 1;
-        if let Some(network) = network {
-            *self.by_network.entry(network).or_default() += 1;
-        }
-        self.newest.insert(advert.edge, advert);
-    }
-
-    fn has_room(&mut self, belongs: &Belongs, now_us: u64) -> Result<(), Refused> {
-        if self.crowd(belongs).is_err() || self.newest.len() >= EDGES_MAX {
-            self.forget_expired(now_us);
-        }
-        self.crowd(belongs)?;
-        match self.newest.len() < EDGES_MAX {
-            true => Ok(()),
-            false => Err(Refused::Full),
-        }
-    }
-
-    fn crowd(&self, belongs: &Belongs) -> Result<(), Refused> {
-        let Belongs {
-            operator,
-            place,
-            network,
-        } = belongs;
-        let of_network = network.and_then(|network| self.by_network.get(&network));
-        let is_crowded = self.by_operator.get(operator) >= Some(&CROWD_MAX.operator)
-            || (self.by_place.get(place) >= Some(&CROWD_MAX.place) && !place.is_private())
-            || of_network >= Some(&CROWD_MAX.network);
-        if is_crowded { Err(Refused::Crowded) } else { Ok(()) }
-    }
-
-    fn forget_expired(&mut self, now_us: u64) {
-        let over = self.newest.values().filter(|advert| advert.expires_us <= now_us);
-        let over: Vec<EdgeId> = over.map(|advert| advert.edge).collect();
-        for edge in &over {
-            self.remove(edge);
-        }
-    }
-}
-
 fn check(advert: &Advert, now_us: u64) -> Result<(), Refused> {
     let life = advert.expires_us.checked_sub(advert.issued_us);
     let in_bounds = (1..=CAPACITY_MAX).contains(&advert.capacity)
@@ -300,16 +140,6 @@ fn check(advert: &Advert, now_us: u64) -> Result<(), Refused> {
         (_, true, _) => Err(Refused::Future(ahead_us)),
         (.., true) => Err(Refused::Expired),
         _ => Ok(()),
-    }
-}
-
-fn less<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
-    let left = counts.get_mut(key).map(|count| {
-        *count -= 1;
-        *count
-    });
-    if left == Some(0) {
-        counts.remove(key);
     }
 }
 

@@ -1,27 +1,10 @@
 //! Choosing the edge: near, ranked, within its bound.
 
 use std::cmp::Ordering;
-use std::fmt;
 
+use crate::edges::{Edge, Edges};
 use crate::rendezvous::{Draw, Key};
-
-/// An edge's public key, as in its node identity.
-pub type EdgeId = [u8; 32];
-
-/// What is known of one edge at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
-    /// Who it is. Of several entries with one id, only the first in field order counts.
-    pub id: EdgeId,
-    /// Measured round-trip time in microseconds, smoothed; `u32::MAX` if it was never measured.
-    pub rtt_us: u32,
-    /// Advertised number of requests that it serves at once. 0: takes no work.
-    pub capacity: u32,
-    /// Requests that it is serving now.
-    pub inflight: u32,
-    /// Whether the failure detector trusts it for routing.
-    pub alive: bool,
-}
+use crate::verdict::{Choice, Verdict, Why};
 
 /// The numbers of the rule, chosen with the simulator (`tests/sim`); times are means to the first byte. They were measured
 /// while its worlds were still being changed, each line in another state of them: compare within a line only.
@@ -64,104 +47,6 @@ impl Default for Policy {
     }
 }
 
-/// The answer for one piece of content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// Every edge once: first those that can serve, in the order in which they are to be tried, then the others.
-    pub ranked: Vec<Verdict>,
-}
-
-/// An edge and why it was chosen or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
-    /// The edge as it was given.
-    pub edge: Edge,
-    /// The reason.
-    pub why: Why,
-}
-
-/// Why an edge was chosen or not. `rank` counts from 1, over the edges that can serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// It serves: the first in the order that has room.
-    Chosen {
-        /// Its place in the order; above 1 when the better ones are full.
-        rank: usize,
-    },
-    /// It has room, but a better one serves: the next to try when that one fails.
-    Spare {
-        /// Its place in the order.
-        rank: usize,
-    },
-    /// It has room, but it is warm, and this reader is of the part that it sends on.
-    Warm {
-        /// Its place in the order.
-        rank: usize,
-        /// Its load in percent of its capacity.
-        percent: u32,
-    },
-    /// It is at its bound.
-    Full {
-        /// Its place in the order.
-        rank: usize,
-        /// The work in hand that it may not exceed, in requests.
-        bound: u32,
-    },
-    /// It advertises no capacity.
-    NoCapacity,
-    /// The failure detector does not trust it.
-    Dead,
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Chosen { rank: 1 } => write!(f, "chosen: first for this content, and has room"),
-            Self::Chosen { rank } => write!(
-                f,
-                "chosen: number {rank} for this content, those before it are full or warm"
-            ),
-            Self::Spare { rank } => write!(
-                f,
-                "spare: number {rank} for this content, an earlier one has room"
-            ),
-            Self::Warm { rank, percent } => write!(
-                f,
-                "warm: number {rank} for this content, at {percent} % of its capacity, sends a part of its readers on"
-            ),
-            Self::Full { rank, bound } => {
-                write!(
-                    f,
-                    "full: number {rank} for this content, at its bound of {bound} requests"
-                )
-            }
-            Self::NoCapacity => write!(f, "not asked: advertises no capacity"),
-            Self::Dead => write!(f, "not asked: does not answer"),
-        }
-    }
-}
-
-impl Choice {
-    /// The edge that should serve; `None` if none is usable or all are at their bound.
-    #[must_use]
-    pub fn chosen(&self) -> Option<&Edge> {
-        self.ranked
-            .iter()
-            .find(|v| matches!(v.why, Why::Chosen { .. }))
-            .map(|v| &v.edge)
-    }
-
-    /// The edges to try, best first: the chosen one, then the others with room in the order of their places.
-    pub fn usable(&self) -> impl Iterator<Item = &Edge> {
-        let others = self
-            .ranked
-            .iter()
-            .filter(|v| matches!(v.why, Why::Spare { .. } | Why::Warm { .. }))
-            .map(|v| &v.edge);
-        self.chosen().into_iter().chain(others)
-    }
-}
-
 /// Chooses with the default [`Policy`]. `content` is the key of the content, the bytes of its root CID.
 #[must_use]
 pub fn choose(content: &[u8], edges: &[Edge]) -> Choice {
@@ -187,7 +72,7 @@ impl Policy {
     /// request hardly depends on how many edges there are or are full.
     #[must_use]
     pub fn choose_among(&self, content: &[u8], edges: &Edges, request: u64, most: usize) -> Choice {
-        let mut usable = self.foremost(&edges.usable, most);
+        let mut usable = self.foremost(edges.usable(), most);
         let near = self.count_near(&usable);
         let key = Key::of(content);
         let stays = rank(&key, &mut usable[..near])
@@ -197,7 +82,7 @@ impl Policy {
             .collect::<Vec<bool>>();
         let mut ranked = self.judge(&usable, &stays);
         let left = most.saturating_sub(ranked.len());
-        ranked.extend(edges.unusable.iter().take(left).map(|edge| Verdict {
+        ranked.extend(edges.unusable().iter().take(left).map(|edge| Verdict {
             edge: *edge,
             why: unusable_because(edge),
         }));
@@ -219,7 +104,7 @@ impl Policy {
     }
 
     fn has_room(&self, edge: &Edge) -> bool {
-        edge.inflight < self.bound(edge.capacity)
+        edge.alive && edge.inflight < self.bound(edge.capacity)
     }
 
     /// How many of these, sorted by distance, are near: as many with room as may be, and the full ones among them, none
@@ -265,6 +150,7 @@ impl Policy {
         let why = |place: usize, edge: &Edge| {
             let rank = place + 1;
             match serves {
+                _ if !edge.alive => Why::Dead,
                 _ if !has_room(edge) => Why::Full {
                     rank,
                     bound: self.bound(edge.capacity),
@@ -282,45 +168,6 @@ impl Policy {
             why: why(place, edge),
         };
         usable.iter().enumerate().map(verdict).collect()
-    }
-}
-
-fn percent(edge: &Edge) -> u32 {
-    let percent = u64::from(edge.inflight) * 100 / u64::from(edge.capacity.max(1));
-    u32::try_from(percent).unwrap_or(u32::MAX)
-}
-
-/// Edges ready to be chosen from, each once: those that can serve by distance, and the others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edges {
-    usable: Vec<Edge>,
-    unusable: Vec<Edge>,
-}
-
-impl Edges {
-    /// Sorts them, whatever order they come in.
-    #[must_use]
-    pub fn new(mut edges: Vec<Edge>) -> Self {
-        edges.sort_unstable();
-        edges.dedup_by_key(|edge| edge.id);
-        let (mut usable, unusable): (Vec<Edge>, Vec<Edge>) = edges
-            .into_iter()
-            .partition(|edge| edge.alive && edge.capacity > 0);
-        usable.sort_by_key(|edge| (edge.rtt_us, edge.id));
-        Self { usable, unusable }
-    }
-
-    /// Those that can serve, nearest first.
-    #[must_use]
-    pub fn usable(&self) -> &[Edge] {
-        &self.usable
-    }
-
-    /// Notes the work in hand of the edge at a place of [`Edges::usable`]; no such place, no effect.
-    pub fn set_inflight(&mut self, place: usize, inflight: u32) {
-        if let Some(edge) = self.usable.get_mut(place) {
-            edge.inflight = inflight;
-        }
     }
 }
 
@@ -342,4 +189,9 @@ fn rank(key: &Key, near: &mut [Edge]) -> Vec<Draw> {
 
 fn unusable_because(edge: &Edge) -> Why {
     if edge.alive { Why::NoCapacity } else { Why::Dead }
+}
+
+fn percent(edge: &Edge) -> u32 {
+    let percent = u64::from(edge.inflight) * 100 / u64::from(edge.capacity.max(1));
+    u32::try_from(percent).unwrap_or(u32::MAX)
 }

@@ -19,6 +19,21 @@ pub const HEDGES_PERCENT: u32 = 3;
 /// Hedges that may be saved up for a bad moment: a stopped edge is hedged away from at once.
 const HEDGES_SAVED_MAX: u32 = 32;
 
+/// After how long without any sign that a question arrived, neither a handshake nor an acknowledgement, the next edge is asked,
+/// in microseconds, when a packet to this one and back takes `rtt_us`. How long the answer takes says nothing about that: a
+/// stopped edge is so found out in the time of two packets. Nobody works for nothing by it, so it is no hedge and needs
+/// none to be left.
+#[must_use]
+pub fn silence_us(rtt_us: u32) -> u32 {
+    rtt_us
+        .saturating_mul(2)
+        .saturating_add(SILENCE_SLACK_US)
+        .min(DELAY_US.1)
+}
+
+/// For the reader's own line. A handshake is acknowledged at once (RFC 9000, section 13.2.1).
+const SILENCE_SLACK_US: u32 = 30_000;
+
 /// What was learned of one class of requests, and how many hedges it may still make.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hedge {

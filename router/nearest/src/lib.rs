@@ -24,7 +24,7 @@
 //! * what edges say of themselves ([`advert`]), how much of it is believed ([`load`]), and who of them may serve at all
 //!   ([`candidates`]);
 //! * how far readers of a place are from edges, measured here ([`table`]) and told by others ([`digest`]); coordinates only
-//!   say who is worth measuring ([`coordinate`]);
+//!   say who is worth measuring ([`coordinate`], [`search`]);
 //! * when a second edge is asked as well ([`hedge`]).
 //!
 //! Who counts as one client is here too ([`Prefix`]), and how often each may do something ([`Rate`], [`Crowd`]): all that
@@ -43,6 +43,7 @@ mod choice;
 pub mod coordinate;
 mod counts;
 pub mod digest;
+mod edges;
 pub mod hedge;
 pub mod ladder;
 pub mod liveness;
@@ -52,9 +53,13 @@ mod network;
 mod prefix;
 pub mod quorum;
 pub mod rendezvous;
+pub mod search;
 pub mod table;
+mod verdict;
 
-pub use choice::{Choice, Edge, EdgeId, Edges, Policy, Verdict, Why, choose};
+pub use choice::{Policy, choose};
 pub use counts::{Cells, Crowd, Rate};
+pub use edges::{Edge, EdgeId, Edges};
 pub use network::Network;
 pub use prefix::Prefix;
+pub use verdict::{Choice, Verdict, Why};

@@ -62,15 +62,34 @@ impl Own {
     }
 }
 
-/// How much of the capacity that an edge claims is believed, in thousandths: all at first. Each time that it turns a
-/// request away although by its word it had room, a quarter of that is gone; each request that it serves brings back a
-/// 64th of what is missing.
+/// How much of the capacity that an edge claims is believed: all at first. Each time that it turns a request away although
+/// by its word it had room, half of that is gone; each request that it serves brings back a 256th of what is missing. So of
+/// the requests to an edge that claims four times what it has some 2 % are turned away; a quarter and a 64th made it
+/// 18 %. An honest edge is caught by that seldom: its load is known when it answers.
+///
+/// And whoever turned a request away is left alone for a while, twice as long each time until it serves again. To believe it
+/// little is not enough: it has no request of ours in hand, so by its word there is always room for one, and where all
+/// others are full every reader would come to it. In the simulator, 10,000 nodes of which a tenth claim too much,
+/// every second request was turned away by one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Credit(u32);
+pub struct Credit {
+    permille: u32,
+    refusals: u32,
+    rests_until_us: u64,
+}
+
+/// How long an edge is left alone after it turned one request away, in microseconds.
+pub const REST_US_MIN: u64 = 250_000;
+/// The longest that it is left alone: 16 seconds.
+pub const REST_US_MAX: u64 = REST_US_MIN << 6;
 
 impl Default for Credit {
     fn default() -> Self {
-        Self(1000)
+        Self {
+            permille: 1000,
+            refusals: 0,
+            rests_until_us: 0,
+        }
     }
 }
 
@@ -79,18 +98,33 @@ impl Credit {
 
     /// It turned a request away although it had said that there was room.
     pub fn broke_its_word(&mut self) {
-        self.0 = (self.0 * 3 / 4).max(Self::LEAST);
+        self.permille = (self.permille / 2).max(Self::LEAST);
+    }
+
+    /// As [`Credit::broke_its_word`], and it is left alone from now on for a while.
+    pub fn turned_away(&mut self, now_us: u64) {
+        self.broke_its_word();
+        let rest_us = (REST_US_MIN << self.refusals.min(6)).min(REST_US_MAX);
+        self.rests_until_us = now_us.saturating_add(rest_us);
+        self.refusals = self.refusals.saturating_add(1);
+    }
+
+    /// Whether it is left alone, because it turned a request away not long ago.
+    #[must_use]
+    pub fn is_resting(&self, now_us: u64) -> bool {
+        now_us < self.rests_until_us
     }
 
     /// It served a request.
     pub fn served(&mut self) {
-        self.0 += (1000 - self.0).div_ceil(64);
+        self.permille += (1000 - self.permille).div_ceil(256);
+        (self.refusals, self.rests_until_us) = (0, 0);
     }
 
     /// The capacity to reckon with, at least 1 if it claims any.
     #[must_use]
     pub fn of(&self, claimed: u32) -> u32 {
-        let believed = u64::from(claimed) * u64::from(self.0) / 1000;
+        let believed = u64::from(claimed) * u64::from(self.permille) / 1000;
         (believed as u32).max(claimed.min(1))
     }
 }

@@ -170,6 +170,7 @@ pub struct Peer {
     goodput: Ewma,
     errors: Errors,
     beats: Beats,
+    doubted: bool,
 }
 
 impl Peer {
@@ -183,12 +184,14 @@ impl Peer {
             goodput: Ewma::default(),
             errors: Errors::default(),
             beats: Beats::new(interval_us),
+            doubted: false,
         }
     }
 
     /// Takes note of an exchange. One that did not fail is a sign of life.
     pub fn note(&mut self, outcome: &Outcome, now_us: u64) {
         self.errors.note(outcome.failed, now_us);
+        self.doubted = outcome.failed;
         if !outcome.failed {
             self.beats.note(now_us);
         }
@@ -203,6 +206,20 @@ impl Peer {
             self.goodput
                 .note(bytes.saturating_mul(1_000_000) / took_us.max(1));
         }
+    }
+
+    /// Takes note that a probe was not answered when it should have been. That is no failure, packets are lost; silence is
+    /// counted by the beats that do not come.
+    pub fn missed(&mut self) {
+        self.doubted = true;
+    }
+
+    /// Whether the last that it was asked was not answered. Until it gives a sign of life readers go to others, if there
+    /// are others: so a stopped edge costs one reader of each router and not all of those who come before φ has risen. A
+    /// lost packet costs an honest edge its readers until the next probe.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
     }
 
     /// The smoothed round-trip time in microseconds; `None` if it was never measured.

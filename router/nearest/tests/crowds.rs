@@ -11,7 +11,7 @@ use nearest::coordinate::{
 };
 use nearest::digest::{DISTANCES_MAX, Digest, Hearsay, REPORTERS_MIN, Refused as Untold, Step, Told};
 use nearest::ladder::Standing;
-use nearest::load::{Credit, Own};
+use nearest::load::{Credit, Own, REST_US_MAX, REST_US_MIN};
 use nearest::table::{AGE_US_MAX, READERS_MIN, Table};
 use nearest::{EdgeId, Prefix};
 use proptest::prelude::*;
@@ -212,6 +212,20 @@ proptest! {
     }
 
     #[test]
+    fn who_turned_readers_away_rests_twice_as_long_each_time(refusals in 1u32..100, now in 0u64..1 << 50) {
+        let mut credit = Credit::default();
+        prop_assert!(!credit.is_resting(now));
+        (0..refusals).for_each(|_| credit.turned_away(now));
+        let rest_us = REST_US_MIN << (refusals - 1).min(6);
+        prop_assert!(rest_us <= REST_US_MAX);
+        prop_assert!(credit.is_resting(now + rest_us - 1) && !credit.is_resting(now + rest_us));
+        credit.served();
+        prop_assert!(!credit.is_resting(now));
+        credit.turned_away(now);
+        prop_assert!(!credit.is_resting(now + REST_US_MIN));
+    }
+
+    #[test]
     fn candidates_are_near_fit_and_no_crowd(
         drawn in prop::collection::vec((0u32..400, 0u64..10, 0u32..8, any::<bool>(), 0u64..20), 0..200),
     ) {
@@ -321,6 +335,28 @@ fn anchor(x: i32, rtt_us: u32) -> Anchor {
         },
         rtt_us,
     }
+}
+
+/// Four times what it has is claimed, nothing of its load is told, and it is asked for as much as it is believed to have.
+#[test]
+fn who_claims_too_much_turns_few_away() {
+    let (real, claimed, mut credit) = (16, 64, Credit::default());
+    let (mut in_hand, mut refused, mut served) = (0, 0, 0);
+    for _ in 0..20_000 {
+        match in_hand < nearest::Policy::DEFAULT.bound(credit.of(claimed)) {
+            false => in_hand -= 1,
+            true if in_hand >= real => {
+                credit.broke_its_word();
+                refused += 1;
+            }
+            true => {
+                credit.served();
+                (in_hand, served) = (in_hand + 1, served + 1);
+            }
+        }
+    }
+    assert!(refused * 100 < served * 3, "{refused} refused, {served} served");
+    assert!(served > 5_000, "and it is still used: {served}");
 }
 
 #[test]

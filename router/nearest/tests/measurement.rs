@@ -1,6 +1,6 @@
 //! What measurements promise: means that follow, peaks that jump, suspicion that nobody can put off.
 
-use nearest::hedge::{DELAY_UNKNOWN_US, HEDGES_PERCENT, Hedge, explores};
+use nearest::hedge::{DELAY_UNKNOWN_US, DELAY_US, HEDGES_PERCENT, Hedge, explores, silence_us};
 use nearest::liveness::{Beats, PHI_ACCUSE, PHI_MAX, PHI_ROUTE_AWAY, SILENCE_TENTHS, is_ill};
 use nearest::measure::{Errors, Ewma, FAILS_PERMILLE, Median3, Outcome, Peak, Peer};
 use proptest::prelude::*;
@@ -84,6 +84,34 @@ proptest! {
         let exact = expected_phi(elapsed as f64, 1e6, 625_000.0);
         let exact = exact.min(f64::from(PHI_MAX) / 1000.0);
         prop_assert!((f64::from(phi) / 1000.0 - exact).abs() < 0.62, "{phi} for {exact}");
+    }
+
+    /// Doubt is about the last question alone, and is neither an error nor suspicion.
+    #[test]
+    fn a_peer_is_doubted_until_it_answers(asked in prop::collection::vec(0u8..3, 1..40)) {
+        let mut peer = Peer::new(SECOND);
+        prop_assert!(!peer.is_doubted());
+        for (n, what) in asked.iter().enumerate() {
+            let now = n as u64 * SECOND;
+            let before = (peer.errors_permille(now), peer.phi_milli(now));
+            match what {
+                0 => peer.note(&Outcome::default(), now),
+                1 => peer.note(&Outcome { failed: true, ..Outcome::default() }, now),
+                _ => {
+                    peer.missed();
+                    prop_assert_eq!((peer.errors_permille(now), peer.phi_milli(now)), before);
+                }
+            }
+            prop_assert_eq!(peer.is_doubted(), *what != 0);
+        }
+    }
+
+    /// An edge that acknowledges at once, over a line that adds up to 30 ms, is never taken for silent, unless it is farther
+    /// than readers wait for.
+    #[test]
+    fn silence_is_longer_than_the_way(rtt_us in 0u32..950_000, line_us in 0u32..30_000) {
+        prop_assert!(rtt_us + line_us < silence_us(rtt_us));
+        prop_assert!(silence_us(rtt_us) <= DELAY_US.1 && silence_us(u32::MAX) == DELAY_US.1);
     }
 
     #[test]

@@ -147,6 +147,26 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Who did not answer gets nobody, and nothing else changes: as if it had been given as dead.
+    #[test]
+    fn who_is_doubted_serves_nobody(edges in edges(40), content: [u8; 8], request: u64, pick: prop::sample::Index) {
+        let policy = Policy::DEFAULT;
+        let mut prepared = Edges::new(edges);
+        prop_assume!(!prepared.usable().is_empty());
+        let place = pick.index(prepared.usable().len());
+        let doubted = prepared.usable()[place].id;
+        let mut given: Vec<Edge> = prepared.usable().to_vec();
+        given[place].alive = false;
+        prepared.doubt(place);
+        let at_once = policy.choose_among(&content, &prepared, request, usize::MAX);
+        let anew = policy.choose_among(&content, &Edges::new(given), request, usize::MAX);
+        prop_assert!(at_once.usable().all(|edge| edge.id != doubted));
+        let ids = |choice: &Choice| choice.usable().map(|edge| edge.id).collect::<Vec<_>>();
+        prop_assert_eq!(ids(&at_once), ids(&anew));
+    }
+}
+
 /// 40,000 keys over capacities 1:2:3:10:24; the standard deviation of the largest share is under 0.3 % of all keys.
 #[test]
 fn share_of_keys_is_proportional_to_capacity() {
@@ -213,8 +233,8 @@ fn each_edge_says_why() {
             "full: number 1 for this content, at its bound of 3 requests",
             "chosen: number 2 for this content, those before it are full or warm",
             "spare: number 3 for this content, an earlier one has room",
-            "not asked: advertises no capacity",
             "not asked: does not answer",
+            "not asked: advertises no capacity",
         ]
     );
 }

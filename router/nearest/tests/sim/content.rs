@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::world::Random;
+use crate::random::Random;
 
 /// How often each object is wanted: the k-th in proportion to k^-0.9.
 #[derive(Clone, Debug)]

@@ -8,8 +8,9 @@ use nearest::liveness::is_ill;
 use nearest::measure::{Outcome, Peer};
 use nearest::quorum::{Judgement, Operator, Statement, Tally, judge, judges};
 
+use crate::random::Random;
 use crate::router::SECOND;
-use crate::world::{Random, World};
+use crate::world::World;
 
 /// How often a judge asks.
 const EVERY_US: u64 = 10 * SECOND;

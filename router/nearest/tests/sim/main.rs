@@ -1,75 +1,39 @@
 //! A simulator of routing: deterministic, seeded, in this process. The code that chooses in it is the code that runs.
 //!
 //! The usual run takes seconds. The long campaign, `make sim`, prints a table of policies and goes through 10,000 seeds:
-//! `DDN_SIM_SEEDS` says how many, `DDN_SIM_NODES` how large the worlds of the table are.
+//! `DDN_SIM_SEEDS` says how many, `DDN_SIM_FIRST` from which on, `DDN_SIM_NODES` how
+//! large the worlds of the table are, `DDN_SIM_TROUBLES` whether it is that without (0) or with troubles (1) alone.
 
+mod adverts;
+mod cities;
+mod comparison;
 mod content;
+mod doubling;
 mod epoch;
+mod finding;
+mod kademlia;
+mod others;
+mod ours;
 mod places;
+mod random;
 mod report;
 mod router;
 mod run;
+mod settings;
 mod world;
 
 use content::Demand;
 use epoch::{Epoch, Verdicts};
 use nearest::Policy;
-use report::{Counts, HEAD, row};
+use report::{Counts, row};
+use router::SECOND;
 use run::{Decider, Run};
+use settings::{OBJECTS_SMALL, config, setting, small};
 use world::{Config, World};
-
-const SECOND: u64 = 1_000_000;
-
-fn config(seed: u64, nodes: usize) -> Config {
-    Config {
-        seed,
-        nodes,
-        sites: 400,
-        demand: 25,
-        churn: 30,
-        liars: 20,
-        ill: 5,
-        objects: 20_000,
-        cached: 300,
-        transfer_us: SECOND,
-        rounds: 200,
-        warm_us: 12 * SECOND,
-        measured_us: 15 * SECOND,
-        tells_load: true,
-        eviction: true,
-    }
-}
 
 fn go(config: &Config, world: &World, decider: Decider, demand: &Demand) -> Counts {
     Run::new(world, config, decider).go(demand)
 }
-
-/// A number from the environment.
-fn setting(name: &str, usual: u64) -> u64 {
-    let set = std::env::var(name).ok();
-    set.map_or(usual, |set| {
-        set.parse()
-            .unwrap_or_else(|_| panic!("{name}={set} is no number"))
-    })
-}
-
-/// A small world with all that goes wrong, for many seeds.
-fn small(seed: u64) -> Config {
-    Config {
-        nodes: 60,
-        sites: 40,
-        objects: OBJECTS_SMALL,
-        cached: 100,
-        rounds: 60,
-        demand: 12,
-        transfer_us: SECOND,
-        warm_us: 2 * SECOND,
-        measured_us: 8 * SECOND,
-        ..config(seed, 60)
-    }
-}
-
-const OBJECTS_SMALL: usize = 2_000;
 
 /// The worst moment of an answer: how long after it stopped an edge was still named.
 const STOPPED_NAMED_US_MAX: u64 = 5 * SECOND;
@@ -112,10 +76,10 @@ fn epoch(seed: u64, self_aware: bool, ill: u32) -> Epoch {
 /// No edge above its capacity, no honest one evicted, and every stopped one out of the answers within five seconds.
 #[test]
 fn in_every_seed() {
-    let seeds = setting("DDN_SIM_SEEDS", 40);
+    let (first, seeds) = (setting("DDN_SIM_FIRST", 0), setting("DDN_SIM_SEEDS", 40));
     let demand = Demand::new(OBJECTS_SMALL);
     let (mut counts, mut verdicts) = (Counts::default(), Verdicts::default());
-    for seed in 0..seeds {
+    for seed in first..first + seeds {
         let config = small(seed);
         let (counted, judged) =
             check(seed, &config, &World::new(&config), &demand).unwrap_or_else(|broken| panic!("{broken}"));
@@ -123,7 +87,7 @@ fn in_every_seed() {
         verdicts.add(&judged);
     }
     println!(
-        "{seeds} seeds, {} requests: {} turned away, {} unanswered, stopped edges named for {:.1} s at most; \
+        "{seeds} seeds from {first} on, {} requests: {} turned away, {} unanswered, stopped edges named for {:.1} s at most; \
          {} of {} stopped and {} of {} honest edges evicted",
         counts.requests(),
         counts.over,
@@ -188,69 +152,6 @@ fn a_seed_is_all_that_decides() {
         .to_vec()
     };
     assert_eq!(times(), times());
-}
-
-/// Every policy in one world, readers and troubles alike. Ours is within 1.3 of the oracle.
-#[test]
-fn beside_the_others() {
-    let nodes = setting("DDN_SIM_NODES", 300) as usize;
-    let large = nodes >= LARGE;
-    let config = match large {
-        // So many nodes carry so many requests at once that each has to last longer for the run to end.
-        true => Config {
-            transfer_us: 20 * SECOND,
-            warm_us: 30 * SECOND,
-            measured_us: 10 * SECOND,
-            rounds: 200,
-            // 48 routers for all of them.
-            demand: 12,
-            ..config(1, nodes)
-        },
-        false => config(1, nodes),
-    };
-    let demand = Demand::new(config.objects);
-    for (churn, liars, ill) in [(0, 0, 0), (30, 20, 5)] {
-        let config = Config {
-            churn,
-            liars,
-            ill,
-            ..config
-        };
-        let world = World::new(&config);
-        let oracle = go(&config, &world, Decider::OracleNearest, &demand);
-        println!("\n{nodes} nodes, {churn} % stop, {liars} % lie, {ill} % of the routers are ill\n\n{HEAD}");
-        println!("{}", row("oracle: nearest with room", &oracle, &oracle));
-        let ours = go(&config, &world, Decider::Ours(Policy::DEFAULT), &demand);
-        println!("{}", row("ours", &ours, &oracle));
-        for (name, decider) in OTHERS.iter().filter(|(_, decider)| !large || is_quick(*decider)) {
-            println!("{}", row(name, &go(&config, &world, *decider, &demand), &oracle));
-        }
-        let (mean, best) = (ours.mean_us(), oracle.mean_us());
-        assert!(mean * 10 <= best * 13, "{mean} µs for {best} µs");
-        assert!(ours.peak <= 1_000 && ours.stopped_named_us <= STOPPED_NAMED_US_MAX);
-        let nothing = ours.unanswered;
-        assert!(
-            nothing * 1_000 <= ours.requests(),
-            "{nothing} were left without an answer"
-        );
-    }
-}
-
-/// From so many nodes on a world is large.
-const LARGE: usize = 20_000;
-
-const OTHERS: [(&str, Decider); 6] = [
-    ("random", Decider::Random),
-    ("power of two", Decider::PowerOfTwo),
-    ("rendezvous over all", Decider::Rendezvous),
-    ("nearest", Decider::Nearest),
-    ("oracle: least time, knows all caches", Decider::OracleBest),
-    ("doubling homes", Decider::Doubling),
-];
-
-/// The others look at too much for each request.
-fn is_quick(decider: Decider) -> bool {
-    matches!(decider, Decider::Random | Decider::PowerOfTwo)
 }
 
 /// Four of ten readers want one object: it gets as many homes as it needs, and nobody is above its capacity.

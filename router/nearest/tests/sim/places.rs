@@ -8,7 +8,8 @@ use nearest::digest::{DISTANCES_MAX, Digest, Hearsay, Step, Told};
 use nearest::table::Table;
 use nearest::{EdgeId, Prefix};
 
-use crate::world::{Config, Lie, Random, World};
+use crate::random::Random;
+use crate::world::{Config, Lie, World};
 
 const MINUTE_US: u64 = 60_000_000;
 /// Requests of each place in a minute.

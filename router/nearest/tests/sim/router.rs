@@ -1,71 +1,82 @@
 //! A router as it runs: it watches the edges near it with the crate's own records, and chooses with the crate's own rule.
 //! It knows only what reached it: answers to its own probes and requests, and adverts that are seconds old.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use nearest::advert::{Advert, Adverts, Belongs, Health};
-use nearest::candidates::{Candidate, Distance, Limits, select, watched_next};
-use nearest::coordinate::{Anchor, Vivaldi, is_contradicted, predict_us};
+use nearest::advert::{Adverts, CAPACITY_MAX};
+use nearest::candidates::Limits;
+use nearest::coordinate::{Anchor, Vivaldi};
 use nearest::hedge::Hedge;
 use nearest::ladder::{Event, Standing};
 use nearest::liveness::is_ill;
 use nearest::load::{Credit, Own};
 use nearest::measure::{Outcome, Peer};
+use nearest::search::Search;
 use nearest::{Choice, Edge, EdgeId, Edges, Policy};
 
-use crate::world::{Config, Lie, Node, Random, World};
+use crate::adverts::{Loads, advert, told};
+use crate::random::Random;
+use crate::world::{Config, Node, World};
 
 pub const SECOND: u64 = 1_000_000;
-/// Nodes that are measured at the start.
-const ANCHORS: usize = 160;
-/// Edges that are probed because chance says so.
-const PROBED_ANYWHERE: u64 = 8;
 /// Edges that are ranked for a request, if there are as many.
 const MOST: usize = 32;
-/// Nodes that are remembered for being far.
-const FAR_MAX: usize = 1_024;
-const LIFE_US: u64 = 60 * SECOND;
+/// A probe that was not answered for twice its round-trip time and this is taken as missed.
+const PROBE_US: u64 = 200_000;
 
 /// An edge that this router watches.
-struct Watch {
-    node: u32,
-    id: EdgeId,
+pub struct Watch {
+    pub node: u32,
+    pub id: EdgeId,
     /// What it last said of its load, and when.
-    said: (u32, u64),
-    peer: Peer,
-    standing: Standing,
-    credit: Credit,
-    own: Own,
+    pub said: (u32, u64),
+    pub peer: Peer,
+    pub standing: Standing,
+    pub credit: Credit,
+    pub own: Own,
+    /// When the probe was sent that was not answered.
+    pub missed_us: Option<u64>,
+}
+
+impl Watch {
+    /// Its work in hand, as far as this router can know; who turned readers away is taken for full for a while.
+    fn in_hand(&self, now: u64) -> u32 {
+        match self.credit.is_resting(now) {
+            true => CAPACITY_MAX,
+            false => self.own.in_hand(self.said.0, self.said.1),
+        }
+    }
 }
 
 pub struct Router {
     pub city: usize,
-    access_us: u32,
-    vivaldi: Vivaldi,
+    pub access_us: u32,
+    pub vivaldi: Vivaldi,
     /// Nodes anywhere that it measured, for predictions.
-    anchors: Vec<Anchor>,
-    watched: Vec<Watch>,
+    pub anchors: Vec<Anchor>,
+    pub watched: Vec<Watch>,
     /// What the rule is asked with.
-    edges: Edges,
+    pub edges: Edges,
     /// By node: its place among the usable edges.
-    places: HashMap<u32, usize>,
-    limits: Limits,
-    slots: HashMap<u32, usize>,
-    by_id: HashMap<EdgeId, u32>,
-    adverts: Adverts,
-    /// Whose coordinates were found to be wrong.
-    discredited: HashSet<u32>,
-    /// Who was measured and found too far: not measured again so soon.
-    far: HashSet<u32>,
+    pub places: HashMap<u32, usize>,
+    pub limits: Limits,
+    pub slots: HashMap<u32, usize>,
+    pub by_id: HashMap<EdgeId, u32>,
+    pub adverts: Adverts,
+    /// All nodes, those first that are near by their coordinates.
+    pub expected: Vec<u32>,
+    pub search: Search,
     pub hedge: Hedge,
+    /// Probes that it sent.
+    pub sent: u64,
     /// When its own line loses most packets.
-    ill: Option<(u64, u64)>,
-    random: Random,
-    policy: Policy,
-    eviction: bool,
-    tells_load: bool,
+    pub ill: Option<(u64, u64)>,
+    pub random: Random,
+    pub policy: Policy,
+    pub eviction: bool,
+    pub tells_load: bool,
     /// How late adverts are here, in microseconds.
-    late_us: u64,
+    pub late_us: u64,
 }
 
 impl Router {
@@ -87,9 +98,10 @@ impl Router {
             slots: HashMap::new(),
             by_id: HashMap::new(),
             adverts: Adverts::default(),
-            discredited: HashSet::new(),
-            far: HashSet::new(),
+            expected: Vec::new(),
+            search: Search::default(),
             hedge: Hedge::default(),
+            sent: 0,
             ill,
             late_us: SECOND / 2 + random.below(2 * SECOND),
             random,
@@ -103,215 +115,20 @@ impl Router {
         self.by_id[&edge.id]
     }
 
+    /// How far a node is by its own measurements.
+    pub fn rtt_us(&self, node: u32) -> u32 {
+        let watch = self.slots.get(&node).map(|slot| &self.watched[*slot]);
+        watch.and_then(|watch| watch.peer.rtt_us()).unwrap_or(u32::MAX)
+    }
+
     pub fn choose(&self, object: u32, request: u64) -> Choice {
         self.policy
             .choose_among(&object.to_be_bytes(), &self.edges, request, MOST)
     }
 
-    /// The order by doubling homes: of the first 2, 4, 8 of the content's order, doubled while they are above a half on
-    /// average, one by the room that they have; of the first two the first while it is below a half.
-    pub fn doubled(&self, choice: &Choice, request: u64) -> Vec<u32> {
-        let ranked: Vec<&Edge> = choice
-            .ranked
-            .iter()
-            .map(|verdict| &verdict.edge)
-            .filter(|edge| edge.alive)
-            .collect();
-        let load = |edge: &Edge| edge.inflight * 100 / edge.capacity.max(1);
-        let mut homes = 2.min(ranked.len());
-        while homes < 8.min(ranked.len())
-            && ranked[..homes].iter().map(|edge| load(edge)).sum::<u32>() > 50 * homes as u32
-        {
-            homes = (homes * 2).min(ranked.len());
-        }
-        let room = |edge: &Edge| u64::from(self.policy.bound(edge.capacity).saturating_sub(edge.inflight));
-        let first = match homes {
-            2 if load(ranked[0]) < 50 => 0,
-            _ => {
-                let sums: Vec<u64> = ranked[..homes]
-                    .iter()
-                    .scan(0, |sum, edge| {
-                        *sum += room(edge);
-                        Some(*sum)
-                    })
-                    .collect();
-                let drawn = Random::new(request).below(sums.last().copied().unwrap_or(1));
-                sums.partition_point(|sum| *sum <= drawn)
-            }
-        };
-        let with_room = ranked
-            .iter()
-            .enumerate()
-            .filter(|(at, edge)| *at != first && room(edge) > 0)
-            .map(|(at, _)| at);
-        let first = Some(first).filter(|at| ranked.get(*at).is_some_and(|edge| room(edge) > 0));
-        first
-            .into_iter()
-            .chain(with_room)
-            .map(|at| self.node_of(ranked[at]))
-            .collect()
-    }
-
-    /// Which edges to watch: those near by coordinate and some others are probed, and the nearest as measured are taken.
-    pub fn refresh(&mut self, world: &World, loads: &Loads, now: u64) {
-        if self.vivaldi == Vivaldi::default() {
-            self.find_itself(world);
-        }
-        let enough = self.enough();
-        if enough > self.limits.watched {
-            self.far.clear();
-        }
-        self.limits.watched = enough;
-        for n in self.worth_a_probe(world) {
-            self.probe(world, n, now);
-        }
-        self.take_adverts(world, loads, now);
-        self.keep_the_nearest(now);
-        self.look(now);
-    }
-
-    /// Its own coordinate, from nodes anywhere, which are its anchors from then on.
-    fn find_itself(&mut self, world: &World) {
-        for round in 0..ANCHORS.min(world.nodes.len()) as u64 {
-            let n = self.random.below(world.nodes.len() as u64) as usize;
-            let peer = Anchor {
-                coordinate: world.nodes[n].coordinate,
-                rtt_us: world.rtt_us(self.city, self.access_us, &world.nodes[n]),
-            };
-            // One that is refused, because the others contradict it, is no anchor.
-            let taken = self.vivaldi.note(&peer, &self.anchors, round * SECOND, round);
-            self.anchors.extend(taken.is_ok().then_some(peer));
-        }
-    }
-
-    /// Whether it should watch more edges than it does.
-    pub fn is_short(&self) -> bool {
-        self.enough() > self.limits.watched
-    }
-
-    /// How many edges to watch, by the room that those have which it watches.
-    fn enough(&self) -> usize {
-        let room = self
-            .edges
-            .usable()
-            .iter()
-            .map(|edge| self.policy.bound(edge.capacity).saturating_sub(edge.inflight));
-        let own: u64 = self.watched.iter().map(|watch| u64::from(watch.own.now())).sum();
-        match self.watched.is_empty() {
-            true => self.limits.watched,
-            false => watched_next(self.limits.watched, room.map(u64::from).sum(), own),
-        }
-    }
-
-    fn worth_a_probe(&mut self, world: &World) -> Vec<u32> {
-        let here = self.vivaldi.here();
-        let mut near: Vec<(u32, u32)> = (0..world.nodes.len() as u32)
-            .filter(|n| !self.slots.contains_key(n) && !self.discredited.contains(n) && !self.far.contains(n))
-            .map(|n| {
-                (
-                    predict_us(&here, &self.anchors, &world.nodes[n as usize].coordinate),
-                    n,
-                )
-            })
-            .collect();
-        let most = (self.limits.watched * 4 / 3).saturating_sub(self.watched.len() / 2);
-        if near.len() > most {
-            near.select_nth_unstable(most);
-            near.truncate(most);
-        }
-        let anywhere = (0..PROBED_ANYWHERE).map(|_| self.random.below(world.nodes.len() as u64) as u32);
-        let mut probed: Vec<u32> = near.into_iter().map(|(_, n)| n).chain(anywhere).collect();
-        probed.sort_unstable();
-        probed.dedup();
-        probed
-    }
-
-    fn probe(&mut self, world: &World, n: u32, now: u64) {
-        let node = &world.nodes[n as usize];
-        if self.slots.contains_key(&n) || !node.is_up(now) {
-            return;
-        }
-        let mut watch = Watch {
-            node: n,
-            id: node.id,
-            said: (0, 0),
-            peer: Peer::new(SECOND),
-            standing: Standing::Serving,
-            credit: Credit::default(),
-            own: Own::default(),
-        };
-        for _ in 0..3 {
-            let rtt_us = Some(self.sample_us(world, node));
-            watch.peer.note(
-                &Outcome {
-                    rtt_us,
-                    ..Outcome::default()
-                },
-                now,
-            );
-        }
-        let predicted = predict_us(&self.vivaldi.here(), &self.anchors, &node.coordinate);
-        if is_contradicted(predicted, watch.peer.rtt_us().unwrap_or(u32::MAX)) {
-            self.discredited.insert(n);
-        }
-        self.slots.insert(n, self.watched.len());
-        self.by_id.insert(node.id, n);
-        self.watched.push(watch);
-    }
-
-    /// A round-trip time as it is measured: up to a tenth and a millisecond more, and one in fifty much more.
-    fn sample_us(&mut self, world: &World, node: &Node) -> u32 {
-        let rtt_us = world.rtt_us(self.city, self.access_us, node);
-        let late = if self.random.percent(2) {
-            self.random.below(100_000) as u32
-        } else {
-            0
-        };
-        rtt_us + self.random.below(u64::from(rtt_us / 10 + 1_000)) as u32 + late
-    }
-
-    fn keep_the_nearest(&mut self, now: u64) {
-        let all = self.watched.iter().filter_map(|watch| {
-            let advert = self.adverts.get(&watch.id, now)?;
-            Some(Candidate {
-                advert,
-                distance: Distance::best(watch.peer.rtt_us(), None, None),
-                standing: watch.standing,
-            })
-        });
-        let (taken, out) = select(all.collect(), &self.limits);
-        // Whoever is away is watched on: it may come back, or be accused.
-        let away = out.iter().filter(|(candidate, _)| !candidate.standing.serves());
-        let kept = taken
-            .iter()
-            .chain(away.map(|(candidate, _)| candidate).take(self.limits.watched));
-        let kept: HashSet<u32> = kept.map(|candidate| self.by_id[&candidate.advert.edge]).collect();
-        if self.far.len() > FAR_MAX {
-            self.far.clear();
-        }
-        self.far.extend(
-            self.watched
-                .iter()
-                .map(|watch| watch.node)
-                .filter(|n| !kept.contains(n)),
-        );
-        self.watched.retain(|watch| kept.contains(&watch.node));
-        let place = |(slot, watch): (usize, &Watch)| (watch.node, slot);
-        self.slots = self.watched.iter().enumerate().map(place).collect();
-        let gone: Vec<EdgeId> = self
-            .by_id
-            .iter()
-            .filter(|(_, n)| !kept.contains(n))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in gone {
-            self.adverts.remove(&id);
-            self.by_id.remove(&id);
-        }
-    }
-
     /// Probes all that are watched: their signs of life.
     pub fn beat(&mut self, world: &World, loads: &[u32], now: u64) {
+        self.sent += self.watched.len() as u64;
         let loses = if self.is_ill(now) { 70 } else { 1 };
         for slot in 0..self.watched.len() {
             let node = &world.nodes[self.watched[slot].node as usize];
@@ -324,13 +141,28 @@ impl Router {
                     ..Outcome::default()
                 };
                 watch.peer.note(&outcome, now + u64::from(rtt_us));
+                watch.missed_us = None;
                 if self.tells_load {
                     watch.said = (told(node, loads[watch.node as usize]), now);
                 }
             }
+            if !answered {
+                watch.missed_us = Some(now + PROBE_US + 2 * u64::from(rtt_us));
+            }
             let event = if answered { Event::Answered } else { Event::Failed };
             watch.standing = watch.standing.after(event, now);
         }
+    }
+
+    /// A round-trip time as it is measured: up to a tenth and a millisecond more, and one in fifty much more.
+    pub fn sample_us(&mut self, world: &World, node: &Node) -> u32 {
+        let rtt_us = world.rtt_us(self.city, self.access_us, node);
+        let late = if self.random.percent(2) {
+            self.random.below(100_000) as u32
+        } else {
+            0
+        };
+        rtt_us + self.random.below(u64::from(rtt_us / 10 + 1_000)) as u32 + late
     }
 
     fn is_ill(&self, now: u64) -> bool {
@@ -339,6 +171,11 @@ impl Router {
 
     /// Looks at the measurements, and prepares what the rule is asked with.
     pub fn look(&mut self, now: u64) {
+        for watch in self.watched.iter_mut().filter(|_| self.eviction) {
+            if watch.missed_us.is_some_and(|by| by <= now) {
+                watch.peer.missed();
+            }
+        }
         let suspect = self
             .watched
             .iter()
@@ -362,8 +199,8 @@ impl Router {
                 id: watch.id,
                 rtt_us: watch.peer.rtt_us().unwrap_or(u32::MAX),
                 capacity: watch.credit.of(capacity),
-                inflight: watch.own.in_hand(watch.said.0, watch.said.1),
-                alive: watch.standing.serves(),
+                inflight: watch.in_hand(now),
+                alive: watch.standing.serves() && !(self.eviction && watch.peer.is_doubted()),
             }
         };
         self.edges = Edges::new(self.watched.iter().map(edge).collect());
@@ -399,8 +236,7 @@ impl Router {
         let watch = &mut self.watched[*slot];
         what(&mut watch.own, now);
         if let Some(place) = self.places.get(&node) {
-            self.edges
-                .set_inflight(*place, watch.own.in_hand(watch.said.0, watch.said.1));
+            self.edges.set_inflight(*place, watch.in_hand(now));
         }
     }
 
@@ -409,7 +245,7 @@ impl Router {
         let Some(slot) = self.slots.get(&node) else { return };
         let watch = &mut self.watched[*slot];
         if busy {
-            watch.credit.broke_its_word();
+            watch.credit.turned_away(now);
         } else {
             watch.peer.note(outcome, now);
             if !outcome.failed {
@@ -419,58 +255,13 @@ impl Router {
         if !outcome.failed && self.tells_load {
             watch.said = (load, now);
         }
+        if outcome.failed && self.eviction {
+            let place = self.places.get(&node);
+            place.into_iter().for_each(|place| self.edges.doubt(*place));
+        }
         if let Some(ttfb_us) = outcome.ttfb_us {
             self.hedge.note(ttfb_us);
         }
         self.count(node, now, |_, _| {});
-    }
-}
-
-/// The load that a node tells.
-pub fn told(node: &Node, load: u32) -> u32 {
-    if node.lie == Lie::Load { 0 } else { load }
-}
-
-/// What a node says of itself.
-fn advert(node: &Node, load: u32, issued_us: u64) -> Advert {
-    let (capacity, load) = match node.lie {
-        Lie::Load => (node.capacity * 4, 0),
-        _ => (node.capacity, load),
-    };
-    let mut operator = [0; 32];
-    operator[..4].copy_from_slice(&node.operator.to_be_bytes());
-    Advert {
-        edge: node.id,
-        belongs: Belongs {
-            operator: Some(operator),
-            place: node.place,
-            network: None,
-        },
-        capacity,
-        load,
-        price: 1,
-        coordinate: node.coordinate,
-        health: Health::default(),
-        issued_us,
-        expires_us: issued_us + LIFE_US,
-    }
-}
-
-/// The loads of all nodes at each of the last seconds.
-#[derive(Default)]
-pub struct Loads(std::collections::VecDeque<(u64, Vec<u32>)>);
-
-impl Loads {
-    pub fn note(&mut self, now: u64, loads: &[u32]) {
-        self.0.push_front((now, loads.to_vec()));
-        self.0.truncate(5);
-    }
-
-    /// The latest at that time.
-    fn at(&self, time: u64) -> (u64, &[u32]) {
-        let latest = self.0.iter().find(|(at, _)| *at <= time).or(self.0.back());
-        latest
-            .map(|(at, loads)| (*at, loads.as_slice()))
-            .expect("noted before it is read")
     }
 }
