@@ -117,6 +117,9 @@ pub struct Outcome {
     /// Of processor time.
     #[serde(default)]
     pub goals_cpu: Vec<(Peer, f64)>,
+    /// Of the median latency: at most so many times the other's.
+    #[serde(default)]
+    pub goals_p50: Vec<(Peer, f64)>,
     /// Of the 99th percentile: at most so many times the other's.
     #[serde(default)]
     pub goals_p99: Vec<(Peer, f64)>,

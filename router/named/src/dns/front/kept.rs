@@ -24,7 +24,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum What {
     /// The answer.
-    Answer(Box<Message>),
+    Answer(Message),
     /// There is one for each network of askers: by so many bits of their address.
     ByNetwork {
         /// The question in lower case.
@@ -109,9 +109,7 @@ impl Kept {
     /// Memory that it takes. Bytes.
     pub fn bytes(&self) -> usize {
         let behind = match &self.what {
-            What::Answer(message) => {
-                size_of::<Message>() + message.bytes.len() + message.basis.bytes() + ALLOCATION
-            }
+            What::Answer(message) => message.bytes.len() + message.basis.bytes(),
             What::ByNetwork { question, .. } => question.len(),
         };
         size_of::<Self>() + behind + 2 * ALLOCATION

@@ -1,6 +1,6 @@
 //! Small changes to messages that are composed already.
 
-use super::asked::{HEADER_BYTES, OPT_BYTES};
+use super::asked::{HEADER_BYTES, OPT_BYTES, PADDING_OPTION};
 use super::kept::Serials;
 
 /// TC in the third byte of a message (RFC 1035, section 4.1.1).
@@ -123,6 +123,22 @@ pub fn add_option(out: &mut Vec<u8>, start: usize, option: &[u8]) {
         out[start + data - 2..start + data].copy_from_slice(&length.to_be_bytes());
         out.extend_from_slice(option);
     }
+}
+
+/// Fills the message that begins at `start` up to whole blocks of 468 bytes, if it has an OPT record at its end, so that
+/// who sees an encrypted reply learns little from its length (RFC 7830; RFC 8467, section 4.1).
+pub fn pad(out: &mut Vec<u8>, start: usize) {
+    const BLOCK_BYTES: usize = 468;
+    const OPTION_HEAD_BYTES: usize = 4;
+    let length = out.len() - start + OPTION_HEAD_BYTES;
+    let whole = length.next_multiple_of(BLOCK_BYTES).min(usize::from(u16::MAX));
+    let Some(fill) = whole.checked_sub(length) else {
+        return;
+    };
+    let mut option = vec![0; OPTION_HEAD_BYTES + fill];
+    option[..2].copy_from_slice(&PADDING_OPTION.to_be_bytes());
+    option[2..OPTION_HEAD_BYTES].copy_from_slice(&(fill as u16).to_be_bytes());
+    add_option(out, start, &option);
 }
 
 /// The response code of a message without EDNS.
