@@ -98,6 +98,9 @@ pub struct Measured {
     pub p99_us: Option<f64>,
     /// Memory of the server afterwards.
     pub pss_kib: u64,
+    /// Questions that got no answer. Of datagrams only.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// What one case has come to.

@@ -92,6 +92,9 @@ fn case(text: &mut String, outcome: &Outcome) {
         let _ = writeln!(text, "{}", line(outcome, peer));
     }
     let _ = writeln!(text);
+    if let Some(lost) = lost(outcome) {
+        let _ = writeln!(text, "{lost}");
+    }
     let goals = [
         &outcome.goals,
         &outcome.goals_cpu,
@@ -117,6 +120,27 @@ fn case(text: &mut String, outcome: &Outcome) {
     for (peer, most) in &outcome.goals_p99 {
         let _ = writeln!(text, "{}", ceiling("p99", outcome, *peer, *most, |of| of.p99_us));
     }
+}
+
+/// Where no question may be lost: how many were, in all rounds.
+fn lost(outcome: &Outcome) -> Option<String> {
+    let of = |peer: Peer| {
+        let each = outcome.rounds.iter().filter_map(|round| find(round, peer));
+        each.map(|measured| measured.lost).sum::<u64>()
+    };
+    if !outcome.row.starts_with(['D', 'G']) || outcome.unit != Unit::Requests {
+        return None;
+    }
+    let others = peers(outcome)
+        .into_iter()
+        .filter(|peer| *peer != Peer::Node && of(*peer) > 0)
+        .map(|peer| format!("; {} lost {}", peer.name(), of(peer)));
+    let others: String = others.collect();
+    let said = if of(Peer::Node) == 0 { "reached" } else { "missed" };
+    Some(format!(
+        "* Goal: no question is lost. ddn lost {}: {said}{others}.",
+        of(Peer::Node)
+    ))
 }
 
 fn line(outcome: &Outcome, peer: Peer) -> String {
@@ -290,6 +314,6 @@ time that the same took: where the one client is as busy as the server (HTTP/3),
 Rows D, E and G are about names: every DNS server has the same zone and one worker on one core, `dnsperf` or our own client
 the other core. Their floor is a loop of one receiving and one sending call that sends every question back with an address and
 looks nothing up. ddn counts each answer for its rate limit, NSD and Knot have theirs switched off. `dnsperf` takes more
-time for a question than any of the servers, so *by CPU* is what tells of them. Lost questions end a measurement.
+time for a question than any of the servers, so *by CPU* is what tells of them.
 
 ";

@@ -51,8 +51,8 @@ pub struct Page {
 }
 
 impl Servers {
-    /// Starts them with so many names, and web servers if pages are visited.
-    pub fn start(work: &Path, names: usize, visits: bool) -> Result<Self> {
+    /// Starts them with so many names, ours without a node if it is to be alone, and web servers if pages are visited.
+    pub fn start(work: &Path, names: usize, is_alone: bool, visits: bool) -> Result<Self> {
         let mut all = Self {
             servers: Vec::new(),
             pages: Vec::new(),
@@ -61,7 +61,7 @@ impl Servers {
         };
         all.own("floor", Peer::Floor, &["dns-floor"], 0)?;
         let many = names > FEW;
-        if many {
+        if is_alone {
             let empty = all.own(
                 "ddn without names",
                 Peer::Node,
