@@ -53,11 +53,6 @@ impl Datagrams {
         Ok(Self { socket, addresses })
     }
 
-    /// Where it listens.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
-    }
-
     /// Waits for a packet. The buffer has room for more than one.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Come> {
         let Some(state) = &self.addresses else {

@@ -16,6 +16,7 @@ mod fresh;
 mod kept;
 mod limit;
 mod moment;
+mod seal;
 mod table;
 mod tally;
 mod wire;
@@ -39,8 +40,9 @@ use crate::dap::Names;
 use asked::{Asked, Key};
 use cookie::{ClientCookie, Cookies};
 use fresh::{Changes, Witness};
-use kept::{Fit, Kept, Message, Serials, What};
+use kept::{Fit, Kept, Message, What};
 use limit::{Limiter, Sort, Verdict};
+use seal::Seals;
 use table::Table;
 
 /// The label below which hosts prove themselves: what is there changes without a block.
@@ -62,6 +64,7 @@ pub struct Front {
     /// Absences and refusals.
     others: Table,
     cookies: Cookies,
+    seals: Seals,
     limiter: Limiter,
     started: Instant,
 }
@@ -96,6 +99,7 @@ impl Front {
             answers: Table::new(memory_bytes - others),
             others: Table::new(others),
             cookies: Cookies::new(secret(), secret()),
+            seals: Seals::default(),
             limiter: Limiter::new(limit),
             started: Instant::now(),
             responder,
@@ -221,7 +225,7 @@ impl Front {
             return Quick::Silence;
         };
         let (basis, until_moment) = witness.basis(&self.changes);
-        let serials = wire::serials(&composed.bytes);
+        let serials = wire::serials(&composed.bytes, basis.height(), &self.seals);
         let message = Message {
             sort: sort_of(&composed.bytes),
             label: tally::label(asked.kind(), wire::code(&composed.bytes)),
@@ -361,8 +365,7 @@ impl Front {
     }
 
     fn holds(&self, message: &Message, height: u64, now: Moment) -> bool {
-        let at_height = message.serials != Serials::Fixed || message.basis.height() == height;
-        at_height
+        message.serials.hold(message.basis.height(), height)
             && (message.until == Validity::NO_END || now.unix < message.until)
             && message.until_moment.is_none_or(|until| now.at < until)
             && self.changes.hold(&message.basis, height)
