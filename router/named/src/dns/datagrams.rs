@@ -91,12 +91,4 @@ impl Datagrams {
         };
         state.try_send((&self.socket).into(), &transmit)
     }
-
-    /// Wakes who waits for a packet, where that can be done: what comes then has no sender, which the state does not bear.
-    pub fn wake(&self) {
-        if self.addresses.is_none() {
-            // It is an error by the book, since there is no connection.
-            let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Read);
-        }
-    }
 }

@@ -33,7 +33,8 @@ const REPLY_BYTES: usize = 4_096;
 /// Counters are brought up to date this often under load, and as soon as there is none. Packets.
 const FLUSH_AFTER: u32 = 1_024;
 
-/// How long a thread waits for a packet before it looks whether it is to stop, where the system does not wake it.
+/// How long a thread waits for a packet before it looks whether it is to stop. Nothing wakes it before: what a shutdown of the
+/// socket lets through has no sender, and makes the standard library panic.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The pause after a socket error that is not about one packet, such as lack of memory.
@@ -102,9 +103,6 @@ impl Threads {
     /// Asks the threads to end; those that compose do so after what waits.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        for socket in &self.sockets {
-            socket.wake();
-        }
     }
 
     /// Waits until they have ended.
