@@ -98,6 +98,9 @@ pub struct Measured {
     pub p99_us: Option<f64>,
     /// Memory of the server afterwards.
     pub pss_kib: u64,
+    /// Questions that got no answer. Of datagrams only.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// What one case has come to.
@@ -117,6 +120,9 @@ pub struct Outcome {
     /// Of processor time.
     #[serde(default)]
     pub goals_cpu: Vec<(Peer, f64)>,
+    /// Of the median latency: at most so many times the other's.
+    #[serde(default)]
+    pub goals_p50: Vec<(Peer, f64)>,
     /// Of the 99th percentile: at most so many times the other's.
     #[serde(default)]
     pub goals_p99: Vec<(Peer, f64)>,

@@ -48,6 +48,7 @@ pub fn measure(
         p50_us: done.p50_us,
         p99_us: done.p99_us,
         pss_kib: pss_kib(target.pid),
+        ..Measured::default()
     })
 }
 

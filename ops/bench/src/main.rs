@@ -82,6 +82,9 @@ struct Run {
     /// Seconds in all that rounds wait for a quiet machine before they are measured all the same, and counted as disturbed.
     #[arg(long, default_value_t = 180.0)]
     patience: f64,
+    /// Measure the DNS server without a node, over names that are computed, with few names too. Row E needs a node.
+    #[arg(long)]
+    dns_alone: bool,
     /// The folder for results: one file a case, which a later run replaces.
     #[arg(long)]
     results: PathBuf,

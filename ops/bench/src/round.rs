@@ -186,6 +186,7 @@ fn outcome(case: &Case, run: &Run) -> Outcome {
         disturbed: 0,
         goals: case.goals.to_vec(),
         goals_cpu: Vec::new(),
+        goals_p50: Vec::new(),
         goals_p99: Vec::new(),
         seconds: run.seconds,
         profile: run.profile.clone(),

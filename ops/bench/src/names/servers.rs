@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use testkit::{Launch, Node, wait_until};
+use testkit::{Ddn, Launch, Node, wait_until};
 
 use super::{FEW, paced, zone};
 use crate::case::Peer;
@@ -18,8 +18,8 @@ use crate::server::{Process, SERVER_CORE, folder, pinned, spawn, system_program}
 
 /// Reading a million names takes some seconds.
 const START_WITHIN: Duration = Duration::from_secs(120);
-/// Registrations at once: each waits for two blocks.
-const WRITERS: usize = 16;
+/// Registrations at once: each waits for two blocks of a second.
+const WRITERS: usize = 100;
 /// A million answers, in MiB.
 const MEMORY_MIB: &str = "768";
 
@@ -51,8 +51,8 @@ pub struct Page {
 }
 
 impl Servers {
-    /// Starts them with so many names, and web servers if pages are visited.
-    pub fn start(work: &Path, names: usize, visits: bool) -> Result<Self> {
+    /// Starts them with so many names, ours without a node if it is to be alone, and web servers if pages are visited.
+    pub fn start(work: &Path, names: usize, is_alone: bool, visits: bool) -> Result<Self> {
         let mut all = Self {
             servers: Vec::new(),
             pages: Vec::new(),
@@ -61,7 +61,7 @@ impl Servers {
         };
         all.own("floor", Peer::Floor, &["dns-floor"], 0)?;
         let many = names > FEW;
-        if many {
+        if is_alone {
             let empty = all.own(
                 "ddn without names",
                 Peer::Node,
@@ -160,11 +160,14 @@ impl Servers {
             "gateway.workers=1",
             "gateway.dnslink=false",
         ];
+        let data = folder(work, "node")?;
+        let chain = chain(&data)?;
         let set = settings
             .iter()
             .flat_map(|what| ["--set".to_owned(), (*what).to_owned()]);
         let node = Node::launch(Launch {
-            args: ["--dev".to_owned()].into_iter().chain(set).collect(),
+            args: chain.into_iter().chain(set).collect(),
+            data: Some(data),
             wrapper: vec!["taskset".into(), "-c".into(), SERVER_CORE.into()],
             ..Launch::default()
         })?;
@@ -282,6 +285,29 @@ fn listening((process, address): (Process, SocketAddr)) -> Result<(Process, Sock
         Ok(asked.is_ok() && reply[3] & 0x0f == 0)
     })?;
     Ok((process, address))
+}
+
+/// A chain whose only delegate has all coins, since names cost more than a faucet gives. Returns how to start it.
+fn chain(data: &Path) -> Result<Vec<String>> {
+    let ddn = Ddn::new(data);
+    ddn.ok(&["chain", "init", "--print-key"])?;
+    let (engine, genesis) = (free()?, data.join("names.json"));
+    let (folder, genesis) = (data.to_string_lossy(), genesis.to_string_lossy());
+    let delegate = format!("{folder}@{engine}");
+    let words = [
+        "chain",
+        "init",
+        "names",
+        "--preset",
+        "dev",
+        "--delegate",
+        &delegate,
+    ];
+    ddn.ok(&[&words[..], &["--balance", &folder, "-o", &genesis]].concat())?;
+    let listen = format!("engine.listen={engine}");
+    Ok(["--genesis", &genesis, "--set", &listen]
+        .map(str::to_owned)
+        .into())
 }
 
 /// Registers the names, many at a time.

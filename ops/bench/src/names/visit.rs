@@ -50,6 +50,7 @@ pub fn measure(server: &Server, page: &Page, time: Duration) -> Result<Measured>
         p50_us: Some(done.p50_us),
         p99_us: Some(done.p99_us),
         pss_kib: pss_kib(page.pid),
+        lost: 0,
     })
 }
 

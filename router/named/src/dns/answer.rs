@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::Config;
 use super::dnssec::{self, Signer, Window};
 use super::forward::{Forwarder, Forwarding};
+use super::front;
 use super::message::{self, ClientEdns, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
 use super::own::Directory;
@@ -70,7 +71,8 @@ impl Responder {
     #[must_use]
     pub fn respond_https(&self, packet: &[u8], address: IpAddr) -> Option<(Composed, u32)> {
         let transport = Transport::Https;
-        let reply = self.respond(packet, Client { address, transport })?;
+        let mut reply = self.respond(packet, Client { address, transport })?;
+        front::pad(packet, transport, &mut reply.bytes);
         let keep = message::keep_seconds(&reply.bytes);
         Some((reply, keep))
     }

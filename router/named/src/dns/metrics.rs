@@ -64,6 +64,12 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// Whether nobody else reads what goes this way.
+    #[must_use]
+    pub fn is_private(self) -> bool {
+        matches!(self, Self::Tls | Self::Https)
+    }
+
     /// The label's value.
     #[must_use]
     pub fn name(self) -> &'static str {

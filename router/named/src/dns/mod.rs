@@ -11,6 +11,7 @@
 //!   bounded number of TCP connections with a bounded number of questions each.
 
 mod answer;
+mod datagrams;
 mod dnssec;
 mod forward;
 mod front;

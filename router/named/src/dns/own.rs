@@ -121,9 +121,12 @@ struct Asked {
 }
 
 impl Directory {
+    /// How many stages there are.
+    pub(super) const STAGES: usize = 4;
+
     /// Who is asked so far: answers from before are not those from after.
-    pub(super) fn stage(&self) -> u8 {
-        u8::from(self.0.services.get().is_some()) | u8::from(self.0.nearest.get().is_some()) << 1
+    pub(super) fn stage(&self) -> usize {
+        usize::from(self.0.services.get().is_some()) | usize::from(self.0.nearest.get().is_some()) << 1
     }
 
     /// Asks `services` from now on. Only the first call counts.

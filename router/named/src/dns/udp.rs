@@ -4,16 +4,17 @@
 //! for a disk take it. Threads of their own, since a runtime's would have other things to do in between, and one call of the
 //! system for a packet and one for its reply.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-use std::{io, net};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::datagrams::{Asker, Datagrams};
 use super::front::{Front, Moment, Quick, Tally};
 use super::listen::failed;
 use super::metrics::Transport;
@@ -23,10 +24,17 @@ use crate::Error;
 /// Longer datagrams are cut, and so malformed: a query with all options known is far shorter. Bytes.
 const PACKET_BYTES_MAX: usize = 4_096;
 
+/// What is read at once: a network card may join datagrams. Bytes.
+const READ_BYTES: usize = 1 << 16;
+
+/// A reply, about: the buffer for it grows if it has to. Bytes.
+const REPLY_BYTES: usize = 4_096;
+
 /// Counters are brought up to date this often under load, and as soon as there is none. Packets.
 const FLUSH_AFTER: u32 = 1_024;
 
-/// How long a thread waits for a packet before it looks whether it is to stop, where the system does not wake it.
+/// How long a thread waits for a packet before it looks whether it is to stop. Nothing wakes it before: what a shutdown of the
+/// socket lets through has no sender, and makes the standard library panic.
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The pause after a socket error that is not about one packet, such as lack of memory.
@@ -34,7 +42,7 @@ const ERROR_PAUSE: Duration = Duration::from_millis(10);
 
 /// The threads of a server.
 pub struct Threads {
-    sockets: Vec<Arc<UdpSocket>>,
+    sockets: Vec<Arc<Datagrams>>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -42,8 +50,8 @@ pub struct Threads {
 /// A packet that has to be composed.
 struct Job {
     packet: Box<[u8]>,
-    source: SocketAddr,
-    socket: Arc<UdpSocket>,
+    asker: Asker,
+    socket: Arc<Datagrams>,
 }
 
 /// How many threads compose, and how many packets wait for them.
@@ -56,21 +64,20 @@ pub struct Composing {
 impl Threads {
     /// Starts a thread for each socket, and those that compose.
     pub fn start(sockets: Vec<UdpSocket>, front: &Arc<Front>, composing: Composing) -> Result<Self, Error> {
+        let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let address = sockets.first().and_then(|socket| socket.local_addr().ok());
+        let failed = |source| failed(address.unwrap_or(nowhere), "UDP", source);
+        let sockets = sockets
+            .into_iter()
+            .map(|socket| Datagrams::new(socket, LOOK).map(Arc::new));
         let mut started = Self {
-            sockets: sockets.into_iter().map(Arc::new).collect(),
+            sockets: sockets.collect::<io::Result<_>>().map_err(failed)?,
             stop: Arc::default(),
             threads: Vec::new(),
         };
-        let address = started
-            .sockets
-            .first()
-            .and_then(|socket| socket.local_addr().ok());
-        let address = address.unwrap_or_else(|| SocketAddr::new(net::Ipv4Addr::UNSPECIFIED.into(), 0));
-        match started.spawn_all(front, composing) {
-            Ok(()) => Ok(started),
-            // What has been started stops with it.
-            Err(source) => Err(failed(address, "UDP", source)),
-        }
+        // What has been started stops with it.
+        started.spawn_all(front, composing).map_err(failed)?;
+        Ok(started)
     }
 
     fn spawn_all(&mut self, front: &Arc<Front>, composing: Composing) -> io::Result<()> {
@@ -81,7 +88,6 @@ impl Threads {
             self.threads.push(thread.spawn(move || compose(&front, &work))?);
         }
         for socket in &self.sockets {
-            socket.set_read_timeout(Some(LOOK))?;
             let worker = Worker {
                 socket: Arc::clone(socket),
                 front: Arc::clone(front),
@@ -97,10 +103,6 @@ impl Threads {
     /// Asks the threads to end; those that compose do so after what waits.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        for socket in &self.sockets {
-            // Wakes who waits for a packet. It is an error by the book, since there is no connection.
-            let _ = socket2::SockRef::from(&**socket).shutdown(net::Shutdown::Read);
-        }
     }
 
     /// Waits until they have ended.
@@ -120,7 +122,7 @@ impl Drop for Threads {
 
 /// The thread of one socket.
 struct Worker {
-    socket: Arc<UdpSocket>,
+    socket: Arc<Datagrams>,
     front: Arc<Front>,
     jobs: Sender<Job>,
     stop: Arc<AtomicBool>,
@@ -137,17 +139,20 @@ impl Worker {
     }
 
     fn serve(&self) {
-        let mut buffer = vec![0; PACKET_BYTES_MAX];
-        let mut reply = Vec::with_capacity(PACKET_BYTES_MAX);
+        let mut buffer = vec![0; READ_BYTES];
+        let mut reply = Vec::with_capacity(REPLY_BYTES);
         let mut tally = Tally::new(Transport::Udp);
         let (mut now, mut packets) = (Moment::now(), 0);
         let metrics = self.front.responder().metrics();
         loop {
-            match self.socket.recv_from(&mut buffer) {
-                Ok((length, source)) if !self.stop.load(Ordering::Relaxed) => {
+            match self.socket.receive(&mut buffer) {
+                Ok(come) if !self.stop.load(Ordering::Relaxed) => {
                     now = now.later();
-                    self.answer(&buffer[..length], source, now, &mut reply, &mut tally);
-                    packets += 1;
+                    for packet in buffer[..come.length].chunks(come.stride) {
+                        let packet = &packet[..packet.len().min(PACKET_BYTES_MAX)];
+                        self.answer(packet, come.asker, now, &mut reply, &mut tally);
+                        packets += 1;
+                    }
                 }
                 Ok(_) => break,
                 Err(error) if is_wait(&error) => packets = FLUSH_AFTER,
@@ -167,19 +172,19 @@ impl Worker {
         tally.flush(metrics);
     }
 
-    fn answer(&self, packet: &[u8], source: SocketAddr, now: Moment, reply: &mut Vec<u8>, tally: &mut Tally) {
+    fn answer(&self, packet: &[u8], asker: Asker, now: Moment, reply: &mut Vec<u8>, tally: &mut Tally) {
         let client = Client {
-            address: source.ip(),
+            address: asker.address.ip(),
             transport: Transport::Udp,
         };
         reply.clear();
         match self.front.quick(packet, client, now, reply, tally) {
-            Quick::Reply => send(&self.socket, &self.front, reply, source),
+            Quick::Reply => send(&self.socket, &self.front, reply, asker),
             Quick::Silence => {}
             Quick::Slow => {
                 let job = Job {
                     packet: packet.into(),
-                    source,
+                    asker,
                     socket: Arc::clone(&self.socket),
                 };
                 if self.jobs.try_send(job).is_err() {
@@ -193,16 +198,16 @@ impl Worker {
 fn compose(front: &Arc<Front>, work: &Receiver<Job>) {
     for job in work {
         let client = Client {
-            address: job.source.ip(),
+            address: job.asker.address.ip(),
             transport: Transport::Udp,
         };
         if let Some(forwarding) = front.responder().forward(&job.packet, client) {
             let front = Arc::clone(front);
-            forwarding.spawn(move |reply| send(&job.socket, &front, &reply, job.source));
+            forwarding.spawn(move |reply| send(&job.socket, &front, &reply, job.asker));
             continue;
         }
         match catch_unwind(AssertUnwindSafe(|| front.compose(&job.packet, client))) {
-            Ok(Some(reply)) => send(&job.socket, front, &reply, job.source),
+            Ok(Some(reply)) => send(&job.socket, front, &reply, job.asker),
             Ok(None) => {}
             Err(_) => tracing::error!("composing a DNS reply failed"),
         }
@@ -218,9 +223,9 @@ fn is_wait(error: &io::Error) -> bool {
 }
 
 /// Sends. A reply that cannot go is lost, as in the network, and the asker tries again.
-fn send(socket: &UdpSocket, front: &Front, reply: &[u8], to: SocketAddr) {
-    if let Err(error) = socket.send_to(reply, to) {
+fn send(socket: &Datagrams, front: &Front, reply: &[u8], to: Asker) {
+    if let Err(error) = socket.send(reply, to) {
         front.responder().metrics().dropped("send");
-        tracing::debug!(%error, %to, "sending a DNS datagram failed");
+        tracing::debug!(%error, to = %to.address, "sending a DNS datagram failed");
     }
 }

@@ -1,5 +1,6 @@
 //! Ports, bounds, stopping, metrics.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use named::dns::{Config, DnsServer, NameServer};
@@ -96,6 +97,31 @@ async fn shutdown_frees_the_port_and_closes_connections() {
     )
     .await;
     assert_eq!(ask("x.ddn", A).udp(again.local_addr()).await.code(), NXDOMAIN);
+}
+
+/// A socket that knows whom it asked hears nobody else. From memory and from the threads that compose.
+#[tokio::test]
+async fn replies_come_from_the_address_that_was_asked() {
+    for (listen, asked) in [
+        ("0.0.0.0:0", "127.0.0.1"),
+        ("0.0.0.0:0", "127.0.0.77"),
+        ("[::]:0", "::1"),
+        ("[::]:0", "127.0.0.77"),
+        ("127.0.0.77:0", "127.0.0.77"),
+    ] {
+        let listen = listen.parse().expect("an address");
+        let server = serve(Config { listen, ..config() }, &Book::new()).await;
+        let asked: IpAddr = asked.parse().expect("an address");
+        let address = SocketAddr::new(asked, server.local_addr().port());
+        let here = if asked.is_ipv6() { "::1" } else { "127.0.0.1" };
+        let socket = UdpSocket::bind((here, 0)).await.expect("a free port");
+        socket.connect(address).await.expect("an address");
+        for _ in 0..3 {
+            socket.send(&ask("x.ddn", A).bytes()).await.expect("sent");
+            assert_eq!(Answer(receive(&socket).await).code(), NXDOMAIN, "{listen}");
+        }
+        timeout(DEADLINE, server.shutdown()).await.expect("it stops");
+    }
 }
 
 #[tokio::test]

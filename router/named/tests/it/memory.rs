@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::book::{Book, EXPIRES, config, serve, site};
+use crate::dnssec::{self, signed};
 use crate::wire::*;
 
 fn at(address: &str) -> Records {
@@ -109,6 +110,45 @@ async fn blocks_that_change_other_names_leave_answers_in_memory() {
     server.shutdown().await;
     let kept = counted(&registry, "dns_kept_total");
     assert!(kept >= 36, "all but a few that share a cell: {kept}");
+}
+
+/// After a block the signed serial is new in every denial, and only the first of them is composed for it.
+#[tokio::test]
+async fn blocks_leave_signed_denials_in_memory() {
+    let book = dnssec::held();
+    book.tell_changes();
+    let mut registry = Registry::default();
+    let server = DnsServer::bind(signed(), book.clone(), &mut registry).await;
+    let server = server.expect("a free port");
+    let soa = async |name: &str| {
+        let question = ask(name, A).edns(0, 1232, 0x8000);
+        let reply = question.udp(server.local_addr()).await;
+        let of_zone = |line: &String| line.starts_with("ddn. ");
+        reply
+            .authorities()
+            .into_iter()
+            .filter(of_zone)
+            .collect::<Vec<_>>()
+    };
+    let mut before = soa("nobody.ddn").await;
+    assert_eq!(before.len(), 2, "the SOA and its signature: {before:?}");
+    soa("nobody-else.ddn").await;
+    for height in 0..20 {
+        book.hold(&format!("other{height}"), [("", site())]);
+        let now = soa("nobody.ddn").await;
+        assert!(
+            now.iter().zip(&before).all(|(now, before)| now != before),
+            "{now:?}"
+        );
+        assert_eq!(soa("nobody-else.ddn").await, now);
+        before = now;
+    }
+    server.shutdown().await;
+    let kept = counted(&registry, "dns_kept_total");
+    assert!(
+        kept >= 18,
+        "every other one, but for a few that share a cell: {kept}"
+    );
 }
 
 #[tokio::test]

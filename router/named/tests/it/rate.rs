@@ -98,6 +98,61 @@ async fn above_the_rate_every_second_reply_is_empty() {
     }
 }
 
+/// What a burst from one network brings upon it: bytes out for each byte in, without the limit and with that of the
+/// settings. Forged questions come without a good cookie; those with one only tell when the others have been answered.
+async fn amplification(per_second: u64, question: &Ask, burst: u16) -> f64 {
+    let book = Book::new();
+    let long = ledger::Records {
+        txt: vec!["x".repeat(150); 7],
+        ..ledger::Records::default()
+    };
+    book.hold("alice", [("", long)]);
+    let one = Config {
+        threads: 1,
+        ..limited(per_second, 2)
+    };
+    let server = serve(one, &book).await;
+    let first = with_option(ask("alice.ddn", A), COOKIE, &[7; 8])
+        .udp(server.local_addr())
+        .await;
+    let last = with_option(ask("alice.ddn", A), COOKIE, &cookie(&first).expect("a cookie")).id(0xffff);
+    let forger = client(server.local_addr()).await;
+    let (mut sent, mut come) = (0, 0);
+    for id in 0..burst {
+        let packet = question.clone().id(id).bytes();
+        sent += packet.len();
+        forger.send(&packet).await.expect("sent");
+        // The first is composed by another thread, which takes its time.
+        if id == 0 {
+            come += receive(&forger).await.len();
+        }
+        if id % 64 == 63 || id + 1 == burst {
+            forger.send(&last.bytes()).await.expect("sent");
+            loop {
+                let reply = receive(&forger).await;
+                if reply[..2] == [0xff; 2] {
+                    break;
+                }
+                come += reply.len();
+            }
+        }
+    }
+    come as f64 / sent as f64
+}
+
+/// The factor that the documentation states (`front::limit`).
+#[tokio::test]
+async fn a_forged_burst_brings_its_victim_little_more_than_it_costs() {
+    let question = ask("alice.ddn", TXT).edns(0, 1232, 0);
+    let question_bytes = question.bytes().len() as f64;
+    let without = amplification(0, &question, 20_000).await;
+    let with = amplification(200, &question, 20_000).await;
+    println!("bytes out for a byte in: {without:.1} without the limit, {with:.2} with it");
+    assert!(without > 25.0 && without < 1232.0 / question_bytes, "{without}");
+    // 200 whole replies at once and 200 in each second of the burst, and then half a question for each.
+    assert!(with < without / 10.0, "{with}");
+}
+
 #[tokio::test]
 async fn an_empty_reply_is_no_longer_than_its_question() {
     let book = Book::new();

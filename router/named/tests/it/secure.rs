@@ -56,6 +56,15 @@ async fn connect(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
+/// One message there, one back.
+async fn exchange_over(stream: &mut TlsStream<TcpStream>, packet: &[u8]) -> Vec<u8> {
+    let framed = [&(packet.len() as u16).to_be_bytes()[..], packet].concat();
+    stream.write_all(&framed).await.expect("sent");
+    let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
+    stream.read_exact(&mut reply).await.expect("a reply");
+    reply
+}
+
 #[tokio::test]
 async fn kdig_asks_over_tls() {
     let Some(kdig) = tool("kdig") else { return };
@@ -93,15 +102,47 @@ async fn one_connection_carries_many_questions() {
         let Ok(mut stream) = stream else { continue };
         for id in 0..20 {
             let packet = ask("alice.ddn", A).id(id).bytes();
-            let framed = [&(packet.len() as u16).to_be_bytes()[..], &packet].concat();
-            stream.write_all(&framed).await.expect("sent");
-            let mut reply = vec![0; usize::from(stream.read_u16().await.expect("a length"))];
-            stream.read_exact(&mut reply).await.expect("a reply");
-            let reply = Answer(reply);
+            let reply = Answer(exchange_over(&mut stream, &packet).await);
             assert_eq!((reply.id(), reply.counts()[1]), (id, 1));
         }
     }
     server.shutdown().await;
+}
+
+/// RFC 7830 and RFC 8467: who fills up gets replies of whole blocks, where nobody else reads them; from memory as from the
+/// slow path (a subnet makes a question unusual).
+#[tokio::test]
+async fn padded_questions_get_padded_replies() {
+    let (server, address, made) = secure(signed()).await;
+    let mut stream = connect(address, &made, &[]).await.expect("connected");
+    let subnet = [0, 8, 0, 7, 0, 1, 24, 0, 203, 0, 113];
+    let padding = [0, 12, 0, 3, 0, 0, 0];
+    let cookie = [0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
+    for (options, is_padded) in [
+        (vec![], false),
+        (padding.to_vec(), true),
+        (cookie.to_vec(), false),
+        ([&padding[..], &cookie].concat(), true),
+        ([&cookie[..], &padding].concat(), true),
+        (subnet.to_vec(), false),
+        ([&subnet[..], &padding].concat(), true),
+    ] {
+        for (name, kind) in [("alice.ddn", A), ("nobody.ddn", A), ("ddn", SOA)] {
+            let mut question = ask(name, kind).edns(0, 1232, 0x8000);
+            question.rest[10] = options.len() as u8;
+            question.rest.extend(&options);
+            for _ in 0..2 {
+                let reply = Answer(exchange_over(&mut stream, &question.bytes()).await);
+                let edns = reply.message().edns.expect("EDNS comes back");
+                let option = edns.option(hickory_proto::rr::rdata::opt::EdnsCode::Padding);
+                assert_eq!(option.is_some(), is_padded, "{name} {options:?}");
+                assert_eq!(reply.0.len() % 468 == 0, is_padded, "{name} {options:?}");
+            }
+            // Over TCP it would help nobody.
+            let plain = question.tcp(server.local_addr()).await;
+            assert_ne!(plain.0.len() % 468, 0, "{name} {options:?}");
+        }
+    }
 }
 
 /// Who does not shake hands is cut as who does not ask, and nobody takes all places.

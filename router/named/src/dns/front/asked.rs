@@ -18,6 +18,8 @@ pub const QUESTION_BYTES_MAX: usize = NAME_BYTES_MAX + FIXED_BYTES;
 pub const OPT_BYTES: usize = 11;
 /// The option for cookies (RFC 7873, section 4).
 pub const COOKIE_OPTION: u16 = 10;
+/// The option that fills up (RFC 7830, section 3).
+pub const PADDING_OPTION: u16 = 12;
 
 /// QR, opcode, AA, TC of the third byte, and RA, Z and the code of the fourth: none of them is in a usual question.
 const UNUSUAL: [u8; 2] = [0b1111_1110, 0b1100_1111];
@@ -43,21 +45,32 @@ pub struct AskedEdns<'a> {
     flags: u8,
     /// The cookie, if there is one.
     pub cookie: Option<ClientCookie<'a>>,
+    /// Whether it was filled up, so that its length tells nothing.
+    pub is_padded: bool,
 }
 
 /// All that an answer depends on, but for the client and the state: the question in lower case and the class of asker.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    bytes: [u8; QUESTION_BYTES_MAX],
+    /// The question, and behind it the class.
+    bytes: [u8; QUESTION_BYTES_MAX + CLASS_BYTES],
     length: u16,
     class: u16,
 }
+
+const CLASS_BYTES: usize = size_of::<u16>();
 
 impl Key {
     /// Name, type and class; the name in lower case.
     #[must_use]
     pub fn question(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
+    }
+
+    /// Question and class: what tells keys apart.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length) + CLASS_BYTES]
     }
 
     /// Whether an HTTPS record is asked for (RFC 9460).
@@ -121,7 +134,7 @@ impl<'a> Asked<'a> {
     /// What is looked up.
     #[must_use]
     pub fn key(&self) -> Key {
-        let mut bytes = [0; QUESTION_BYTES_MAX];
+        let mut bytes = [0; QUESTION_BYTES_MAX + CLASS_BYTES];
         let question = self.question();
         // Lengths of labels are below any letter, and so are type and class put back.
         let name = question.len() - FIXED_BYTES;
@@ -132,10 +145,12 @@ impl<'a> Asked<'a> {
         let edns = self.edns.map_or(0, |edns| u16::from(edns.flags) | 1);
         let rd = u16::from(self.packet[2] & 1) << 8;
         let ad_cd = u16::from(self.packet[3] & 0b0011_0000) << 8;
+        let class = edns | rd | ad_cd;
+        bytes[question.len()..question.len() + CLASS_BYTES].copy_from_slice(&class.to_be_bytes());
         Key {
             bytes,
             length: question.len() as u16,
-            class: edns | rd | ad_cd,
+            class,
         }
     }
 
@@ -155,7 +170,7 @@ impl<'a> Asked<'a> {
 }
 
 impl<'a> AskedEdns<'a> {
-    /// Reads an OPT record to the last byte, with no options but a well-formed cookie.
+    /// Reads an OPT record to the last byte, with no options but a well-formed cookie and padding.
     fn read(record: &'a [u8]) -> Option<Self> {
         let (head, options) = record.split_first_chunk::<OPT_BYTES>()?;
         let [0, 0, 41, p1, p2, 0, 0, flags, 0, l1, l2] = *head else {
@@ -164,20 +179,37 @@ impl<'a> AskedEdns<'a> {
         if flags & !KNOWN_EDNS_FLAGS != 0 || options.len() != usize::from(u16::from_be_bytes([l1, l2])) {
             return None;
         }
+        let (mut cookie, mut is_padded) = (None, false);
+        let mut left = options;
+        while !left.is_empty() {
+            let (code, data, rest) = option(left)?;
+            match code {
+                COOKIE_OPTION if cookie.is_none() => cookie = Some(ClientCookie::read(data)?),
+                PADDING_OPTION if !is_padded => is_padded = true,
+                _ => return None,
+            }
+            left = rest;
+        }
         Some(Self {
             payload: u16::from_be_bytes([p1, p2]),
             flags,
-            cookie: match options {
-                [] => None,
-                _ => Some(ClientCookie::read_option(options)?),
-            },
+            cookie,
+            is_padded,
         })
     }
 }
 
-/// The data of the cookie in an unusual question: one that has other options too, or records before the OPT.
+/// The first option: its code and data, and what follows it.
+fn option(options: &[u8]) -> Option<(u16, &[u8], &[u8])> {
+    let (head, rest) = options.split_first_chunk::<4>()?;
+    let [c1, c2, l1, l2] = *head;
+    let (data, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l1, l2])))?;
+    Some((u16::from_be_bytes([c1, c2]), data, rest))
+}
+
+/// The data of an option in an unusual question: one that has others too, or records before the OPT.
 #[must_use]
-pub fn cookie_of(packet: &[u8]) -> Option<&[u8]> {
+pub fn option_of(packet: &[u8], wanted: u16) -> Option<&[u8]> {
     let header: &[u8; HEADER_BYTES] = packet.first_chunk()?;
     let [_, _, flags, _, 0, 1, 0, 0, 0, 0, 0, 1] = *header else {
         return None;
@@ -188,10 +220,8 @@ pub fn cookie_of(packet: &[u8]) -> Option<&[u8]> {
         .flatten()?;
     let (head, mut options) = packet.get(end..)?.split_first_chunk::<OPT_BYTES>()?;
     let [0, 0, 41, ..] = *head else { return None };
-    while let Some((head, rest)) = options.split_first_chunk::<4>() {
-        let [c1, c2, l1, l2] = *head;
-        let (data, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([l1, l2])))?;
-        if u16::from_be_bytes([c1, c2]) == COOKIE_OPTION {
+    while let Some((code, data, rest)) = option(options) {
+        if code == wanted {
             return Some(data);
         }
         options = rest;

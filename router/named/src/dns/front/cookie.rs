@@ -56,16 +56,6 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl<'a> ClientCookie<'a> {
-    /// Reads options that are one cookie and nothing else.
-    #[must_use]
-    pub fn read_option(options: &'a [u8]) -> Option<Self> {
-        let (head, data) = options.split_first_chunk::<4>()?;
-        let [c1, c2, l1, l2] = *head;
-        let is_one = u16::from_be_bytes([c1, c2]) == COOKIE_OPTION
-            && usize::from(u16::from_be_bytes([l1, l2])) == data.len();
-        is_one.then(|| Self::read(data)).flatten()
-    }
-
     /// Reads the option's data; `None` if its length is none that a cookie has (RFC 7873, section 5.2.2: FORMERR).
     #[must_use]
     pub fn read(data: &'a [u8]) -> Option<Self> {

@@ -36,9 +36,34 @@ pub struct Basis {
     /// The height at which it was begun.
     height: u64,
     /// The cells of the names that were read.
-    cells: Box<[u16]>,
+    cells: Cells,
     /// From this height on one of them has expired.
     expires: u64,
+}
+
+/// Some cells: mostly one, which then lies with the answer and not behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cells {
+    One(u16),
+    Others(Box<[u16]>),
+}
+
+impl Cells {
+    fn new(mut all: Vec<u16>) -> Self {
+        all.sort_unstable();
+        all.dedup();
+        match all[..] {
+            [one] => Self::One(one),
+            _ => Self::Others(all.into()),
+        }
+    }
+
+    fn as_slice(&self) -> &[u16] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Others(others) => others,
+        }
+    }
 }
 
 impl Changes {
@@ -88,7 +113,7 @@ impl Changes {
         let unchanged = |cell: &u16| self.cells[usize::from(*cell)].load(Ordering::Acquire) <= basis.height;
         height < basis.expires
             && self.floor.load(Ordering::Acquire) <= basis.height
-            && basis.cells.iter().all(unchanged)
+            && basis.cells.as_slice().iter().all(unchanged)
     }
 
     fn cell(&self, label: &Label) -> u16 {
@@ -106,7 +131,10 @@ impl Basis {
     /// Memory behind it. Bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.cells)
+        match &self.cells {
+            Cells::One(_) => 0,
+            Cells::Others(others) => size_of_val(&**others),
+        }
     }
 }
 
@@ -141,7 +169,7 @@ impl<'a> Witness<'a> {
         let noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
         let basis = Basis {
             height: self.height,
-            cells: noted.read.iter().map(|label| changes.cell(label)).collect(),
+            cells: Cells::new(noted.read.iter().map(|label| changes.cell(label)).collect()),
             expires: noted.expires.unwrap_or(u64::MAX),
         };
         let holds = self.names.absence_holds().filter(|_| noted.absent);

@@ -1,11 +1,13 @@
 //! One answer as it is kept, and what is changed in it for each asker.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
 use super::asked::{Asked, HEADER_BYTES, Key};
 use super::cookie::OPTION_BYTES;
 use super::fresh::Basis;
+use super::seal::Seal;
 use super::wire;
 
 /// An answer in memory.
@@ -24,7 +26,7 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum What {
     /// The answer.
-    Answer(Box<Message>),
+    Answer(Message),
     /// There is one for each network of askers: by so many bits of their address.
     ByNetwork {
         /// The question in lower case.
@@ -45,7 +47,7 @@ pub struct Message {
     pub until: u64,
     /// Until then it needs no look elsewhere.
     pub until_moment: Option<Instant>,
-    /// Where serials of zones are: they are always those of the newest block. None if they are signed.
+    /// Where serials of zones are: they are always those of the newest block.
     pub serials: Serials,
     /// Which of the usual counters counts it.
     pub label: u8,
@@ -54,14 +56,43 @@ pub struct Message {
 }
 
 /// Where the serials of SOA records are in a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Serials {
     /// There is none.
     None,
     /// One, at this place.
     At(u16),
+    /// One, at the first place, and its signature from the second to the third, which is that of the seal.
+    Sealed(u16, u16, u16, Arc<Seal>),
     /// They cannot be changed: the message is for one height.
     Fixed,
+}
+
+impl Serials {
+    /// Whether a message that was made at `made` is right at `height` too, as far as serials go.
+    pub fn hold(&self, made: u64, height: u64) -> bool {
+        match self {
+            Self::None | Self::At(_) => true,
+            Self::Sealed(.., seal) => seal.is_of(height),
+            Self::Fixed => made == height,
+        }
+    }
+
+    /// Makes the message one of `height`. False if that cannot be done any more.
+    fn write(&self, height: u64, message: &mut [u8]) -> bool {
+        let at = match self {
+            Self::None | Self::Fixed => return true,
+            Self::At(at) | Self::Sealed(at, ..) => usize::from(*at),
+        };
+        let serial = super::super::zone::serial(height).to_be_bytes();
+        message[at..at + serial.len()].copy_from_slice(&serial);
+        match self {
+            Self::Sealed(_, from, to, seal) => {
+                seal.write(height, &mut message[usize::from(*from)..usize::from(*to)])
+            }
+            _ => true,
+        }
+    }
 }
 
 /// What a reply turned out to be.
@@ -109,9 +140,7 @@ impl Kept {
     /// Memory that it takes. Bytes.
     pub fn bytes(&self) -> usize {
         let behind = match &self.what {
-            What::Answer(message) => {
-                size_of::<Message>() + message.bytes.len() + message.basis.bytes() + ALLOCATION
-            }
+            What::Answer(message) => message.bytes.len() + message.basis.bytes(),
             What::ByNetwork { question, .. } => question.len(),
         };
         size_of::<Self>() + behind + 2 * ALLOCATION
@@ -145,10 +174,9 @@ impl Message {
             wire::cut(out, &self.bytes, question.len(), asked.edns.is_some());
         } else {
             out.extend_from_slice(&self.bytes);
-            if let Serials::At(place) = self.serials {
-                let serial = super::super::zone::serial(height).to_be_bytes();
-                let place = start + usize::from(place);
-                out[place..place + serial.len()].copy_from_slice(&serial);
+            if !self.serials.write(height, &mut out[start..]) {
+                out.truncate(start);
+                return Fit::Unfit;
             }
         }
         let message = &mut out[start..];

@@ -5,8 +5,9 @@
 //! goes as an empty reply with TC, no longer than its question, so that a resolver which is in fact there comes again over TCP. Who
 //! comes over TCP, or shows a cookie that we gave to its address, is there, and is not counted.
 //!
-//! Without the limit a question of 40 bytes can bring an answer of 1,232, thirty times as much. With it, what is above the
-//! rate brings half a question on average.
+//! Without the limit a question of 38 bytes brings an answer of 1,179, thirty-one times as much. With that of the defaults a
+//! burst of 20,000 such questions from one network brings it 0.84 bytes for each byte in (`tests/it/rate.rs` measures both):
+//! 200 whole answers at once and in each second, up to which nothing is held back, and half a question for each one above.
 
 use std::hash::RandomState;
 use std::net::IpAddr;

@@ -16,14 +16,16 @@ mod fresh;
 mod kept;
 mod limit;
 mod moment;
+mod seal;
 mod table;
 mod tally;
 mod wire;
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
 
 pub use limit::RateLimit;
 pub use moment::Moment;
@@ -32,13 +34,15 @@ pub use tally::Tally;
 use super::answer::Responder;
 use super::message::{UDP_PAYLOAD_MAX, UDP_PAYLOAD_PLAIN};
 use super::metrics::Transport;
+use super::own::Directory;
 use super::reuse::{Client, Reuse, Validity};
 use crate::dap::Names;
 use asked::{Asked, Key};
 use cookie::{ClientCookie, Cookies};
 use fresh::{Changes, Witness};
-use kept::{Fit, Kept, Message, Serials, What};
+use kept::{Fit, Kept, Message, What};
 use limit::{Limiter, Sort, Verdict};
+use seal::Seals;
 use table::Table;
 
 /// The label below which hosts prove themselves: what is there changes without a block.
@@ -53,12 +57,14 @@ pub struct Front {
     responder: Arc<Responder>,
     names: Arc<dyn Names>,
     changes: Changes,
-    hashes: RandomState,
+    /// One for each stage of the directory: answers of one are not found in another.
+    hashes: [SipHasher13; Directory::STAGES],
     /// Answers with records.
     answers: Table,
     /// Absences and refusals.
     others: Table,
     cookies: Cookies,
+    seals: Seals,
     limiter: Limiter,
     started: Instant,
 }
@@ -89,10 +95,11 @@ impl Front {
         let others = memory_bytes / OTHERS_SHARE;
         Self {
             changes: Changes::new(names.height()),
-            hashes: RandomState::new(),
+            hashes: std::array::from_fn(|_| SipHasher13::new_with_key(&secret())),
             answers: Table::new(memory_bytes - others),
             others: Table::new(others),
             cookies: Cookies::new(secret(), secret()),
+            seals: Seals::default(),
             limiter: Limiter::new(limit),
             started: Instant::now(),
             responder,
@@ -177,10 +184,14 @@ impl Front {
             out.extend(wire::bare(asked.packet(), end, 0, true, asked.edns.is_some()));
             return Quick::Reply;
         }
+        let start = out.len();
         match message.write(out, asked, option.as_ref(), height, limit) {
             Fit::Unfit => return Quick::Slow,
             Fit::Cut => tally.truncated += 1,
             Fit::Whole => {}
+        }
+        if client.transport.is_private() && asked.edns.is_some_and(|edns| edns.is_padded) {
+            wire::pad(out, start);
         }
         tally.reply(message.label);
         Quick::Reply
@@ -214,7 +225,7 @@ impl Front {
             return Quick::Silence;
         };
         let (basis, until_moment) = witness.basis(&self.changes);
-        let serials = wire::serials(&composed.bytes);
+        let serials = wire::serials(&composed.bytes, basis.height(), &self.seals);
         let message = Message {
             sort: sort_of(&composed.bytes),
             label: tally::label(asked.kind(), wire::code(&composed.bytes)),
@@ -249,8 +260,7 @@ impl Front {
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> Quick {
-        let shown = asked::cookie_of(packet);
-        let shown = match shown {
+        let shown = match asked::option_of(packet, asked::COOKIE_OPTION) {
             Some(data) => match ClientCookie::read(data) {
                 Some(shown) => Some(shown),
                 // RFC 7873, section 5.2.2.
@@ -258,10 +268,12 @@ impl Front {
             },
             None => None,
         };
-        match self.responder.respond(packet, client) {
-            Some(composed) => self.answer_unusual(composed.bytes, shown, client, now, out, tally),
-            None => Quick::Silence,
-        }
+        let Some(composed) = self.responder.respond(packet, client) else {
+            return Quick::Silence;
+        };
+        let quick = self.answer_unusual(composed.bytes, shown, client, now, out, tally);
+        pad(packet, client.transport, out);
+        quick
     }
 
     fn answer_unusual(
@@ -318,7 +330,7 @@ impl Front {
                 self.hash(key, Some(table::network(client, bits)))
             }
         };
-        table.keep(Kept::new(hash, key.class(), What::Answer(Box::new(message))), key);
+        table.keep(Kept::new(hash, key.class(), What::Answer(message)), key);
         other.forget(hash, key);
     }
 
@@ -353,8 +365,7 @@ impl Front {
     }
 
     fn holds(&self, message: &Message, height: u64, now: Moment) -> bool {
-        let at_height = message.serials != Serials::Fixed || message.basis.height() == height;
-        at_height
+        message.serials.hold(message.basis.height(), height)
             && (message.until == Validity::NO_END || now.unix < message.until)
             && message.until_moment.is_none_or(|until| now.at < until)
             && self.changes.hold(&message.basis, height)
@@ -373,9 +384,17 @@ impl Front {
     }
 
     fn hash(&self, key: &Key, network: Option<(u128, u8)>) -> u64 {
-        let stage = self.responder.zones().directory().stage();
-        self.hashes
-            .hash_one((key.question(), key.class(), network, stage))
+        let hasher = &self.hashes[self.responder.zones().directory().stage()];
+        let hash = hasher.hash(key.bytes());
+        match network {
+            None => hash,
+            Some((network, family)) => {
+                let mut both = [family; 25];
+                both[..8].copy_from_slice(&hash.to_le_bytes());
+                both[8..24].copy_from_slice(&network.to_le_bytes());
+                hasher.hash(&both)
+            }
+        }
     }
 }
 
@@ -397,6 +416,13 @@ fn sort_of(message: &[u8]) -> Sort {
     }
 }
 
+/// Fills a reply up, if the question was, and nobody else reads either (RFC 7830, section 4).
+pub fn pad(packet: &[u8], transport: Transport, reply: &mut Vec<u8>) {
+    if transport.is_private() && asked::option_of(packet, asked::PADDING_OPTION).is_some() {
+        wire::pad(reply, 0);
+    }
+}
+
 /// Where the question of a usual packet is.
 #[cfg(any(test, fuzzing))]
 pub fn usual_question(packet: &[u8]) -> Option<std::ops::Range<usize>> {
@@ -407,7 +433,7 @@ pub fn usual_question(packet: &[u8]) -> Option<std::ops::Range<usize>> {
 /// Whether a packet brings a cookie, well-formed or not.
 #[cfg(any(test, fuzzing))]
 pub fn has_cookie(packet: &[u8]) -> bool {
-    asked::cookie_of(packet).is_some()
+    asked::option_of(packet, asked::COOKIE_OPTION).is_some()
 }
 
 fn secret() -> cookie::Secret {

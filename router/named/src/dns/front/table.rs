@@ -3,10 +3,16 @@
 //! A bucket is one line of the processor's cache: six marks and six places. A look-up reads that line and, if a mark fits,
 //! the answer. Places are swapped, never changed, so a reader has the old answer or the new one. When there are too many
 //! bytes, a hand goes round and takes out what was not used since it came by last (CLOCK).
+//!
+//! There are twice as many buckets when they hold two answers each, so that few answers lie close together: what is
+//! scattered over the whole bound costs a miss of the processor's caches for each question. Who composes answers makes
+//! the table grow; readers go on meanwhile, and what is kept during it may be lost, and is composed again. A full bucket
+//! lends from its neighbour, which the processor fetches with it: an answer without a place would be composed again and again.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicU16, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::{ArcSwapOption, Guard};
 
@@ -14,21 +20,29 @@ use super::asked::Key;
 use super::kept::Kept;
 
 const PLACES: usize = 6;
-/// A place for each answer of this size, and half as many more, so that buckets are seldom full before the bytes are.
+/// From so many in each bucket on there are to be more buckets: then one in 5,000 answers finds two buckets full.
+const PLACES_FILLED: usize = 2;
+/// An answer, about. Bytes.
 const BYTES_EXPECTED: usize = 256;
-const PLACES_FILLED: usize = 4;
-/// Buckets that are made together: a page of memory.
-const CHUNK: usize = 64;
+/// Buckets to begin with.
+const BUCKETS_MIN: usize = 64;
+/// More than there is memory for.
+const SEGMENTS: usize = 40;
 
 /// Answers that share a bound.
 #[derive(Debug)]
 pub struct Table {
-    /// Chunks of buckets, made when they are first wanted.
-    chunks: Box<[OnceLock<Box<[Bucket]>>]>,
-    buckets: usize,
+    /// The first has [`BUCKETS_MIN`] buckets, each other one as many as all before it. Made when they are wanted.
+    segments: [OnceLock<Box<[Bucket]>>; SEGMENTS],
+    /// In use: a power of two.
+    buckets: AtomicUsize,
+    buckets_max: usize,
+    kept: AtomicUsize,
     bytes: AtomicUsize,
     bytes_max: usize,
     hand: AtomicUsize,
+    /// Held by who makes it grow.
+    growing: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -52,123 +66,183 @@ impl Bucket {
         self.places[place].swap(kept)
     }
 
-    fn place_for(&self, kept: &Kept, key: &Key) -> usize {
-        let is_same = |place: &usize| {
-            let there = self.places[*place].load();
-            there.as_ref().is_some_and(|there| there.is_for(kept.hash, key))
-        };
-        let is_free = |place: &usize| self.marks[*place].load(Relaxed) == 0;
-        let is_idle = |place: &usize| {
-            let there = self.places[*place].load();
-            there.as_ref().is_none_or(|there| !there.was_used())
-        };
-        let mut places = 0..PLACES;
-        let found = places.clone().find(is_same);
-        let found = found.or_else(|| places.clone().find(is_free));
-        let found = found.or_else(|| places.find(is_idle));
-        found.unwrap_or((kept.hash >> 32) as usize % PLACES)
+    /// The first place whose answer is like this.
+    fn place(&self, is_it: impl Fn(Option<&Kept>) -> bool) -> Option<usize> {
+        (0..PLACES).find(|place| is_it(self.places[*place].load().as_deref()))
     }
+
+    fn find(&self, hash: u64, key: &Key) -> Option<Guard<Option<Arc<Kept>>>> {
+        let mark = mark(hash);
+        (0..PLACES)
+            .filter(|place| self.marks[*place].load(Relaxed) == mark)
+            .map(|place| self.places[place].load())
+            .find(|kept| kept.as_ref().is_some_and(|kept| kept.is_for(hash, key)))
+    }
+}
+
+/// Where an answer goes: the place that it has, or a free one, or one that nobody wants, or any.
+fn place_for<'a>(pair: [&'a Bucket; 2], kept: &Kept, key: &Key) -> (&'a Bucket, usize) {
+    let is_same = |there: Option<&Kept>| there.is_some_and(|there| there.is_for(kept.hash, key));
+    let is_free = |there: Option<&Kept>| there.is_none();
+    let is_idle = |there: Option<&Kept>| there.is_none_or(|there| !there.was_used());
+    let ways: [&dyn Fn(Option<&Kept>) -> bool; 3] = [&is_same, &is_free, &is_idle];
+    let mut found = ways.into_iter().flat_map(|way| {
+        let in_bucket = move |bucket: &'a Bucket| Some((bucket, bucket.place(way)?));
+        pair.into_iter().filter_map(in_bucket)
+    });
+    found
+        .next()
+        .unwrap_or((pair[0], (kept.hash >> 32) as usize % PLACES))
 }
 
 impl Table {
     /// Keeps at most `bytes_max`, its own places included.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        let buckets = (bytes_max / BYTES_EXPECTED / PLACES_FILLED)
+        let buckets_max = (bytes_max / BYTES_EXPECTED / PLACES_FILLED)
             .max(1)
             .next_power_of_two()
-            .max(CHUNK);
-        let own = buckets * size_of::<Bucket>();
-        Self {
-            chunks: (0..buckets / CHUNK).map(|_| OnceLock::new()).collect(),
-            buckets,
+            .max(BUCKETS_MIN);
+        let table = Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            buckets: AtomicUsize::new(BUCKETS_MIN),
+            buckets_max,
+            kept: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            bytes_max: bytes_max.saturating_sub(own),
+            bytes_max: bytes_max.saturating_sub(buckets_max * size_of::<Bucket>()),
             hand: AtomicUsize::new(0),
-        }
+            growing: Mutex::new(()),
+        };
+        table.make(0, BUCKETS_MIN);
+        table
     }
 
     /// What is kept for this key.
     #[must_use]
     pub fn find(&self, hash: u64, key: &Key) -> Option<Guard<Option<Arc<Kept>>>> {
-        let (bucket, mark) = (self.bucket(hash)?, mark(hash));
-        (0..PLACES)
-            .filter(|place| bucket.marks[*place].load(Relaxed) == mark)
-            .map(|place| bucket.places[place].load())
-            .find(|kept| kept.as_ref().is_some_and(|kept| kept.is_for(hash, key)))
+        let [first, second] = self.pair(hash)?;
+        first.find(hash, key).or_else(|| second.find(hash, key))
     }
 
     /// Keeps an answer, in the place of the one before or of one that nobody wants.
     pub fn keep(&self, kept: Kept, key: &Key) {
-        let bytes = kept.bytes();
-        if bytes > self.bytes_max {
+        if kept.bytes() > self.bytes_max {
             return;
         }
-        let bucket = self.bucket_made(kept.hash);
-        let place = bucket.place_for(&kept, key);
-        self.bytes.fetch_add(bytes, Relaxed);
-        self.gone(bucket.set(place, Some(Arc::new(kept))));
+        let Some(pair) = self.pair(kept.hash) else { return };
+        let (bucket, place) = place_for(pair, &kept, key);
+        self.put(bucket, place, Some(Arc::new(kept)));
         self.make_room();
+        if self.is_full() {
+            self.grow();
+        }
     }
 
     /// Takes out what is kept for this key.
     pub fn forget(&self, hash: u64, key: &Key) {
-        let Some(bucket) = self.bucket(hash) else { return };
+        for bucket in self.pair(hash).into_iter().flatten() {
+            self.take_out(bucket, |kept| kept.is_for(hash, key));
+        }
+    }
+
+    /// Fills a place or empties it, and counts.
+    fn put(&self, bucket: &Bucket, place: usize, kept: Option<Arc<Kept>>) {
+        if let Some(kept) = &kept {
+            self.bytes.fetch_add(kept.bytes(), Relaxed);
+            self.kept.fetch_add(1, Relaxed);
+        }
+        if let Some(gone) = bucket.set(place, kept) {
+            self.bytes.fetch_sub(gone.bytes(), Relaxed);
+            self.kept.fetch_sub(1, Relaxed);
+        }
+    }
+
+    fn take_out(&self, bucket: &Bucket, is_wanted: impl Fn(&Kept) -> bool) {
         for place in 0..PLACES {
             let is_it = bucket.places[place]
                 .load()
                 .as_ref()
-                .is_some_and(|kept| kept.is_for(hash, key));
+                .is_some_and(|kept| is_wanted(kept));
             if is_it {
-                self.gone(bucket.set(place, None));
+                self.put(bucket, place, None);
             }
         }
     }
 
     fn make_room(&self) {
         // Twice round finds everything unused; others may fill it up meanwhile.
-        for _ in 0..2 * self.buckets {
+        let buckets = self.buckets.load(Acquire);
+        for _ in 0..2 * buckets {
             if self.bytes.load(Relaxed) <= self.bytes_max {
                 return;
             }
-            let at = self.hand.fetch_add(1, Relaxed) & (self.buckets - 1);
-            if let Some(chunk) = self.chunks[at / CHUNK].get() {
-                self.sweep(&chunk[at % CHUNK]);
+            let at = self.hand.fetch_add(1, Relaxed) & (buckets - 1);
+            if let Some(bucket) = self.bucket(at) {
+                self.take_out(bucket, |kept| !kept.was_used());
             }
         }
     }
 
-    fn sweep(&self, bucket: &Bucket) {
-        for place in 0..PLACES {
-            let unused = match &*bucket.places[place].load() {
-                Some(kept) => !kept.was_used(),
-                None => false,
+    fn is_full(&self) -> bool {
+        let buckets = self.buckets.load(Relaxed);
+        buckets < self.buckets_max && self.kept.load(Relaxed) > buckets * PLACES_FILLED
+    }
+
+    /// Doubles the buckets: what belongs into the new ones is there before they count, and leaves the old ones after that.
+    fn grow(&self) {
+        let Ok(_growing) = self.growing.try_lock() else {
+            return;
+        };
+        if !self.is_full() {
+            return;
+        }
+        let buckets = self.buckets.load(Relaxed);
+        self.make(buckets, buckets);
+        let is_above = |kept: &Kept| kept.hash as usize & buckets != 0;
+        for at in 0..buckets {
+            let (Some(below), Some(above)) = (self.bucket(at), self.bucket(at + buckets)) else {
+                return;
             };
-            if unused {
-                self.gone(bucket.set(place, None));
+            for place in 0..PLACES {
+                let kept = below.places[place].load_full();
+                if let Some(kept) = kept.filter(|kept| is_above(kept)) {
+                    self.put(above, place, Some(kept));
+                }
             }
         }
-    }
-
-    fn gone(&self, kept: Option<Arc<Kept>>) {
-        if let Some(kept) = kept {
-            self.bytes.fetch_sub(kept.bytes(), Relaxed);
+        self.buckets.store(2 * buckets, Release);
+        for bucket in (0..buckets).filter_map(|at| self.bucket(at)) {
+            self.take_out(bucket, is_above);
         }
     }
 
-    fn bucket(&self, hash: u64) -> Option<&Bucket> {
-        let at = self.at(hash);
-        self.chunks[at / CHUNK].get().map(|chunk| &chunk[at % CHUNK])
+    /// Makes the segment that begins with bucket `at`.
+    fn make(&self, at: usize, buckets: usize) {
+        let made = || (0..buckets).map(|_| Bucket::empty()).collect();
+        if let Some(segment) = self.segments.get(segment(at).0) {
+            segment.get_or_init(made);
+        }
     }
 
-    fn bucket_made(&self, hash: u64) -> &Bucket {
-        let at = self.at(hash);
-        let chunk = self.chunks[at / CHUNK].get_or_init(|| (0..CHUNK).map(|_| Bucket::empty()).collect());
-        &chunk[at % CHUNK]
+    /// The bucket of an answer, and the one that lends to it: they lie side by side.
+    fn pair(&self, hash: u64) -> Option<[&Bucket; 2]> {
+        let at = hash as usize & (self.buckets.load(Acquire) - 1);
+        let (segment, start) = segment(at);
+        let buckets = self.segments.get(segment)?.get()?;
+        Some([buckets.get(at - start)?, buckets.get((at - start) ^ 1)?])
     }
 
-    fn at(&self, hash: u64) -> usize {
-        hash as usize & (self.buckets - 1)
+    fn bucket(&self, at: usize) -> Option<&Bucket> {
+        let (segment, start) = segment(at);
+        self.segments.get(segment)?.get()?.get(at - start)
+    }
+}
+
+/// The segment that a bucket is in, and the first bucket of that.
+fn segment(at: usize) -> (usize, usize) {
+    match at.checked_ilog2() {
+        Some(log) if at >= BUCKETS_MIN => ((log - BUCKETS_MIN.ilog2() + 1) as usize, 1 << log),
+        _ => (0, 0),
     }
 }
 
@@ -208,8 +282,10 @@ mod tests {
             question: key.question().into(),
             bits: (24, 56),
         };
-        // A step of Fibonacci's hashing spreads numbers well enough.
+        // Spread as by a hash: products alone fill all buckets alike.
         let hash = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let hash = hash ^ hash >> 32;
         (key, Kept::new(hash, key.class(), what))
     }
 
@@ -232,6 +308,33 @@ mod tests {
         let (key, kept) = pair(7);
         table.forget(kept.hash, &key);
         assert!(!holds(&table, 7) && holds(&table, 8));
+    }
+
+    #[test]
+    fn segments_follow_each_other() {
+        let mut next = 0;
+        for index in 0..8 {
+            let length = if index < 2 { BUCKETS_MIN } else { next };
+            for at in next..next + length {
+                assert_eq!(segment(at), (index, next), "{at}");
+            }
+            next += length;
+        }
+    }
+
+    #[test]
+    fn the_table_grows_with_what_is_kept_and_loses_next_to_nothing() {
+        let table = Table::new(64 << 20);
+        let few = table.buckets.load(Relaxed);
+        for number in 0..20_000 {
+            let (key, kept) = pair(number);
+            table.keep(kept, &key);
+        }
+        let buckets = table.buckets.load(Relaxed);
+        assert!(buckets > few && buckets * PLACES_FILLED >= 20_000, "{buckets}");
+        let found = (0..20_000).filter(|number| holds(&table, *number)).count();
+        assert!(found >= 19_990, "{found}");
+        assert_eq!(table.kept.load(Relaxed), found, "nothing is kept twice");
     }
 
     #[test]

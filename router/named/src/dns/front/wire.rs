@@ -1,7 +1,8 @@
 //! Small changes to messages that are composed already.
 
-use super::asked::{HEADER_BYTES, OPT_BYTES};
+use super::asked::{HEADER_BYTES, OPT_BYTES, PADDING_OPTION};
 use super::kept::Serials;
+use super::seal::{Seals, Signed};
 
 /// TC in the third byte of a message (RFC 1035, section 4.1.1).
 const TC: u8 = 0b10;
@@ -12,6 +13,9 @@ const TYPE_RRSIG: u16 = 46;
 const RECORD_HEAD_BYTES: usize = 10;
 /// The five numbers at the end of an SOA, of which the serial is the first. Bytes.
 const SOA_NUMBERS_BYTES: usize = 20;
+const SERIAL_BYTES: usize = 4;
+/// What is before the signer's name in an RRSIG record (RFC 4034, section 3.1). Bytes.
+const RRSIG_HEAD_BYTES: usize = 18;
 
 /// Whether the message has nothing in its additional section but the OPT record, if that: then it is cut to its head.
 pub fn is_bare(message: &[u8], edns: bool) -> bool {
@@ -75,29 +79,58 @@ pub fn ends_with_opt(message: &[u8]) -> Option<bool> {
     whole.then(|| all.last().is_some_and(|(_, kind, ..)| *kind == TYPE_OPT))
 }
 
-/// Where the serial of the message's zone is.
-pub fn serials(message: &[u8]) -> Serials {
+/// Where the serial of the message's zone is. Who signed it is kept in `seals`, at the height of the message.
+pub fn serials(message: &[u8], height: u64, seals: &Seals) -> Serials {
     let Some(records) = Records::of(message) else {
         return Serials::Fixed;
     };
-    let mut found = Serials::None;
-    let mut signed = false;
-    for (_, kind, _, end) in records {
-        signed |= kind == TYPE_RRSIG;
-        if kind == TYPE_SOA {
-            let place = end
-                .checked_sub(SOA_NUMBERS_BYTES)
-                .and_then(|place| u16::try_from(place).ok());
-            found = match (found, place) {
-                (Serials::None, Some(place)) => Serials::At(place),
-                _ => Serials::Fixed,
-            };
+    let (mut zones, mut signatures, mut signed) = (Vec::new(), Vec::new(), false);
+    for (_, kind, data, end) in records {
+        match kind {
+            TYPE_SOA => zones.push(end),
+            TYPE_RRSIG if message[data..].starts_with(&TYPE_SOA.to_be_bytes()) => {
+                signatures.push((data, end))
+            }
+            TYPE_RRSIG => signed = true,
+            _ => {}
         }
     }
-    match (found, signed) {
-        (Serials::At(_), true) => Serials::Fixed,
-        _ => found,
+    let place = |end: usize| end.checked_sub(SOA_NUMBERS_BYTES);
+    match (&zones[..], &signatures[..]) {
+        ([], _) => Serials::None,
+        ([end], []) if !signed => place(*end)
+            .and_then(|at| u16::try_from(at).ok())
+            .map_or(Serials::Fixed, Serials::At),
+        ([end], [signature]) => place(*end)
+            .and_then(|at| sealed(message, height, at, *signature, seals))
+            .unwrap_or(Serials::Fixed),
+        _ => Serials::Fixed,
     }
+}
+
+fn sealed(
+    message: &[u8],
+    height: u64,
+    at: usize,
+    signature: (usize, usize),
+    seals: &Seals,
+) -> Option<Serials> {
+    let (data, end) = signature;
+    // The signer's name is not compressed (RFC 4034, section 3.1.7): it names the zone, and so the SOA but for its numbers.
+    let from = skip_name(message, data + RRSIG_HEAD_BYTES)?;
+    let numbers = message.get(at + SERIAL_BYTES..at + SOA_NUMBERS_BYTES)?;
+    let covers = [message.get(data..from)?, numbers].concat();
+    let signed = Signed {
+        height,
+        signature: message.get(from..end)?.into(),
+    };
+    let place = |at: usize| u16::try_from(at).ok();
+    Some(Serials::Sealed(
+        place(at)?,
+        place(from)?,
+        place(end)?,
+        seals.learn(&covers, signed),
+    ))
 }
 
 /// Writes the message without its records but the OPT, with TC.
@@ -123,6 +156,22 @@ pub fn add_option(out: &mut Vec<u8>, start: usize, option: &[u8]) {
         out[start + data - 2..start + data].copy_from_slice(&length.to_be_bytes());
         out.extend_from_slice(option);
     }
+}
+
+/// Fills the message that begins at `start` up to whole blocks of 468 bytes, if it has an OPT record at its end, so that
+/// who sees an encrypted reply learns little from its length (RFC 7830; RFC 8467, section 4.1).
+pub fn pad(out: &mut Vec<u8>, start: usize) {
+    const BLOCK_BYTES: usize = 468;
+    const OPTION_HEAD_BYTES: usize = 4;
+    let length = out.len() - start + OPTION_HEAD_BYTES;
+    let whole = length.next_multiple_of(BLOCK_BYTES).min(usize::from(u16::MAX));
+    let Some(fill) = whole.checked_sub(length) else {
+        return;
+    };
+    let mut option = vec![0; OPTION_HEAD_BYTES + fill];
+    option[..2].copy_from_slice(&PADDING_OPTION.to_be_bytes());
+    option[2..OPTION_HEAD_BYTES].copy_from_slice(&(fill as u16).to_be_bytes());
+    add_option(out, start, &option);
 }
 
 /// The response code of a message without EDNS.
