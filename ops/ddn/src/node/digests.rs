@@ -237,7 +237,7 @@ pub fn restore(folder: &Folder, places: &Places) {
     match content.map(|content| content.is_none_or(|content| places.restore(&content))) {
         Ok(true) => {}
         Ok(false) => {
-            tracing::warn!(path = %path.display(), "how far readers were cannot be read, and is measured anew")
+            tracing::warn!(path = %path.display(), "how far readers were cannot be read, and is measured anew");
         }
         Err(error) => tracing::warn!(%error, "how far readers were cannot be read, and is measured anew"),
     }

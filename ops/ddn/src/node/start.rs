@@ -305,7 +305,7 @@ async fn join(
         names,
         webs,
         zones: dns.anchors(),
-        directory: dns.directory().clone(),
+        directory: dns.directory(),
         edges,
         finder,
         reader_places,

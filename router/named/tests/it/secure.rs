@@ -136,7 +136,7 @@ async fn padded_questions_get_padded_replies() {
                 let edns = reply.message().edns.expect("EDNS comes back");
                 let option = edns.option(hickory_proto::rr::rdata::opt::EdnsCode::Padding);
                 assert_eq!(option.is_some(), is_padded, "{name} {options:?}");
-                assert_eq!(reply.0.len() % 468 == 0, is_padded, "{name} {options:?}");
+                assert_eq!(reply.0.len().is_multiple_of(468), is_padded, "{name} {options:?}");
             }
             // Over TCP it would help nobody.
             let plain = question.tcp(server.local_addr()).await;

@@ -307,6 +307,9 @@ impl Track {
             ..Outcome::default()
         };
         self.peer.note(&outcome, now_us);
+        if failed {
+            self.peer.missed();
+        }
         self.stand(
             match failed {
                 true => Event::Failed,
@@ -344,7 +347,7 @@ impl Track {
                 rtt_us: distance.decides_us(),
                 capacity: advert.capacity,
                 inflight: advert.load,
-                alive: self.standing.serves(),
+                alive: self.standing.serves() && !self.peer.is_doubted(),
             },
             gateway: self.said.gateway.clone(),
             provider: self.said.provider.iter().cloned().collect(),
@@ -364,7 +367,7 @@ fn reduced(said: &Said, entry: Option<&EdgeEntry>) -> Advert {
     Advert {
         edge: *said.node.as_bytes(),
         belongs: Belongs {
-            operator: entry.map(|entry| operator(entry)),
+            operator: entry.map(operator),
             place: Prefix::place(first.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into())),
             network: None,
         },

@@ -67,7 +67,8 @@ impl Keeper {
             edges.book().seen(&who, seen, now_us);
         }
         if asks {
-            self.me = Some(myself(&node, self.ledger.of(&node.node_key().public())));
+            let is_registered = self.ledger.of(&node.node_key().public()).is_some();
+            self.me = Some(myself(&node, is_registered));
             for errand in edges.book().errands(wall_us()) {
                 self.asked
                     .spawn(async move { (errand.node, probe::visit(&errand).await) });
@@ -163,7 +164,7 @@ fn limits() -> Limits {
 }
 
 /// This node as one of the edges: peers say whether its gateway is reached.
-fn myself(node: &Node, entry: Option<EdgeEntry>) -> Known {
+fn myself(node: &Node, is_registered: bool) -> Known {
     let webs = node.webs.get().cloned().unwrap_or_default();
     let is_well = health::bits(node) == 0;
     let sights = node.outlook.sights();
@@ -175,7 +176,7 @@ fn myself(node: &Node, entry: Option<EdgeEntry>) -> Known {
     Known {
         node: node.node_key().public(),
         is_here: true,
-        is_registered: entry.is_some(),
+        is_registered,
         distance: Distance::Measured(0),
         edge: nearest::Edge {
             id,

@@ -83,16 +83,17 @@ impl Bucket {
 /// Where an answer goes: the place that it has, or a free one, or one that nobody wants, or any.
 fn place_for<'a>(pair: [&'a Bucket; 2], kept: &Kept, key: &Key) -> (&'a Bucket, usize) {
     let is_same = |there: Option<&Kept>| there.is_some_and(|there| there.is_for(kept.hash, key));
-    let is_free = |there: Option<&Kept>| there.is_none();
     let is_idle = |there: Option<&Kept>| there.is_none_or(|there| !there.was_used());
-    let ways: [&dyn Fn(Option<&Kept>) -> bool; 3] = [&is_same, &is_free, &is_idle];
-    let mut found = ways.into_iter().flat_map(|way| {
-        let in_bucket = move |bucket: &'a Bucket| Some((bucket, bucket.place(way)?));
-        pair.into_iter().filter_map(in_bucket)
-    });
-    found
-        .next()
+    among(pair, is_same)
+        .or_else(|| among(pair, |there| there.is_none()))
+        .or_else(|| among(pair, is_idle))
         .unwrap_or((pair[0], (kept.hash >> 32) as usize % PLACES))
+}
+
+/// The first place of these buckets that is as wished.
+fn among(pair: [&Bucket; 2], is: impl Fn(Option<&Kept>) -> bool) -> Option<(&Bucket, usize)> {
+    pair.into_iter()
+        .find_map(|bucket| Some((bucket, bucket.place(&is)?)))
 }
 
 impl Table {

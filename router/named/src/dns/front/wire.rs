@@ -89,7 +89,7 @@ pub fn serials(message: &[u8], height: u64, seals: &Seals) -> Serials {
         match kind {
             TYPE_SOA => zones.push(end),
             TYPE_RRSIG if message[data..].starts_with(&TYPE_SOA.to_be_bytes()) => {
-                signatures.push((data, end))
+                signatures.push((data, end));
             }
             TYPE_RRSIG => signed = true,
             _ => {}
