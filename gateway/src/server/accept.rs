@@ -181,12 +181,13 @@ async fn plain(stream: Measured, client: Client, house: &House) {
 }
 
 async fn encrypted(stream: Measured, client: Client, agreement: Arc<ServerConfig>, house: &House) {
-    let handshake = TlsAcceptor::from(agreement).accept(stream);
+    // What is moved from one future into the next has room in both, for as long as the connection is idle.
+    let handshake = Box::pin(TlsAcceptor::from(agreement).accept(stream));
     let stop = house.stop.token();
     let stream = tokio::select! {
         () = stop.cancelled() => return,
         agreed = timeout(house.limits.head_timeout, handshake) => match agreed {
-            Ok(Ok(stream)) => stream,
+            Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => {
                 house.metrics.failed_handshake();
                 tracing::debug!(client = %client.address, %error, "a TLS handshake failed");

@@ -17,12 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{DEADLINE, request, until};
 use crate::site::{BIG, Site};
-use crate::wire::{Http2, Http3, Identity, get};
+use crate::wire::{Http2, Http3, Identity, get, quic_from};
 
 /// The last number of the attackers' address.
 pub const ATTACKER: u8 = 66;
-/// Honest readers, each with an address of its own where it has a connection for each request.
+/// Honest readers, each with an address of its own.
 const READERS: u8 = 4;
+/// The last number of the address of the first of them.
+const FIRST_READER: u8 = 70;
 /// What each of them asks for, one after the other.
 const ROUNDS: usize = 400;
 /// What the process may grow by: several times what the places in each test allow, since the test has buffers of its own.
@@ -70,11 +72,12 @@ enum Reader {
 impl Reader {
     async fn new(way: &Way, site: &Site, number: u8) -> Self {
         match way {
-            Way::Lines => Self::Lines(site.address(), 10 + number),
-            Way::Http2 => Self::Http2(Http2::plain(site.address()).await),
+            Way::Lines => Self::Lines(site.address(), number),
+            Way::Http2 => Self::Http2(Http2::new(connect(site.address(), number).await).await),
             Way::Http3(identity) => {
                 let address = site.gateway.tls_addr().expect("an encrypted listener");
-                Self::Http3(Http3::new(address, "localhost", identity).await)
+                let own = SocketAddr::from((Ipv4Addr::new(127, 0, 0, number), 0));
+                Self::Http3(Http3::over(quic_from(own, address, "localhost", identity).await).await)
             }
         }
     }
@@ -103,10 +106,10 @@ struct Took {
     large: Vec<Duration>,
 }
 
-/// Readers who get what they ask for, whole.
-async fn honest(site: &Site, way: &Way) -> Took {
+/// Readers who get what they ask for, whole. Each time they are others, so that nobody asks more than one client may.
+async fn honest(site: &Site, way: &Way, time: u8) -> Took {
     let mut readers = JoinSet::new();
-    for number in 0..READERS {
+    for number in (0..READERS).map(|number| FIRST_READER + time * READERS + number) {
         let (reader, root) = (Reader::new(way, site, number).await, site.root);
         readers.spawn(async move {
             let mut took = Took::default();
@@ -220,15 +223,15 @@ where
     A: Future<Output = ()> + Send + 'static,
 {
     // What is read for the first time is read from the disk.
-    honest(site, way).await;
+    honest(site, way, 0).await;
     let (mut ratios, mut most_grown) = (Ratios::default(), 0);
-    for _ in 0..turns() {
+    for turn in 0..turns() {
         forget_peak();
-        let alone = honest(site, way).await;
+        let alone = honest(site, way, 2 * turn + 1).await;
         let before = peak_mib();
         let stop = CancellationToken::new();
         let attack = attackers().spawn(attack(stop.clone()));
-        let attacked = honest(site, way).await;
+        let attacked = honest(site, way, 2 * turn + 2).await;
         most_grown = peak_mib().saturating_sub(before).max(most_grown);
         stop.cancel();
         attack.await.expect("the attack");
@@ -247,10 +250,11 @@ where
     );
 }
 
-fn turns() -> usize {
+/// As many as there are addresses for.
+fn turns() -> u8 {
     let turns =
         std::env::var("DDN_ATTACK_TURNS").map_or(1, |turns| turns.parse().expect("a number of turns"));
-    turns.max(1)
+    u8::clamp(turns, 1, 20)
 }
 
 /// A connection of the client `127.0.0.number`.

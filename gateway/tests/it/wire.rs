@@ -278,7 +278,11 @@ pub struct Http3 {
 
 impl Http3 {
     pub async fn new(address: SocketAddr, host: &str, identity: &Identity) -> Self {
-        let (endpoint, connection) = quic(address, host, identity).await;
+        Self::over(quic(address, host, identity).await).await
+    }
+
+    /// Over this connection of an endpoint.
+    pub async fn over((endpoint, connection): (quinn::Endpoint, quinn::Connection)) -> Self {
         let quic = h3_quinn::Connection::new(connection.clone());
         let (mut driver, send) = h3::client::new(quic).await.expect("a handshake");
         let end = tokio::spawn(async move { poll_fn(|cx| driver.poll_close(cx)).await });
