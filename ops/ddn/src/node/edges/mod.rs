@@ -4,7 +4,7 @@
 //! * [`book`]: what is known of each, and what becomes of it. Pure.
 //! * [`view`]: what is known at one moment. Questions read it without a lock.
 //! * [`probe`]: how an edge is asked whether it is there.
-//! * [`keep`]: the task that does all this, once a second.
+//! * [`mod@keep`]: the task that does all this, once a second.
 //! * [`dns`]: what the DNS server is told.
 //!
 //! The rules are those of the crate `nearest`; here is only what they are applied to.
