@@ -1,30 +1,11 @@
 //! Adverts of edges: the newest counts, for as long as it holds.
 
-use ledger::{Amount, SecretKey, Signed};
+use ledger::{SecretKey, Signed};
 use named::mesh::{Advert, Topic};
 
 use super::world::*;
 
 const SECOND: u64 = 1_000;
-
-fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
-    Advert {
-        node: key.public(),
-        addresses: vec!["127.0.0.1:4102".parse().unwrap()],
-        payee: key.address(),
-        price: Amount::from_units(1_000),
-        capacity: 64,
-        load,
-        height: 1,
-        health: 0,
-        gateway: None,
-        provider: None,
-        tls_port: None,
-        position: None,
-        time_ms,
-        until_ms: time_ms + 60 * SECOND,
-    }
-}
 
 fn signed(key: &SecretKey, time_ms: u64, load: u32) -> Signed<Advert> {
     Signed::sign(advert(key, time_ms, load), CHAIN, key)

@@ -1,6 +1,6 @@
 //! What time the others have.
 
-use ledger::{Amount, SecretKey, Signed};
+use ledger::{SecretKey, Signed};
 use named::mesh::{Advert, Topic};
 
 use super::world::*;
@@ -13,20 +13,8 @@ const TOLERANCE_MS: i64 = 10_000;
 fn advert(key: &SecretKey, ahead_ms: i64) -> Vec<u8> {
     let time_ms = now_ms().saturating_add_signed(ahead_ms);
     let body = Advert {
-        node: key.public(),
-        addresses: vec!["127.0.0.1:4102".parse().unwrap()],
-        payee: key.address(),
-        price: Amount::ZERO,
-        capacity: 1,
-        load: 0,
-        height: 1,
-        health: 0,
-        gateway: None,
-        provider: None,
-        tls_port: None,
-        position: None,
-        time_ms,
         until_ms: time_ms + 30_000,
+        ..super::world::advert(key, time_ms, 0)
     };
     Signed::sign(body, CHAIN, key).encode()
 }

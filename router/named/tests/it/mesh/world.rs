@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use ledger::{PublicKey, SecretKey};
-use named::mesh::{Config, Error, Handler, Limits, Mesh, NetworkKey, Peer, Topic, Verdict};
+use ledger::{Amount, PublicKey, SecretKey};
+use named::mesh::{Advert, Config, Error, Handler, Limits, Mesh, NetworkKey, Peer, Topic, Verdict};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
@@ -258,4 +258,24 @@ pub fn now_ms() -> u64 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     since.as_millis() as u64
+}
+
+/// What an edge says of itself, for a minute.
+pub fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
+    Advert {
+        node: key.public(),
+        addresses: vec!["127.0.0.1:4102".parse().unwrap()],
+        payee: key.address(),
+        price: Amount::from_units(1_000),
+        capacity: 64,
+        load,
+        height: 1,
+        health: 0,
+        gateway: None,
+        provider: None,
+        tls_port: None,
+        position: None,
+        time_ms,
+        until_ms: time_ms + 60_000,
+    }
 }
