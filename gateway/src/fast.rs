@@ -28,7 +28,7 @@ use named::dap::Names;
 use storage::{BlockSource, Blocks, Leaves, SharedBlocks};
 
 pub(crate) use asked::{Asked, Way};
-pub(crate) use found::{Found, Sent};
+pub(crate) use found::{Again, Found, Sent};
 pub(crate) use head::{status_line, write_header};
 pub(crate) use kept::Basis;
 
@@ -71,7 +71,12 @@ impl Fast {
         if !kept.basis.holds(&*self.0.names) {
             return None;
         }
-        found::find(&kept, asked, |cid| self.0.memory.block(cid, self.age()))
+        found::find(kept, asked, |cid| self.0.memory.block(cid, self.age()))
+    }
+
+    /// Whether an answer that was found still counts.
+    pub(crate) fn counts(&self, again: &Again) -> bool {
+        again.basis.age == self.age() && again.basis.holds(&*self.0.names)
     }
 
     /// Keeps what the usual path has answered, if it can be given again.

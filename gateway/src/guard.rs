@@ -60,11 +60,17 @@ impl Default for Guarding {
     }
 }
 
+/// Connections of a client that may break the protocol, or go beyond a bound, at once and a second: a broken program is
+/// started again some times, a flood goes on.
+const BREACHES_BURST: u64 = 16;
+const BREACHES_PER_S: u64 = 1;
+
 /// Counts what clients do. No call takes a lock or memory.
 #[derive(Debug)]
 pub(crate) struct Guard {
     keys: RandomState,
     rate: Option<Rate>,
+    breaches: Rate,
     requests: Crowd,
     streams: Crowd,
     fetches: Crowd,
@@ -93,6 +99,7 @@ impl Guard {
         Self {
             keys: RandomState::new(),
             rate,
+            breaches: Rate::new(BREACHES_PER_S, BREACHES_BURST),
             requests: Crowd::new(terms.requests_in_flight),
             streams: Crowd::new(terms.streams_in_flight),
             fetches: Crowd::new(terms.fetches_in_flight),
@@ -124,8 +131,25 @@ impl Guard {
         let (Some(cells), Some(rate)) = (seat.0, &self.rate) else {
             return Ok(());
         };
-        let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        rate.take(cells, now).map_err(TooMuch::Often)
+        rate.take(cells, self.now()).map_err(TooMuch::Often)
+    }
+
+    /// A connection of the client was ended since it broke the protocol, or went beyond a bound.
+    pub(crate) fn blame(&self, seat: Seat) {
+        if let Some(cells) = seat.0 {
+            // Who is barred already is not barred for longer by what was open then.
+            let _ = self.breaches.take(cells, self.now());
+        }
+    }
+
+    /// How long the client may open no connection, if it was blamed too often.
+    pub(crate) fn barred(&self, seat: Seat) -> Option<Duration> {
+        self.breaches.wait(seat.0?, self.now())
+    }
+
+    /// Nanoseconds.
+    fn now(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Counts one request, which is in flight until what is returned is dropped.

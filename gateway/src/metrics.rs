@@ -202,7 +202,7 @@ impl Metrics {
         );
         registry.register(
             "refused_connections",
-            "Connections closed at once since there were too many",
+            "Connections closed at once: there were too many, or their clients broke the protocol again and again",
             self.refused_connections.clone(),
         );
         registry.register(

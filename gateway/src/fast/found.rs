@@ -10,7 +10,7 @@ use storage::Leaves;
 
 use super::asked::Asked;
 use super::head::{Head, Part};
-use super::kept::{Content, Kept};
+use super::kept::{Basis, Content, Kept};
 use crate::ask::range::{Selected, select};
 
 /// An answer from memory.
@@ -19,7 +19,17 @@ pub(crate) struct Found {
     part: Option<Part>,
     /// The body.
     pub sent: Sent,
-    root: Cid,
+    kept: Arc<Kept>,
+}
+
+/// What an answer counts by when it is to be given once more.
+#[derive(Clone, Debug)]
+pub(crate) struct Again {
+    pub(super) basis: Basis,
+    /// Of the answer.
+    pub status: StatusCode,
+    /// Bytes of its body.
+    pub bytes: u64,
 }
 
 /// A body from memory.
@@ -53,7 +63,16 @@ impl Found {
 
     /// Where the path of the request begins.
     pub(crate) fn root(&self) -> &Cid {
-        &self.root
+        &self.kept.basis.root
+    }
+
+    /// What is to be asked before the same is given again.
+    pub(crate) fn again(&self) -> Again {
+        Again {
+            basis: self.kept.basis.clone(),
+            status: self.status(),
+            bytes: self.sent.length(),
+        }
     }
 
     /// The head alone, for other versions of HTTP, around `body`.
@@ -62,6 +81,19 @@ impl Found {
         *response.status_mut() = self.head.status();
         *response.headers_mut() = self.head.headers(self.part.as_ref());
         response
+    }
+}
+
+#[cfg(test)]
+impl Again {
+    /// Of an answer that follows from this root alone.
+    pub(crate) fn of(root: Cid, status: StatusCode, bytes: u64) -> Self {
+        let basis = Basis {
+            root,
+            age: 0,
+            slot: None,
+        };
+        Self { basis, status, bytes }
     }
 }
 
@@ -78,15 +110,17 @@ impl Sent {
 }
 
 /// The answer to `asked`, if what is kept tells it for sure. `block` gives what is in memory.
-pub(super) fn find(kept: &Kept, asked: &Asked<'_>, block: impl Fn(&Cid) -> Option<Bytes>) -> Option<Found> {
-    let root = kept.basis.root;
+pub(super) fn find(
+    kept: Arc<Kept>,
+    asked: &Asked<'_>,
+    block: impl Fn(&Cid) -> Option<Bytes>,
+) -> Option<Found> {
     let found = |head: &Option<Arc<Head>>, part: Option<Part>, sent: Sent| {
-        let head = Arc::clone(head.as_ref()?);
         Some(Found {
-            head,
+            head: Arc::clone(head.as_ref()?),
             part,
             sent,
-            root,
+            kept: Arc::clone(&kept),
         })
     };
     match asked.none_match {

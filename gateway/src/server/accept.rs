@@ -12,11 +12,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{self, Limited, Protocol};
+use super::connection::{self, Limited, Protocol, Refused};
 use super::lobby::{Lobby, Resting};
 use super::measured::Measured;
 use super::places::{Place, Places};
-use super::service::{Client, Service};
+use super::service::{Client, Served, Service};
 use super::signal::{self, Word};
 use super::workers::Workers;
 use crate::metrics::{Connected, Metrics};
@@ -38,10 +38,10 @@ pub(super) struct House {
 }
 
 impl House {
-    /// Refuses a connection for which there is no place. So many of those are waited for at a time; of more, the answer
-    /// may be lost.
-    fn refuse(&self, stream: TcpStream) {
-        connection::refuse(&stream);
+    /// Refuses a connection. So many of those are waited for at a time; of more, the answer may be lost.
+    fn refuse(&self, stream: TcpStream, why: Refused) {
+        self.metrics.refuse_connection();
+        connection::refuse(&stream, why);
         let Ok(waiting) = Arc::clone(&self.dismissals).try_acquire_owned() else {
             return;
         };
@@ -131,24 +131,28 @@ impl Acceptor {
     }
 
     fn take(&self, stream: TcpStream, address: SocketAddr, lobby: Option<&Lobby>) {
-        let Some(place) = self.house.places.try_take(address.ip()) else {
-            self.house.metrics.refuse_connection();
-            self.house.refuse(stream);
-            return;
-        };
-        // Small answers must not wait for the acknowledgement of the last.
-        let _ = stream.set_nodelay(true);
         let (house, agreement) = (Arc::clone(&self.house), self.agreement.clone());
         let client = Client {
             address,
             secure: agreement.is_some(),
             is_node: self.is_node,
         };
+        let served = house.service.to(client);
+        if let Some(time) = served.barred() {
+            house.refuse(stream, Refused::Barred(time));
+            return;
+        }
+        let Some(place) = house.places.try_take(address.ip()) else {
+            house.refuse(stream, Refused::Busy);
+            return;
+        };
+        // Small answers must not wait for the acknowledgement of the last.
+        let _ = stream.set_nodelay(true);
         if let Some(lobby) = lobby {
             match stream.into_std() {
                 Ok(stream) => lobby.take(Resting {
                     stream,
-                    served: house.service.to(client),
+                    served,
                     stay: house.stay(place),
                 }),
                 Err(error) => tracing::warn!(%error, "a connection could not be taken"),
@@ -158,9 +162,9 @@ impl Acceptor {
         let stream = Measured::new(stream, client, &house.service);
         self.house.host(place, async move {
             match agreement {
-                None => plain(stream, client, &house).await,
+                None => plain(stream, served, &house).await,
                 // Much larger than a plain one: not in its place.
-                Some(agreement) => Box::pin(encrypted(stream, client, agreement, &house)).await,
+                Some(agreement) => Box::pin(encrypted(stream, served, agreement, &house)).await,
             }
         });
     }
@@ -175,12 +179,11 @@ impl Acceptor {
     }
 }
 
-async fn plain(stream: Measured, client: Client, house: &House) {
-    let served = house.service.to(client);
+async fn plain(stream: Measured, served: Served, house: &House) {
     connection::serve(stream, Protocol::Http1, served, house.limits, house.stop.clone()).await;
 }
 
-async fn encrypted(stream: Measured, client: Client, agreement: Arc<ServerConfig>, house: &House) {
+async fn encrypted(stream: Measured, served: Served, agreement: Arc<ServerConfig>, house: &House) {
     // What is moved from one future into the next has room in both, for as long as the connection is idle.
     let handshake = Box::pin(TlsAcceptor::from(agreement).accept(stream));
     let stop = house.stop.token();
@@ -190,7 +193,7 @@ async fn encrypted(stream: Measured, client: Client, agreement: Arc<ServerConfig
             Ok(Ok(stream)) => Box::new(stream),
             Ok(Err(error)) => {
                 house.metrics.failed_handshake();
-                tracing::debug!(client = %client.address, %error, "a TLS handshake failed");
+                tracing::debug!(client = %served.client().address, %error, "a TLS handshake failed");
                 return;
             }
             Err(_) => {
@@ -208,7 +211,6 @@ async fn encrypted(stream: Measured, client: Client, agreement: Arc<ServerConfig
         Some(b"h2") => Protocol::Http2,
         _ => Protocol::Http1,
     };
-    let served = house.service.to(client);
     connection::serve(stream, protocol, served, house.limits, house.stop.clone()).await;
 }
 

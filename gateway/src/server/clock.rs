@@ -10,12 +10,12 @@ const DATE_EVERY: Duration = Duration::from_millis(100);
 const NAME: &str = "date: ";
 const END: &str = "\r\n";
 /// `date: Sat, 21 Nov 2026 03:00:00 GMT` and the end of the line.
-const DATE_LINE_BYTES: usize = 37;
+pub(super) const DATE_LINE_BYTES: usize = 37;
 
 thread_local! {
     /// `None` on threads that do not tick.
     static NOW: Cell<Option<Instant>> = const { Cell::new(None) };
-    static DATE: RefCell<(Option<Instant>, Vec<u8>)> = const { RefCell::new((None, Vec::new())) };
+    static DATE: RefCell<(Option<Instant>, [u8; DATE_LINE_BYTES])> = const { RefCell::new((None, [0; DATE_LINE_BYTES])) };
 }
 
 /// To be called whenever the thread has waited.
@@ -30,20 +30,44 @@ pub(super) fn now() -> Instant {
 
 /// The value of `Date`.
 pub(super) fn date() -> HeaderValue {
-    let mut line = Vec::with_capacity(DATE_LINE_BYTES);
-    write_date(&mut line);
-    let value = &line[NAME.len()..line.len() - END.len()];
-    HeaderValue::from_bytes(value).unwrap_or(HeaderValue::from_static(""))
+    let value = with_date(|line| HeaderValue::from_bytes(&line[NAME.len()..line.len() - END.len()]));
+    value.unwrap_or(HeaderValue::from_static(""))
 }
 
-/// Appends the `Date` line (RFC 9110, 5.6.7).
+/// Appends the `Date` line.
 pub(super) fn write_date(out: &mut Vec<u8>) {
+    with_date(|line| out.extend_from_slice(line));
+}
+
+/// Gives the `Date` line (RFC 9110, 5.6.7) to `take`.
+pub(super) fn with_date<T>(take: impl FnOnce(&[u8; DATE_LINE_BYTES]) -> T) -> T {
     DATE.with_borrow_mut(|(at, line)| {
         let now = now();
         if at.is_none_or(|at| now.saturating_duration_since(at) >= DATE_EVERY) {
             *at = Some(now);
-            *line = format!("{NAME}{}{END}", httpdate::fmt_http_date(SystemTime::now())).into_bytes();
+            *line = line_of(SystemTime::now());
         }
-        out.extend_from_slice(line);
-    });
+        take(line)
+    })
+}
+
+fn line_of(time: SystemTime) -> [u8; DATE_LINE_BYTES] {
+    let text = format!("{NAME}{}{END}", httpdate::fmt_http_date(time));
+    let mut line = [b' '; DATE_LINE_BYTES];
+    // Every date has the same length (RFC 9110, 5.6.7: IMF-fixdate).
+    line.iter_mut()
+        .zip(text.bytes())
+        .for_each(|(to, byte)| *to = byte);
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_230_000);
+        assert_eq!(&line_of(time), b"date: Sat, 21 Nov 2026 03:00:00 GMT\r\n");
+    }
 }

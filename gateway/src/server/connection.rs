@@ -170,9 +170,24 @@ where
     }
 }
 
-/// Tells the client of a connection beyond the limit, as far as its socket takes it at once.
-pub(super) fn refuse(stream: &TcpStream) {
-    let answer = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+/// Why a connection is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There are too many.
+    Busy,
+    /// Its client broke the protocol too often, and may come back after this time.
+    Barred(Duration),
+}
+
+/// Tells the client of a plain connection, as far as its socket takes it at once.
+pub(super) fn refuse(stream: &TcpStream, why: Refused) {
+    let (status, after) = match why {
+        Refused::Busy => ("503 Service Unavailable", 1),
+        Refused::Barred(time) => ("429 Too Many Requests", time.as_secs() + 1),
+    };
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nRetry-After: {after}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    );
     let _ = stream.try_write(answer.as_bytes());
 }
 

@@ -13,12 +13,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::talk::Talk;
+
 /// The largest record of TLS. More at once gains nothing.
 const HELD_BYTES_MAX: usize = 16 << 10;
-/// What a client may send beside its requests (PING, SETTINGS, heads without an end), for which the protocol has no bound.
-const TALK_BYTES_MAX: u64 = 256 << 10;
-/// The share of what it gets that a client may use to acknowledge it: an update of a window is far less.
-const TALK_SHARE: u64 = 8;
 /// Parts of one write; the HTTP/2 library has two.
 const PARTS_MAX: usize = 8;
 
@@ -31,8 +29,10 @@ struct Corked<S> {
     held: BytesMut,
     /// Whether everything that was written is to go out.
     flush: bool,
-    /// Bytes that the client may still send: what its requests need, and an eighth of what it gets.
-    may_come: u64,
+    /// What the client may still say.
+    talk: Talk,
+    /// Whether it said more.
+    excess: bool,
 }
 
 impl<S> Clone for Cork<S> {
@@ -47,14 +47,19 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
             stream,
             held: BytesMut::new(),
             flush: false,
-            may_come: TALK_BYTES_MAX,
+            talk: Talk::new(),
+            excess: false,
         })))
     }
 
-    /// The client may send so many bytes more.
-    pub(super) fn allow(&self, bytes: u64) {
-        let mut corked = self.lock();
-        corked.may_come = corked.may_come.saturating_add(bytes);
+    /// A request has come, which may be so many bytes.
+    pub(super) fn asked(&self, bytes: u64) {
+        self.lock().talk.asked(bytes);
+    }
+
+    /// Whether the client said more than it may, which breaks the stream.
+    pub(super) fn is_excess(&self) -> bool {
+        self.lock().excess
     }
 
     /// Does `work`, which writes to this stream. What it flushes goes out whenever it waits, and when it ends; that the
@@ -82,7 +87,7 @@ impl<S: AsyncWrite + Unpin> Cork<S> {
 impl<S: AsyncWrite + Unpin> Corked<S> {
     fn write(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let written = ready!(self.take(cx, parts))?;
-        self.may_come = self.may_come.saturating_add(written as u64 / TALK_SHARE);
+        self.talk.sent(written as u64);
         Poll::Ready(Ok(written))
     }
 
@@ -137,14 +142,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Cork<S> {
     ) -> Poll<io::Result<()>> {
         let (mut corked, before) = (self.lock(), buffer.filled().len());
         ready!(Pin::new(&mut corked.stream).poll_read(cx, buffer))?;
-        let came = (buffer.filled().len() - before) as u64;
-        match corked.may_come.checked_sub(came) {
-            Some(rest) => corked.may_come = rest,
-            None => {
-                return Poll::Ready(Err(io::Error::other(
-                    "the client sends more than its requests need",
-                )));
-            }
+        if !corked.talk.hear(&buffer.filled()[before..]) {
+            corked.excess = true;
+            return Poll::Ready(Err(io::Error::other(
+                "the client says more than its requests need",
+            )));
         }
         Poll::Ready(Ok(()))
     }

@@ -21,6 +21,8 @@ pub(super) struct Given {
     /// What follows the buffer.
     parts: Vec<Bytes>,
     total: usize,
+    /// Where in the buffer the line of the date begins.
+    pub date: usize,
     close: bool,
     held: Option<Held>,
 }
@@ -35,6 +37,7 @@ impl Given {
         if close {
             output.extend_from_slice(CLOSE);
         }
+        let date = output.len();
         clock::write_date(output);
         output.extend_from_slice(b"\r\n");
         let parts = match found.sent {
@@ -49,6 +52,7 @@ impl Given {
         Self {
             total: output.len() + parts.iter().map(Bytes::len).sum::<usize>(),
             parts,
+            date,
             close,
             held,
         }
@@ -82,4 +86,12 @@ impl Given {
         advance(&mut pending, written);
         Err(Box::new(Sending::rest(pending, self.close, self.held)))
     }
+}
+
+/// What is left to do of an answer of which so many bytes were written.
+pub(super) fn after_all(written: usize, answer: &[u8]) -> Option<Box<Sending>> {
+    (written < answer.len()).then(|| {
+        let pending = VecDeque::from([Bytes::copy_from_slice(&answer[written..])]);
+        Box::new(Sending::rest(pending, false, None))
+    })
 }

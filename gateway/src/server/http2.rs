@@ -2,8 +2,10 @@
 //!
 //! Each flood has its bound. Streams at once are announced and enforced; a client that resets streams faster than they
 //! are taken is sent away (rapid reset); header lists are bounded, and so are the frames that one may come in
-//! (CONTINUATION flood); what a client sends and nobody reads stops at small windows; a client that lets its own window
-//! stay shut has its stream reset after `stall_timeout`; a connection without a request is closed.
+//! (CONTINUATION flood); what a client says beside its requests is bounded (`talk`); what a client sends and nobody reads
+//! stops at small windows; a client that lets its own window stay shut has its stream reset after `stall_timeout`; a
+//! connection without a request is closed. Whose connections break these bounds again and again may open no more of
+//! them for a time.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -45,11 +47,26 @@ where
 {
     let client = served.client().address;
     let stream = Cork::new(stream);
-    match stream.gather(run(stream.clone(), served, limits, stop)).await {
+    match stream
+        .gather(run(stream.clone(), served.clone(), limits, stop))
+        .await
+    {
         // Frames of the client's may be under way: updates of its windows, for what it reads. Also when the gateway stops.
         Ok(()) => drop(Staged::new(stream, Word::default()).shutdown().await),
-        Err(error) => tracing::debug!(%client, %error, "an HTTP/2 connection broke"),
+        Err(error) => {
+            if stream.is_excess() || is_breach(&*error) {
+                served.blame();
+            }
+            tracing::debug!(%client, %error, "an HTTP/2 connection broke");
+        }
     }
+}
+
+/// Whether the client broke the protocol, or went beyond a bound.
+fn is_breach(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error
+        .downcast_ref::<h2::Error>()
+        .is_some_and(h2::Error::is_library)
 }
 
 async fn run<S>(
@@ -95,7 +112,7 @@ where
                     return Ok(());
                 };
                 let (request, respond) = accepted?;
-                stream.allow(request_bytes);
+                stream.asked(request_bytes);
                 busy = true;
                 while streams.try_join_next().is_some() {}
                 let at_once = match request.body().is_end_stream() {

@@ -4,7 +4,7 @@
 //! that asks for anything else gets a task of its own (`line`), and comes back when memory has answered it again. Here a
 //! connection is an entry of a table: it has no task, no timer and no buffer.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,6 +14,7 @@ use http::Version;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Token};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use slab::Slab;
 use tokio::io::Interest as Readiness;
 use tokio::io::unix::AsyncFd;
@@ -23,7 +24,8 @@ use tokio::time::{Sleep, sleep};
 
 use super::accept::{House, Stay};
 use super::clock;
-use super::given::{Given, SLICES_MAX};
+use super::echo::Echo;
+use super::given::{Given, SLICES_MAX, after_all};
 use super::line::{self, Began, Buffers};
 use super::measured::{Measured, measure};
 use super::request::{Parsed, parse, room};
@@ -64,6 +66,7 @@ impl Lobby {
             events: Some(Events::with_capacity(EVENTS_MAX)),
             seats: Slab::new(),
             buffers: Buffers::default(),
+            echo: Echo::default(),
             coming,
             bell: Box::pin(sleep(Duration::ZERO)),
             stop: house.stop.ear(),
@@ -90,6 +93,7 @@ struct Table {
     events: Option<Events>,
     seats: Slab<Seat>,
     buffers: Buffers,
+    echo: Echo,
     coming: UnboundedReceiver<Resting>,
     /// Rings when those that do nothing are to be looked for.
     bell: Pin<Box<Sleep>>,
@@ -210,7 +214,7 @@ impl Table {
         };
         // No event tells of the end again.
         let is_last = event.is_read_closed() || event.is_error();
-        let turn = seat.turn(&mut self.buffers, is_last);
+        let turn = seat.turn(&mut self.buffers, &mut self.echo, is_last);
         if matches!(turn, Turn::Rests) {
             return;
         }
@@ -254,10 +258,10 @@ impl Seat {
     }
 
     /// Answers what has come.
-    fn turn(&mut self, buffers: &mut Buffers, is_last: bool) -> Turn {
+    fn turn(&mut self, buffers: &mut Buffers, echo: &mut Echo, is_last: bool) -> Turn {
         loop {
             let Buffers { input, output } = buffers;
-            let came = match self.stream.read(input) {
+            let came = match read(&self.stream, input) {
                 Ok(0) => return Turn::Ends,
                 Ok(came) => came,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Turn::Rests,
@@ -265,7 +269,10 @@ impl Seat {
                 Err(_) => return Turn::Ends,
             };
             let is_all = came < input.len();
-            match self.answer(&input[..came], output) {
+            self.since = clock::now();
+            let bytes = &input[..came];
+            let turn = self.repeat(bytes, echo);
+            match turn.unwrap_or_else(|| self.answer(bytes, output, echo)) {
                 Turn::Rests if is_all && !is_last => return Turn::Rests,
                 Turn::Rests => {}
                 turn => return turn,
@@ -273,8 +280,23 @@ impl Seat {
         }
     }
 
-    fn answer(&mut self, mut bytes: &[u8], output: &mut Vec<u8>) -> Turn {
-        self.since = clock::now();
+    /// Answers what was asked lately with the same bytes.
+    fn repeat(&self, bytes: &[u8], echo: &mut Echo) -> Option<Turn> {
+        let said = echo.find(echo.spot(bytes)?, self.way, bytes)?;
+        if !self.served.again(&said.again) {
+            return None;
+        }
+        let answer = said.answer();
+        Some(match written(write(&self.stream, answer)) {
+            Err(_) => Turn::Ends,
+            Ok(written) => match after_all(written, answer) {
+                None => Turn::Rests,
+                rest => leaves(b"", rest),
+            },
+        })
+    }
+
+    fn answer(&mut self, mut bytes: &[u8], output: &mut Vec<u8>, echo: &mut Echo) -> Turn {
         while !bytes.is_empty() {
             let mut room = room();
             let Parsed::Usual(usual) = parse(bytes, &mut room) else {
@@ -285,8 +307,9 @@ impl Seat {
                 return leaves(bytes, None);
             };
             self.served.note(&usual, &mut quick);
-            bytes = &bytes[usual.length..];
-            match self.give(quick, output) {
+            let request;
+            (request, bytes) = bytes.split_at(usual.length);
+            match self.give(request, quick, output, echo) {
                 Ok(None) => {}
                 Ok(Some(rest)) => return leaves(bytes, Some(rest)),
                 Err(_) => return Turn::Ends,
@@ -296,20 +319,45 @@ impl Seat {
     }
 
     /// Writes an answer, and tells what is left of it.
-    fn give(&mut self, quick: Quick, output: &mut Vec<u8>) -> io::Result<Option<Box<Sending>>> {
+    fn give(
+        &self,
+        request: &[u8],
+        quick: Quick,
+        output: &mut Vec<u8>,
+        echo: &mut Echo,
+    ) -> io::Result<Option<Box<Sending>>> {
+        let wanted = echo.spot(request).filter(|spot| echo.is_wanted(*spot));
+        let again = wanted.map(|spot| (spot, quick.found.again()));
         let given = Given::new(quick, false, output);
-        let written = if given.is_one() {
-            self.stream.write(output)
-        } else {
+        if !given.is_one() {
             let mut slices = [IoSlice::new(output); SLICES_MAX];
             let count = given.fill(&mut slices);
-            self.stream.write_vectored(&slices[..count])
-        };
-        let written = match written {
-            Err(error) if is_passing(&error) => 0,
-            written => written?,
-        };
+            let written = written((&self.stream).write_vectored(&slices[..count]))?;
+            return Ok(given.after(written, output).err());
+        }
+        if let Some((spot, again)) = again {
+            echo.keep(spot, self.way, request, output, given.date, again);
+        }
+        let written = written(write(&self.stream, output))?;
         Ok(given.after(written, output).err())
+    }
+}
+
+/// Reads what is there: by the bare call of the system, which nothing of the C library is around.
+fn read(stream: &TcpStream, input: &mut [u8]) -> io::Result<usize> {
+    let (read, _) = recv(stream, input, RecvFlags::empty())?;
+    Ok(read)
+}
+
+fn write(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    Ok(send(stream, bytes, SendFlags::NOSIGNAL)?)
+}
+
+/// What was written, if the connection is sound.
+fn written(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(error) if is_passing(&error) => Ok(0),
+        result => result,
     }
 }
 

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -38,7 +38,7 @@ use crate::desk::{Desk, Rules, Tried};
 use crate::domains::{Domains as _, KnownDomains};
 use crate::door::{Doors, Provider, nearest, provider};
 use crate::escape;
-use crate::fast::{Asked, Basis, Fast, Found, Sent, Way};
+use crate::fast::{Again, Asked, Basis, Fast, Found, Sent, Way};
 use crate::fetches::{Fetches, Place};
 use crate::flights::{Lead, Turn};
 use crate::guard::hops::CDN_LOOP;
@@ -255,6 +255,21 @@ impl Served {
         self.shared.quick(asked, Version::HTTP_11, self.seat, u64::MAX)
     }
 
+    /// Whether an answer that [`Served::quick`] has given may be given again as it was; it is counted then.
+    pub(super) fn again(&self, again: &Again) -> bool {
+        let shared = &self.shared;
+        // Who is written down, is so by `note`.
+        let may = shared.gate.journal.is_none() && shared.fast.counts(again);
+        let goes = may && shared.gate.guard.count(self.seat).is_ok();
+        if goes {
+            shared.metrics.remembered();
+            shared
+                .metrics
+                .at_once(Version::HTTP_11, again.status, again.bytes);
+        }
+        goes
+    }
+
     /// Notes in the access log what was answered from memory: at once, or when it has been sent.
     pub(super) fn note(&self, usual: &Usual<'_, '_>, quick: &mut Quick) {
         let Some(journal) = &self.shared.gate.journal else {
@@ -297,6 +312,19 @@ impl Served {
             Sent::Nothing | Sent::Blocks { .. } => Bytes::new(),
         };
         Some((Response::from_parts(head, ()), body))
+    }
+
+    /// Its client broke the protocol, or went beyond a bound: the connection is over.
+    pub(super) fn blame(&self) {
+        // A proxy may not suffer for one of those behind it.
+        if !self.shared.gate.came(&self.client).trusted {
+            self.shared.gate.guard.blame(self.seat);
+        }
+    }
+
+    /// How long its client may open no connection.
+    pub(super) fn barred(&self) -> Option<Duration> {
+        self.shared.gate.guard.barred(self.seat)
     }
 
     /// Who asks.

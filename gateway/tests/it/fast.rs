@@ -1,6 +1,6 @@
 //! Answers from memory: the same as those of the usual path, and never older.
 
-use crate::client::{Answer, Kept, keeping, raw, request, until};
+use crate::client::{Answer, DEADLINE, Kept, keeping, raw, request, until};
 use crate::site::{BIG, Site, big};
 
 /// A site that keeps nothing in memory.
@@ -132,10 +132,10 @@ async fn a_name_that_changes_is_seen_with_the_next_request() {
     let site = Site::new().await;
     let mut kept = Kept::open(site.address()).await;
     let asked = keeping("GET", "alice.ddn", "/", &[]);
-    for _ in 0..3 {
+    for _ in 0..8 {
         assert!(kept.ask(&asked).await.text().contains("Alice"));
     }
-    assert_eq!(remembered(&site).await, 2.0);
+    assert_eq!(remembered(&site).await, 7.0);
     let second = site.publish(&[("index.html", b"second")]);
     site.book.point("alice", "", second);
     assert_eq!(kept.ask(&asked).await.text(), "second");
@@ -145,7 +145,7 @@ async fn a_name_that_changes_is_seen_with_the_next_request() {
     for _ in 0..2 {
         assert_eq!(kept.ask(&asked).await.text(), "second");
     }
-    assert_eq!(remembered(&site).await, 4.0);
+    assert_eq!(remembered(&site).await, 9.0);
     site.book.point("alice", "", site.root);
     assert!(kept.ask(&asked).await.text().contains("Alice"));
 }
@@ -156,7 +156,7 @@ async fn what_is_removed_is_not_served_from_memory() {
     let lost = site.publish(&[("x.txt", b"to be lost")]);
     let target = format!("/ipfs/{lost}/x.txt");
     let mut kept = Kept::open(site.address()).await;
-    for _ in 0..2 {
+    for _ in 0..8 {
         assert_eq!(
             kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await.status,
             200
@@ -168,6 +168,49 @@ async fn what_is_removed_is_not_served_from_memory() {
         kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await.status,
         404
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_again_and_again_has_the_date_of_now() {
+    let site = Site::new().await;
+    let target = format!("/ipfs/{}/ascii.txt", site.root);
+    let asked = keeping("GET", "127.0.0.1", &target, &[]);
+    let (mut kept, mut dates) = (Kept::open(site.address()).await, Vec::new());
+    let first = kept.ask(&asked).await;
+    let changes = async {
+        while dates.len() < 3 {
+            let answer = kept.ask(&asked).await;
+            same(&first, &answer, "again");
+            let date = answer.header("date").to_owned();
+            if dates.last() != Some(&date) {
+                dates.push(date);
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, changes)
+        .await
+        .expect("time goes on");
+    let time = |date: &str| httpdate::parse_http_date(date).expect("a date");
+    assert!(dates.windows(2).all(|two| time(&two[0]) < time(&two[1])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_many_ask_alike_is_counted_for_each() {
+    let site = Site::with(|config| {
+        config.guarding.uncounted = Vec::new();
+        config.guarding.requests_per_s = 1;
+        config.guarding.requests_burst = 20;
+    })
+    .await;
+    let target = format!("/ipfs/{}/ascii.txt", site.root);
+    let mut kept = Kept::open(site.address()).await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(kept.ask(&keeping("GET", "127.0.0.1", &target, &[])).await.status);
+    }
+    let refused = statuses.iter().filter(|status| **status == 429).count();
+    assert!((10..=20).contains(&refused), "{statuses:?}");
+    assert!(statuses[..20].iter().all(|status| *status == 200), "{statuses:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,17 @@
 //! HTTP/2: many requests on a connection, and what clients cannot do with that.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{DEADLINE, until};
+use crate::client::{DEADLINE, request, until};
 use crate::site::{Site, big};
 use crate::wire::{self, GET, HELLO, Http2, frame, get, method};
 
@@ -165,7 +168,7 @@ async fn floods_end_their_connection_and_no_other() {
         both
     });
     assert!(resets.await < 100_000, "rapid reset");
-    // What asks for an answer without being a request: some 2 MB, of which a client may send an eighth.
+    // What asks for an answer without being a request.
     let pings = flood(&site, |_| {
         [frame(4, 0, 0, &[]), frame(6, 0, 0, &[0; 8])]
             .concat()
@@ -196,6 +199,49 @@ async fn floods_end_their_connection_and_no_other() {
     })
     .await;
     assert_eq!(site.metric("gateway_requests_in_flight"), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whose_connections_are_floods_may_open_no_more_of_them() {
+    let site = Site::with(|config| {
+        config.guarding.uncounted = Vec::new();
+        config.guarding.proxies = Vec::new();
+    })
+    .await;
+    let (client, other) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2));
+    let mut answer = says(&site, client);
+    // Some are let pass, and one more for each second that this takes.
+    for _ in 0..200 {
+        if !answer.starts_with("HTTP/1.1 200 ") {
+            break;
+        }
+        flood(&site, |_| frame(6, 0, 0, &[0; 8]).repeat(100)).await;
+        answer = says(&site, client);
+    }
+    assert!(answer.starts_with("HTTP/1.1 429 "), "{answer}");
+    assert!(answer.contains("\r\nRetry-After: "), "{answer}");
+    assert!(site.metric("gateway_refused_connections_total") >= 1.0);
+    let answer = says(&site, other);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    until("it may come again", || {
+        says(&site, client).starts_with("HTTP/1.1 200 ")
+    })
+    .await;
+}
+
+/// What a gateway says to this address of this machine.
+fn says(site: &Site, own: Ipv4Addr) -> String {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let own = SocketAddr::from((own, 0));
+    socket
+        .bind(&own.into())
+        .expect("an address of the loopback network");
+    socket.connect(&site.address().into()).expect("a connection");
+    let (mut stream, mut answer) = (std::net::TcpStream::from(socket), Vec::new());
+    // A refusal may come before the question.
+    let _ = stream.write_all(request("GET", "127.0.0.1", "/", &[]).as_bytes());
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,10 +65,8 @@ impl Rate {
     /// # Errors
     /// It is too early, and it is not counted: the time until the next is allowed.
     pub fn take(&self, cells: Cells, now: u64) -> Result<(), Duration> {
-        let due = cells.of_table(&self.due).map(|due| due.load(Relaxed)).min();
-        let early = due.unwrap_or(0).saturating_sub(now).saturating_sub(self.ahead);
-        if early > 0 {
-            return Err(Duration::from_nanos(early));
+        if let Some(wait) = self.wait(cells, now) {
+            return Err(wait);
         }
         for due in cells.of_table(&self.due) {
             // It cannot fail: every value has a successor.
@@ -77,6 +75,14 @@ impl Rate {
             });
         }
         Ok(())
+    }
+
+    /// The time from `now` until one more is allowed, if it is not yet.
+    #[must_use]
+    pub fn wait(&self, cells: Cells, now: u64) -> Option<Duration> {
+        let due = cells.of_table(&self.due).map(|due| due.load(Relaxed)).min();
+        let early = due.unwrap_or(0).saturating_sub(now).saturating_sub(self.ahead);
+        (early > 0).then(|| Duration::from_nanos(early))
     }
 }
 
