@@ -1,7 +1,7 @@
 //! One UDP socket, which answers from the address that was asked.
 //!
 //! A socket that is bound to one address does so by itself: a call of the system for a packet and one for its reply, nothing
-//! else. One that is bound to all of them (`0.0.0.0`, `::`) would let the system choose by the route back, and who asked
+//! else, not even what the C library has around such calls. One that is bound to all of them (`0.0.0.0`, `::`) would let the system choose by the route back, and who asked
 //! drops what comes from where he did not ask. So there the system tells with each packet to which address it came, and is told
 //! with the reply. That takes longer, so only they do it.
 
@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rustix::net::{RecvFlags, SendFlags, recvfrom, sendto};
 
 /// A socket of the server.
 #[derive(Debug)]
@@ -56,8 +57,12 @@ impl Datagrams {
     /// Waits for a packet. The buffer has room for more than one.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Come> {
         let Some(state) = &self.addresses else {
-            let (length, address) = self.socket.recv_from(buffer)?;
-            let asker = Asker { address, asked: None };
+            let (length, _, address) = recvfrom(&self.socket, &mut *buffer, RecvFlags::empty())?;
+            let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+            let asker = Asker {
+                address: address.ok_or(io::ErrorKind::AddrNotAvailable)?,
+                asked: None,
+            };
             return Ok(Come {
                 length,
                 stride: length.max(1),
@@ -80,7 +85,8 @@ impl Datagrams {
     /// Sends a reply.
     pub fn send(&self, reply: &[u8], to: Asker) -> io::Result<()> {
         let Some(state) = &self.addresses else {
-            return self.socket.send_to(reply, to.address).map(drop);
+            sendto(&self.socket, reply, SendFlags::empty(), &to.address)?;
+            return Ok(());
         };
         let transmit = Transmit {
             destination: to.address,

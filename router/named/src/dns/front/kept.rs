@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
+use triomphe::ThinArc;
+
 use super::asked::{Asked, HEADER_BYTES, Key};
 use super::cookie::OPTION_BYTES;
 use super::fresh::Basis;
 use super::seal::Seal;
 use super::wire;
 
-/// An answer in memory.
+/// An answer in memory, in one piece: what is known of it, and behind that its bytes.
+pub type Kept = ThinArc<Known, u8>;
+
+/// What is known of an answer in memory.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Known {
     /// The hash of its key.
     pub hash: u64,
     /// The class of askers, see [`Key::class`].
@@ -25,22 +30,16 @@ pub struct Kept {
 /// What is kept for a question.
 #[derive(Debug)]
 pub enum What {
-    /// The answer.
+    /// The answer; its bytes are the message. The question in it is in lower case, its id zero, and it has no cookie.
     Answer(Message),
-    /// There is one for each network of askers: by so many bits of their address.
-    ByNetwork {
-        /// The question in lower case.
-        question: Box<[u8]>,
-        /// Bits of an IPv4 address, of an IPv6 address.
-        bits: (u8, u8),
-    },
+    /// There is one for each network of askers: by so many bits of an IPv4 address, of an IPv6 address. Its bytes are the
+    /// question in lower case.
+    ByNetwork(u8, u8),
 }
 
-/// A message, to be sent again.
+/// What is known of a message that is to be sent again.
 #[derive(Debug)]
 pub struct Message {
-    /// Its question is in lower case, its id zero, and it has no cookie.
-    pub bytes: Box<[u8]>,
     /// What it was made of.
     pub basis: Basis,
     /// Until then it is right, in seconds since 1970.
@@ -106,23 +105,16 @@ pub enum Fit {
     Unfit,
 }
 
-impl Kept {
-    pub fn new(hash: u64, class: u16, what: What) -> Self {
-        Self {
+impl Known {
+    /// Something to keep, with its bytes.
+    pub fn keep(hash: u64, class: u16, what: What, bytes: &[u8]) -> Kept {
+        let known = Self {
             hash,
             class,
             what,
             used: AtomicBool::new(false),
-        }
-    }
-
-    /// Whether it is for this key.
-    pub fn is_for(&self, hash: u64, key: &Key) -> bool {
-        let question = match &self.what {
-            What::Answer(message) => message.question(key.question().len()),
-            What::ByNetwork { question, .. } => Some(&**question),
         };
-        self.hash == hash && self.class == key.class() && question == Some(key.question())
+        ThinArc::from_header_and_slice(known, bytes)
     }
 
     /// Notes that it is wanted.
@@ -136,44 +128,58 @@ impl Kept {
     pub fn was_used(&self) -> bool {
         self.used.load(Relaxed) && self.used.swap(false, Relaxed)
     }
-
-    /// Memory that it takes. Bytes.
-    pub fn bytes(&self) -> usize {
-        let behind = match &self.what {
-            What::Answer(message) => message.bytes.len() + message.basis.bytes(),
-            What::ByNetwork { question, .. } => question.len(),
-        };
-        size_of::<Self>() + behind + 2 * ALLOCATION
-    }
 }
 
-/// What an allocation costs beside its bytes, about: rounding up, and the counts of an `Arc`.
-const ALLOCATION: usize = 16;
+/// What is known of something that is kept, and its bytes.
+pub fn parts(kept: &Kept) -> (&Known, &[u8]) {
+    (&kept.header.header, &kept.slice)
+}
+
+/// Whether it is for this key.
+pub fn is_for(kept: &Kept, hash: u64, key: &Key) -> bool {
+    let (known, bytes) = parts(kept);
+    let question = match &known.what {
+        What::Answer(_) => bytes.get(HEADER_BYTES..HEADER_BYTES + key.question().len()),
+        What::ByNetwork(..) => Some(bytes),
+    };
+    known.hash == hash && known.class == key.class() && question == Some(key.question())
+}
+
+/// Memory that it takes. Bytes.
+pub fn memory(kept: &Kept) -> usize {
+    let (known, bytes) = parts(kept);
+    let behind = match &known.what {
+        What::Answer(message) => message.basis.bytes(),
+        What::ByNetwork(..) => 0,
+    };
+    size_of::<Known>() + bytes.len() + behind + ALLOCATION
+}
+
+/// What an allocation costs beside its bytes, about: rounding up, the count and the length.
+const ALLOCATION: usize = 24;
 
 impl Message {
-    fn question(&self, length: usize) -> Option<&[u8]> {
-        self.bytes.get(HEADER_BYTES..HEADER_BYTES + length)
-    }
-
-    /// Writes it for an asker: id, letter case and serial are its own, and a cookie goes into the OPT record at its end.
+    /// Writes it, of which these are the bytes, for an asker: id, letter case and serial are its own, and a cookie goes into
+    /// the OPT record at its end.
     pub fn write(
         &self,
+        bytes: &[u8],
         out: &mut Vec<u8>,
         asked: &Asked<'_>,
         cookie: Option<&[u8; OPTION_BYTES]>,
         height: u64,
         limit: usize,
     ) -> Fit {
-        let length = self.bytes.len() + cookie.map_or(0, |cookie| cookie.len());
+        let length = bytes.len() + cookie.map_or(0, |cookie| cookie.len());
         let question = asked.question();
         let start = out.len();
         if length > limit {
-            if !wire::is_bare(&self.bytes, asked.edns.is_some()) {
+            if !wire::is_bare(bytes, asked.edns.is_some()) {
                 return Fit::Unfit;
             }
-            wire::cut(out, &self.bytes, question.len(), asked.edns.is_some());
+            wire::cut(out, bytes, question.len(), asked.edns.is_some());
         } else {
-            out.extend_from_slice(&self.bytes);
+            out.extend_from_slice(bytes);
             if !self.serials.write(height, &mut out[start..]) {
                 out.truncate(start);
                 return Fit::Unfit;

@@ -40,10 +40,10 @@ use crate::dap::Names;
 use asked::{Asked, Key};
 use cookie::{ClientCookie, Cookies};
 use fresh::{Changes, Witness};
-use kept::{Fit, Kept, Message, What};
+use kept::{Fit, Known, Message, What};
 use limit::{Limiter, Sort, Verdict};
 use seal::Seals;
-use table::Table;
+use table::{Found, Table};
 
 /// The label below which hosts prove themselves: what is there changes without a block.
 const CHALLENGE: &[u8] = b"\x0f_acme-challenge";
@@ -134,26 +134,22 @@ impl Front {
         let height = self.changes.follow(&*self.names);
         let hash = self.hash(&key, None);
         let mut found = self.find(hash, &key);
-        if let Some(What::ByNetwork { bits, .. }) = found
-            .as_ref()
-            .and_then(|kept| kept.as_ref())
-            .map(|kept| &kept.what)
-        {
-            let network = table::network(client.address, *bits);
+        if let Some(What::ByNetwork(v4, v6)) = found.as_ref().and_then(what) {
+            let network = table::network(client.address, (*v4, *v6));
             found = self.find(self.hash(&key, Some(network)), &key);
         }
-        let kept = found.as_ref().and_then(|kept| kept.as_ref());
-        let Some(What::Answer(message)) = kept.map(|kept| &kept.what) else {
+        let Some((known, bytes)) = found.as_ref().and_then(|found| found.as_ref()).map(kept::parts) else {
+            return Quick::Slow;
+        };
+        let What::Answer(message) = &known.what else {
             return Quick::Slow;
         };
         if !self.holds(message, height, now) {
             return Quick::Slow;
         }
-        if let Some(kept) = kept {
-            kept.touch();
-        }
+        known.touch();
         tally.kept += 1;
-        self.send(&asked, message, height, client, now, out, tally)
+        self.send(&asked, (message, bytes), height, client, now, out, tally)
     }
 
     /// Writes a message for an asker, if he may have it.
@@ -161,7 +157,7 @@ impl Front {
     fn send(
         &self,
         asked: &Asked<'_>,
-        message: &Message,
+        (message, bytes): (&Message, &[u8]),
         height: u64,
         client: Client,
         now: Moment,
@@ -185,7 +181,7 @@ impl Front {
             return Quick::Reply;
         }
         let start = out.len();
-        match message.write(out, asked, option.as_ref(), height, limit) {
+        match message.write(bytes, out, asked, option.as_ref(), height, limit) {
             Fit::Unfit => return Quick::Slow,
             Fit::Cut => tally.truncated += 1,
             Fit::Whole => {}
@@ -233,16 +229,16 @@ impl Front {
             until_moment,
             serials,
             basis,
-            bytes: composed.bytes.into(),
         };
+        let bytes = composed.bytes;
         let height = message.basis.height();
-        let fits = wire::ends_with_opt(&message.bytes) == Some(asked.edns.is_some());
+        let fits = wire::ends_with_opt(&bytes) == Some(asked.edns.is_some());
         let quick = match fits {
-            true => self.send(asked, &message, height, client, now, out, tally),
+            true => self.send(asked, (&message, &bytes), height, client, now, out, tally),
             false => Quick::Slow,
         };
         if fits && !key.question().starts_with(CHALLENGE) {
-            self.keep(&key, message, composed.reuse, client.address);
+            self.keep(&key, message, &bytes, composed.reuse, client.address);
         }
         match quick {
             // It is too long for this asker, or ends otherwise than it should: in the words of the slow path, then.
@@ -308,7 +304,7 @@ impl Front {
         }
     }
 
-    fn keep(&self, key: &Key, mut message: Message, reuse: Reuse, client: IpAddr) {
+    fn keep(&self, key: &Key, mut message: Message, bytes: &[u8], reuse: Reuse, client: IpAddr) {
         let (validity, bits) = match reuse {
             Reuse::Never => return,
             Reuse::Everybody(validity) => (validity, None),
@@ -330,35 +326,28 @@ impl Front {
                 self.hash(key, Some(table::network(client, bits)))
             }
         };
-        table.keep(Kept::new(hash, key.class(), What::Answer(message)), key);
+        table.keep(Known::keep(hash, key.class(), What::Answer(message), bytes), key);
         other.forget(hash, key);
     }
 
     /// Notes that the answer to a question is one for each network. Returns by how many bits, of all answers so far.
     fn fork(&self, key: &Key, client: IpAddr, bits: u8) -> (u8, u8) {
         let hash = self.hash(key, None);
-        let before = match self
-            .find(hash, key)
-            .as_ref()
-            .and_then(|kept| kept.as_ref())
-            .map(|kept| &kept.what)
-        {
-            Some(What::ByNetwork { bits, .. }) => *bits,
+        let before = match self.find(hash, key).as_ref().and_then(what) {
+            Some(What::ByNetwork(v4, v6)) => (*v4, *v6),
             _ => (0, 0),
         };
         let bits = match client.to_canonical() {
             IpAddr::V4(_) => (before.0.max(bits), before.1),
             IpAddr::V6(_) => (before.0, before.1.max(bits)),
         };
-        let what = What::ByNetwork {
-            question: key.question().into(),
-            bits,
-        };
-        self.answers.keep(Kept::new(hash, key.class(), what), key);
+        let what = What::ByNetwork(bits.0, bits.1);
+        let kept = Known::keep(hash, key.class(), what, key.question());
+        self.answers.keep(kept, key);
         bits
     }
 
-    fn find(&self, hash: u64, key: &Key) -> Option<arc_swap::Guard<Option<Arc<Kept>>>> {
+    fn find(&self, hash: u64, key: &Key) -> Option<Found> {
         self.answers
             .find(hash, key)
             .or_else(|| self.others.find(hash, key))
@@ -396,6 +385,11 @@ impl Front {
             }
         }
     }
+}
+
+/// What was found.
+fn what(found: &Found) -> Option<&What> {
+    found.as_ref().map(|kept| &kept::parts(kept).0.what)
 }
 
 /// The largest reply that the asker takes. Bytes.

@@ -12,12 +12,12 @@
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU16, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwapAny, Guard};
 
 use super::asked::Key;
-use super::kept::Kept;
+use super::kept::{Kept, Known, is_for, memory, parts};
 
 const PLACES: usize = 6;
 /// From so many in each bucket on there are to be more buckets: then one in 5,000 answers finds two buckets full.
@@ -50,7 +50,7 @@ pub struct Table {
 struct Bucket {
     /// 16 bits of the hash of what is in a place; 0 if there is nothing.
     marks: [AtomicU16; PLACES],
-    places: [ArcSwapOption<Kept>; PLACES],
+    places: [ArcSwapAny<Option<Kept>>; PLACES],
 }
 
 impl Bucket {
@@ -61,33 +61,40 @@ impl Bucket {
         }
     }
 
-    fn set(&self, place: usize, kept: Option<Arc<Kept>>) -> Option<Arc<Kept>> {
-        self.marks[place].store(kept.as_ref().map_or(0, |kept| mark(kept.hash)), Relaxed);
+    fn set(&self, place: usize, kept: Option<Kept>) -> Option<Kept> {
+        self.marks[place].store(kept.as_ref().map_or(0, |kept| mark(known(kept).hash)), Relaxed);
         self.places[place].swap(kept)
     }
 
     /// The first place whose answer is like this.
     fn place(&self, is_it: impl Fn(Option<&Kept>) -> bool) -> Option<usize> {
-        (0..PLACES).find(|place| is_it(self.places[*place].load().as_deref()))
+        (0..PLACES).find(|place| is_it(self.places[*place].load().as_ref()))
     }
 
-    fn find(&self, hash: u64, key: &Key) -> Option<Guard<Option<Arc<Kept>>>> {
+    fn find(&self, hash: u64, key: &Key) -> Option<Found> {
         let mark = mark(hash);
         (0..PLACES)
             .filter(|place| self.marks[*place].load(Relaxed) == mark)
             .map(|place| self.places[place].load())
-            .find(|kept| kept.as_ref().is_some_and(|kept| kept.is_for(hash, key)))
+            .find(|kept| kept.as_ref().is_some_and(|kept| is_for(kept, hash, key)))
     }
+}
+
+/// An answer that was found; it stays as long as this is held.
+pub type Found = Guard<Option<Kept>>;
+
+fn known(kept: &Kept) -> &Known {
+    parts(kept).0
 }
 
 /// Where an answer goes: the place that it has, or a free one, or one that nobody wants, or any.
 fn place_for<'a>(pair: [&'a Bucket; 2], kept: &Kept, key: &Key) -> (&'a Bucket, usize) {
-    let is_same = |there: Option<&Kept>| there.is_some_and(|there| there.is_for(kept.hash, key));
-    let is_idle = |there: Option<&Kept>| there.is_none_or(|there| !there.was_used());
+    let is_same = |there: Option<&Kept>| there.is_some_and(|there| is_for(there, known(kept).hash, key));
+    let is_idle = |there: Option<&Kept>| there.is_none_or(|there| !known(there).was_used());
     among(pair, is_same)
         .or_else(|| among(pair, |there| there.is_none()))
         .or_else(|| among(pair, is_idle))
-        .unwrap_or((pair[0], (kept.hash >> 32) as usize % PLACES))
+        .unwrap_or((pair[0], (known(kept).hash >> 32) as usize % PLACES))
 }
 
 /// The first place of these buckets that is as wished.
@@ -120,19 +127,21 @@ impl Table {
 
     /// What is kept for this key.
     #[must_use]
-    pub fn find(&self, hash: u64, key: &Key) -> Option<Guard<Option<Arc<Kept>>>> {
+    pub fn find(&self, hash: u64, key: &Key) -> Option<Found> {
         let [first, second] = self.pair(hash)?;
         first.find(hash, key).or_else(|| second.find(hash, key))
     }
 
     /// Keeps an answer, in the place of the one before or of one that nobody wants.
     pub fn keep(&self, kept: Kept, key: &Key) {
-        if kept.bytes() > self.bytes_max {
+        if memory(&kept) > self.bytes_max {
             return;
         }
-        let Some(pair) = self.pair(kept.hash) else { return };
+        let Some(pair) = self.pair(known(&kept).hash) else {
+            return;
+        };
         let (bucket, place) = place_for(pair, &kept, key);
-        self.put(bucket, place, Some(Arc::new(kept)));
+        self.put(bucket, place, Some(kept));
         self.make_room();
         if self.is_full() {
             self.grow();
@@ -142,28 +151,25 @@ impl Table {
     /// Takes out what is kept for this key.
     pub fn forget(&self, hash: u64, key: &Key) {
         for bucket in self.pair(hash).into_iter().flatten() {
-            self.take_out(bucket, |kept| kept.is_for(hash, key));
+            self.take_out(bucket, |kept| is_for(kept, hash, key));
         }
     }
 
     /// Fills a place or empties it, and counts.
-    fn put(&self, bucket: &Bucket, place: usize, kept: Option<Arc<Kept>>) {
+    fn put(&self, bucket: &Bucket, place: usize, kept: Option<Kept>) {
         if let Some(kept) = &kept {
-            self.bytes.fetch_add(kept.bytes(), Relaxed);
+            self.bytes.fetch_add(memory(kept), Relaxed);
             self.kept.fetch_add(1, Relaxed);
         }
         if let Some(gone) = bucket.set(place, kept) {
-            self.bytes.fetch_sub(gone.bytes(), Relaxed);
+            self.bytes.fetch_sub(memory(&gone), Relaxed);
             self.kept.fetch_sub(1, Relaxed);
         }
     }
 
     fn take_out(&self, bucket: &Bucket, is_wanted: impl Fn(&Kept) -> bool) {
         for place in 0..PLACES {
-            let is_it = bucket.places[place]
-                .load()
-                .as_ref()
-                .is_some_and(|kept| is_wanted(kept));
+            let is_it = bucket.places[place].load().as_ref().is_some_and(&is_wanted);
             if is_it {
                 self.put(bucket, place, None);
             }
@@ -179,7 +185,7 @@ impl Table {
             }
             let at = self.hand.fetch_add(1, Relaxed) & (buckets - 1);
             if let Some(bucket) = self.bucket(at) {
-                self.take_out(bucket, |kept| !kept.was_used());
+                self.take_out(bucket, |kept| !known(kept).was_used());
             }
         }
     }
@@ -199,7 +205,7 @@ impl Table {
         }
         let buckets = self.buckets.load(Relaxed);
         self.make(buckets, buckets);
-        let is_above = |kept: &Kept| kept.hash as usize & buckets != 0;
+        let is_above = |kept: &Kept| known(kept).hash as usize & buckets != 0;
         for at in 0..buckets {
             let (Some(below), Some(above)) = (self.bucket(at), self.bucket(at + buckets)) else {
                 return;
@@ -279,22 +285,21 @@ mod tests {
         packet.extend(format!("{number:08}").bytes());
         packet.extend([0, 0, 1, 0, 1]);
         let key = Asked::read(&packet).expect("a usual question").key();
-        let what = What::ByNetwork {
-            question: key.question().into(),
-            bits: (24, 56),
-        };
         // Spread as by a hash: products alone fill all buckets alike.
         let hash = u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let hash = (hash ^ hash >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
         let hash = hash ^ hash >> 32;
-        (key, Kept::new(hash, key.class(), what))
+        (
+            key,
+            Known::keep(hash, key.class(), What::ByNetwork(24, 56), key.question()),
+        )
     }
 
     fn holds(table: &Table, number: u32) -> bool {
         let (key, kept) = pair(number);
-        let found = table.find(kept.hash, &key);
+        let found = table.find(known(&kept).hash, &key);
         let found = found.as_ref().and_then(|found| found.as_ref());
-        found.inspect(|found| found.touch()).is_some()
+        found.inspect(|found| known(found).touch()).is_some()
     }
 
     #[test]
@@ -307,7 +312,7 @@ mod tests {
         assert_eq!((0..1_000).filter(|number| holds(&table, *number)).count(), 1_000);
         assert!(!holds(&table, 1_000));
         let (key, kept) = pair(7);
-        table.forget(kept.hash, &key);
+        table.forget(known(&kept).hash, &key);
         assert!(!holds(&table, 7) && holds(&table, 8));
     }
 
@@ -353,7 +358,7 @@ mod tests {
         assert!(kept > 100, "{kept}");
         for number in 0..20_000 {
             let (key, kept) = pair(number);
-            table.forget(kept.hash, &key);
+            table.forget(known(&kept).hash, &key);
         }
         assert_eq!(
             table.bytes.load(Relaxed),
