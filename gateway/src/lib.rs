@@ -79,6 +79,6 @@ pub use door::{Allowance, Neighbour, Node, Ranked, Served, Unreadable};
 pub use guard::{Guarding, Network};
 pub use journal::{AccessLog, Style};
 pub use metrics::InFlight;
-pub use origin::{Free, Looked, Lookup, Meter, Meters, OriginBackend, OriginLimits, SystemLookup};
+pub use origin::{Free, Looked, Lookup, Meter, Meters, OriginBackend, OriginLimits, SystemLookup, verifying};
 pub use server::{Error, Gateway};
 pub use tls::{CertificateError, CertificateFiles, Certificates};

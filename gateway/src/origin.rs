@@ -37,7 +37,7 @@ use tokio::sync::Semaphore;
 use crate::body::Body;
 use crate::problem::Problem;
 use connect::Connector;
-pub use connect::{Looked, Lookup, SystemLookup};
+pub use connect::{Looked, Lookup, SystemLookup, verifying};
 use consent::Consents;
 pub(crate) use consent::token;
 use exchange::{Exchanges, Places};

@@ -59,7 +59,8 @@ impl Connector {
         allow: Vec<SocketAddr>,
         roots: Vec<CertificateDer<'static>>,
     ) -> Self {
-        let tls = client(roots)
+        let tls = verifying(roots)
+            .map(TlsConnector::from)
             .inspect_err(|error| tracing::warn!(%error, "origins with https cannot be served: install the certificates of the usual authorities"))
             .ok();
         Self { lookup, allow, tls }
@@ -113,7 +114,11 @@ impl Connector {
     }
 }
 
-fn client(roots: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::Error> {
+/// A client that verifies servers by the certificates of the system's authorities, and by `roots` too.
+///
+/// # Errors
+/// There are none of those.
+pub fn verifying(roots: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, rustls::Error> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&ring))?;
     let config = ClientConfig::builder_with_provider(ring)
@@ -121,7 +126,7 @@ fn client(roots: Vec<CertificateDer<'static>>) -> Result<TlsConnector, rustls::E
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 /// A host as resolvers take it.

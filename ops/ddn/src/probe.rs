@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// What an answer may take: halfway around the world and back, and one lost packet.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -168,6 +169,23 @@ pub async fn tls(address: SocketAddr, domain: Option<&String>) -> io::Result<()>
     in_time(greet).await
 }
 
+/// A gateway there shows a certificate that `verifier` takes, for `domain` or for hosts below it. Errors as [`mesh`].
+pub async fn certificate(address: SocketAddr, domain: &str, verifier: Arc<ClientConfig>) -> io::Result<()> {
+    let connector = TlsConnector::from(verifier);
+    let shows = async |host: String| {
+        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        let stream = TcpStream::connect(address).await?;
+        connector.connect(name, stream).await.map(drop)
+    };
+    let shown = async {
+        match shows(domain.to_owned()).await {
+            Ok(()) => Ok(()),
+            Err(_) => shows(format!("www.{domain}")).await,
+        }
+    };
+    in_time(shown).await
+}
+
 /// The first message of a client.
 fn hello(name: ServerName<'static>) -> io::Result<Vec<u8>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -244,6 +262,9 @@ fn another() -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
     use super::*;
 
     async fn server(answer: &'static [u8]) -> SocketAddr {
@@ -318,6 +339,62 @@ mod tests {
                 assert_eq!(tls(server(answer).await, domain).await.is_ok(), is_tls);
             }
         }
+    }
+
+    /// A TLS server with a certificate for these hosts, by an authority of its own.
+    async fn secure_server(hosts: &[&str]) -> (SocketAddr, CertificateDer<'static>) {
+        let key = || KeyPair::generate().expect("a key");
+        let mut authority = CertificateParams::new([]).expect("no names");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(authority, key()).expect("a certificate");
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let (own, params) = (key(), CertificateParams::new(hosts).expect("names"));
+        let certificate = params.signed_by(&own, &authority).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::try_from(own.serialize_der()).expect("a key"),
+            )
+            .expect("a pair");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.expect("a client");
+                // Who does not trust it hangs up.
+                let _ = acceptor.accept(stream).await;
+            }
+        });
+        (address, authority.der().clone())
+    }
+
+    #[tokio::test]
+    async fn a_certificate_proves_a_domain_only() {
+        let (exact, exact_root) = secure_server(&["gw.example"]).await;
+        let (below, below_root) = secure_server(&["*.zone.example"]).await;
+        let trusting = |roots: &[&CertificateDer<'static>]| {
+            gateway::verifying(roots.iter().map(|root| (*root).clone()).collect()).expect("roots")
+        };
+        let both = trusting(&[&exact_root, &below_root]);
+        for (address, domain, is_proven) in [
+            (exact, "gw.example", true),
+            (exact, "other.example", false),
+            (exact, "example", false),
+            (below, "zone.example", true),
+            (below, "gw.example", false),
+        ] {
+            let shown = certificate(address, domain, Arc::clone(&both)).await;
+            assert_eq!(shown.is_ok(), is_proven, "{domain}: {shown:?}");
+        }
+        let other = trusting(&[&below_root]);
+        assert!(certificate(exact, "gw.example", other).await.is_err());
     }
 
     #[tokio::test]

@@ -209,7 +209,8 @@ settings! {
         /// Addresses, `IP:PORT`, at which origins may be though they are not public: sites of this network that names are to
         /// be served from. Whoever holds a name can make the gateway ask there.
         origin_allow: Vec<SocketAddr> = Vec::new();
-        /// A PEM file with certificates of authorities that origins are verified by, besides those of the system.
+        /// A PEM file with certificates of authorities that origins and other edges are verified by, besides those of the
+        /// system.
         origin_ca: String = String::new();
         /// Memory for answers of origins, in MiB.
         origin_cache_mib: Whole<1, 1_048_576> = Whole::new(64);

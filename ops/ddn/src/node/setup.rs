@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::path::Path;
+use std::sync::Arc;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
@@ -196,6 +197,14 @@ fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     };
     let found = CertificateDer::pem_file_iter(path).map_err(unfit)?;
     found.collect::<Result<_, _>>().map_err(unfit)
+}
+
+/// What certificates of others are judged by: the authorities of the system, and those of `gateway.origin_ca`.
+pub fn verifier(settings: &Settings) -> Option<Arc<rustls::ClientConfig>> {
+    let roots = authorities(&settings.gateway.origin_ca).unwrap_or_default();
+    gateway::verifying(roots)
+        .inspect_err(|error| tracing::warn!(%error, "no certificate of an edge can be judged: install those of the usual authorities"))
+        .ok()
 }
 
 /// The face for other nodes.

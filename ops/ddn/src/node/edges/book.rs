@@ -6,7 +6,7 @@
 //! a near one that nobody knows is found.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ledger::{EdgeEntry, PublicKey};
@@ -16,9 +16,11 @@ use nearest::candidates::{Candidate, Distance, Limits, WATCHED, select};
 use nearest::coordinate::{Anchor, Coordinate, Vivaldi, predict_us};
 use nearest::ladder::{Event, Standing};
 use nearest::liveness::is_ill;
-use nearest::measure::{Outcome, Peer};
+use nearest::measure::Outcome;
+use nearest::quorum::Operator;
 use nearest::{EdgeId, Prefix};
 
+use super::track::{Errand, Sighting, Track, operator};
 use super::view::{Known, View};
 
 /// How often a watched edge is asked, in microseconds: a sign of life is expected so often.
@@ -27,8 +29,6 @@ pub const ASKED_EVERY_US: u64 = 1_000_000;
 const EXPLORED: usize = 4;
 /// What was measured of an edge is kept for so long after its last advert, in microseconds: who restarts is the same.
 const REMEMBERED_US: u64 = 600_000_000;
-/// The port of plain HTTP, if an edge is known by the name of its encrypted side only.
-const HTTP_PORT: u16 = 80;
 
 /// All of them.
 #[derive(Default)]
@@ -37,45 +37,8 @@ pub struct Book {
     tracks: BTreeMap<EdgeId, Track>,
     vivaldi: Vivaldi,
     turn: usize,
-}
-
-/// One edge.
-struct Track {
-    said: Arc<Said>,
-    entry: Option<EdgeEntry>,
-    peer: Peer,
-    standing: Standing,
-    seen: Sighting,
-    heard_us: u64,
-    is_watched: bool,
-    is_asked: bool,
-    was_asked: bool,
-}
-
-/// An edge that is to be asked whether it is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Errand {
-    /// Who.
-    pub node: PublicKey,
-    /// Where its gateway should be; nowhere if readers do not reach it.
-    pub gateways: Vec<SocketAddr>,
-    /// The port of its encrypted gateway, if it has one.
-    pub tls_port: Option<u16>,
-    /// Where it delivers.
-    pub delivery: SocketAddr,
-}
-
-/// What was seen of an edge.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sighting {
-    /// The round-trip time, in microseconds; none if it did not answer.
-    pub rtt_us: Option<u32>,
-    /// Until the first byte of its answer, in microseconds.
-    pub ttfb_us: Option<u32>,
-    /// Where all ports of its gateway were reached.
-    pub doors: Vec<IpAddr>,
-    /// The domains that it serves beside its chain's.
-    pub domains: Vec<String>,
+    /// Who registered this node.
+    own: Option<Operator>,
 }
 
 impl Book {
@@ -87,6 +50,11 @@ impl Book {
     /// The edges that are known.
     pub fn nodes(&self) -> impl Iterator<Item = PublicKey> {
         self.tracks.values().map(|track| track.said.node)
+    }
+
+    /// What the ledger says of this node.
+    pub fn belong(&mut self, entry: Option<&EdgeEntry>) {
+        self.own = entry.map(operator);
     }
 
     /// Takes an advert, and what the ledger says of who signed it.
@@ -215,7 +183,7 @@ impl Book {
         let (taken, out) = select(all.collect(), limits);
         let known = |candidate: &Candidate<'_>| {
             let track = self.tracks.get(&candidate.advert.edge)?;
-            Some(track.known(candidate))
+            Some(track.known(candidate, self.own.as_ref()))
         };
         let mut candidates: Vec<Known> = taken.iter().filter_map(known).collect();
         candidates.insert(0, me);
@@ -252,114 +220,6 @@ impl Book {
     }
 }
 
-impl Track {
-    fn new(said: Said) -> Self {
-        Self {
-            said: Arc::new(said),
-            entry: None,
-            peer: Peer::new(ASKED_EVERY_US),
-            standing: Standing::default(),
-            seen: Sighting::default(),
-            heard_us: 0,
-            is_watched: false,
-            is_asked: false,
-            was_asked: false,
-        }
-    }
-
-    fn rtt_us(&self) -> Option<u32> {
-        self.peer.rtt_us()
-    }
-
-    /// Who was not asked, or is asked seldom, is not missed.
-    fn is_looked_at(&self) -> bool {
-        self.is_watched && self.was_asked
-    }
-
-    /// Who was not asked each second so far is not missed before it was asked once.
-    fn watch(&mut self, is_watched: bool) {
-        if is_watched && !self.is_watched {
-            self.was_asked = false;
-        }
-        self.is_watched = is_watched;
-    }
-
-    /// None while it has not answered the last time.
-    fn ask(&mut self) -> Option<Errand> {
-        if std::mem::replace(&mut self.is_asked, true) {
-            return None;
-        }
-        Some(Errand {
-            node: self.said.node,
-            gateways: gateways(&self.said),
-            tls_port: tls_port(&self.said),
-            delivery: *self.said.addresses.first()?,
-        })
-    }
-
-    fn see(&mut self, seen: Sighting, now_us: u64) {
-        (self.is_asked, self.was_asked) = (false, true);
-        let failed = seen.rtt_us.is_none();
-        let outcome = Outcome {
-            rtt_us: seen.rtt_us,
-            ttfb_us: seen.ttfb_us,
-            failed,
-            ..Outcome::default()
-        };
-        self.peer.note(&outcome, now_us);
-        if failed {
-            self.peer.missed();
-        }
-        self.stand(
-            match failed {
-                true => Event::Failed,
-                false => Event::Answered,
-            },
-            now_us,
-        );
-        // A port that was not reached once is tried again within the second; who is gone is told by φ.
-        let passed = !seen.doors.is_empty() || gateways(&self.said).is_empty() && !failed;
-        self.stand(Event::Tested { passed }, now_us);
-        self.seen = seen;
-    }
-
-    fn stand(&mut self, event: Event, now_us: u64) {
-        let after = self.standing.after(event, now_us);
-        if after.serves() != self.standing.serves() {
-            tracing::info!(node = %self.said.node, standing = ?after, "an edge {}", if after.serves() {
-                "has its readers again"
-            } else {
-                "loses its readers"
-            });
-        }
-        self.standing = after;
-    }
-
-    fn known(&self, candidate: &Candidate<'_>) -> Known {
-        let Candidate { advert, distance, .. } = candidate;
-        Known {
-            node: self.said.node,
-            is_here: false,
-            is_registered: self.entry.is_some(),
-            distance: *distance,
-            edge: nearest::Edge {
-                id: advert.edge,
-                rtt_us: distance.decides_us(),
-                capacity: advert.capacity,
-                inflight: advert.load,
-                alive: self.standing.serves() && !self.peer.is_doubted(),
-            },
-            gateway: self.said.gateway.clone(),
-            provider: self.said.provider.iter().cloned().collect(),
-            addresses: self.said.addresses.clone(),
-            doors: self.seen.doors.clone(),
-            port: plain_port(&self.said),
-            tls_port: tls_port(&self.said),
-            domains: self.seen.domains.clone(),
-        }
-    }
-}
-
 /// What goes into the choice: an edge is not taken to serve more at once than it registered.
 fn reduced(said: &Said, entry: Option<&EdgeEntry>) -> Advert {
     let first = said.addresses.first().map(SocketAddr::ip);
@@ -382,47 +242,6 @@ fn reduced(said: &Said, entry: Option<&EdgeEntry>) -> Advert {
         issued_us: said.time_ms.saturating_mul(1000),
         expires_us: said.until_ms.saturating_mul(1000),
     }
-}
-
-/// The account that registered it, which is shorter than a key.
-fn operator(entry: &EdgeEntry) -> nearest::quorum::Operator {
-    let mut operator = [0; 32];
-    let owner = entry.owner.as_bytes();
-    operator[..owner.len()].copy_from_slice(owner);
-    operator
-}
-
-/// Where its gateway should be: at the address that it says, else at its first of each family.
-fn gateways(said: &Said) -> Vec<SocketAddr> {
-    let Some(web) = &said.gateway else {
-        return Vec::new();
-    };
-    let ips = match web.ip() {
-        Some(ip) => vec![ip],
-        None => {
-            let ips = || said.addresses.iter().map(SocketAddr::ip);
-            ips()
-                .find(IpAddr::is_ipv4)
-                .into_iter()
-                .chain(ips().find(IpAddr::is_ipv6))
-                .collect()
-        }
-    };
-    let port = plain_port(said);
-    ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
-}
-
-fn plain_port(said: &Said) -> u16 {
-    match &said.gateway {
-        Some(web) if !web.is_secure() => web.port(),
-        _ => HTTP_PORT,
-    }
-}
-
-fn tls_port(said: &Said) -> Option<u16> {
-    let told = said.tls_port.map(std::num::NonZeroU16::get);
-    let secure = said.gateway.as_ref().filter(|web| web.is_secure());
-    told.or(secure.map(named::mesh::Web::port))
 }
 
 /// For who is asked first: those that were measured, then those of whom something is predicted, then the others.

@@ -9,13 +9,14 @@ use chain::Chain;
 use ledger::{EdgeEntry, PublicKey, State as _};
 use nearest::advert::Health;
 use nearest::candidates::{Distance, Limits};
+use rustls::ClientConfig;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::book::Sighting;
+use super::track::Sighting;
 use super::{Edges, Known, NamedEdges, probe, view, wall_us};
 use crate::node::look::Door;
-use crate::node::{Node, health, presence};
+use crate::node::{Node, health, presence, setup};
 
 /// How often it looks: who is gone loses its readers so much later than the rule says.
 const LOOK_EVERY: Duration = Duration::from_millis(125);
@@ -29,6 +30,7 @@ pub async fn keep(node: Arc<Node>) {
         ledger: Ledger::default(),
         names_edges: false,
         me: None,
+        verifier: setup::verifier(&node.config.settings),
         node: Arc::clone(&node),
     };
     let mut looks = interval(LOOK_EVERY);
@@ -53,6 +55,8 @@ struct Keeper {
     names_edges: bool,
     /// Which the disk is asked for, so once a second only.
     me: Option<Known>,
+    /// By what certificates are judged.
+    verifier: Option<Arc<ClientConfig>>,
 }
 
 impl Keeper {
@@ -67,11 +71,13 @@ impl Keeper {
             edges.book().seen(&who, seen, now_us);
         }
         if asks {
-            let is_registered = self.ledger.of(&node.node_key().public()).is_some();
-            self.me = Some(myself(&node, is_registered));
+            let own = self.ledger.of(&node.node_key().public());
+            edges.book().belong(own.as_ref());
+            self.me = Some(myself(&node, own.is_some()));
             for errand in edges.book().errands(wall_us()) {
+                let verifier = self.verifier.clone();
                 self.asked
-                    .spawn(async move { (errand.node, probe::visit(&errand).await) });
+                    .spawn(async move { (errand.node, probe::visit(&errand, verifier).await) });
             }
         }
         let Some(me) = self.me.clone() else { return };

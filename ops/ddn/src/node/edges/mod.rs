@@ -1,7 +1,7 @@
 //! The edges as this node sees them, for everybody in it who has to choose one: DNS, the gateway's doors, fetches, and who
 //! asks why.
 //!
-//! * [`book`]: what is known of each, and what becomes of it. Pure.
+//! * [`book`], [`track`] and [`proofs`]: what is known of each, and what becomes of it. Pure.
 //! * [`view`]: what is known at one moment. Questions read it without a lock.
 //! * [`probe`]: how an edge is asked whether it is there.
 //! * [`mod@keep`]: the task that does all this, once a second.
@@ -13,8 +13,10 @@ mod book;
 mod dns;
 mod keep;
 mod probe;
+mod proofs;
 #[cfg(test)]
 mod tests;
+mod track;
 mod view;
 
 use std::net::IpAddr;

@@ -1,15 +1,18 @@
 //! Asking an edge whether it is there: the same steps that a reader takes, at each of its doors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::join_all;
+use rustls::ClientConfig;
 
-use super::book::{Errand, Sighting};
+use super::track::{Errand, Sighting};
 use crate::probe::{self, Card};
 
-/// Goes there. An edge without a gateway is asked where it delivers.
-pub async fn visit(errand: &Errand) -> Sighting {
+/// Goes there. An edge without a gateway is asked where it delivers. Certificates are judged by `verifier`; without one
+/// none is good.
+pub async fn visit(errand: &Errand, verifier: Option<Arc<ClientConfig>>) -> Sighting {
     if errand.gateways.is_empty() {
         let start = Instant::now();
         let answered = probe::delivery(errand.delivery).await;
@@ -30,7 +33,19 @@ pub async fn visit(errand: &Errand) -> Sighting {
             seen.domains = card.domains;
         }
     }
+    if let (Some(domain), Some(door)) = (&errand.domain, secure_door(errand, &seen)) {
+        let is_good = match verifier {
+            Some(verifier) => probe::certificate(door, domain, verifier).await.is_ok(),
+            None => false,
+        };
+        seen.proof = Some((domain.clone(), is_good));
+    }
     seen
+}
+
+/// Where its encrypted gateway was reached.
+fn secure_door(errand: &Errand, seen: &Sighting) -> Option<SocketAddr> {
+    Some(SocketAddr::new(*seen.doors.first()?, errand.tls_port?))
 }
 
 /// The card behind a door, and whether the encrypted one beside it is open too, if there should be one.

@@ -5,8 +5,9 @@ use named::mesh::Advert as Said;
 use nearest::candidates::{Distance, Limits, Out};
 use nearest::{EdgeId, Why};
 
-use super::book::{Book, Sighting};
+use super::book::Book;
 use super::dns::addresses;
+use super::track::Sighting;
 use super::view::{Known, Ranking, View, load_step};
 
 const SECOND: u64 = 1_000_000;
@@ -81,6 +82,8 @@ fn me() -> Known {
 struct World {
     book: Book,
     rtt_ms: [Option<u32>; 3],
+    /// Whether the edges show good certificates for the domains that they name.
+    has_certificates: bool,
     second: u64,
 }
 
@@ -90,6 +93,7 @@ impl World {
         let mut world = Self {
             book: Book::default(),
             rtt_ms: [Some(10), Some(50), Some(120)],
+            has_certificates: true,
             second: 0,
         };
         for seed in 1..=3 {
@@ -117,6 +121,7 @@ impl World {
                         ttfb_us: Some(ms * 1000),
                         doors: vec![errand.gateways[0].ip()],
                         domains: vec!["gw.example".to_owned()],
+                        proof: errand.domain.map(|domain| (domain, self.has_certificates)),
                     },
                 };
                 self.book.seen(&errand.node, seen, now_us);
@@ -326,4 +331,33 @@ fn hosts_and_doors() {
         };
         assert_eq!(known.is_found_by_address(own_port), expected, "{port}");
     }
+}
+
+/// The edges that serve a host of the domain that all of them name.
+fn serving(world: &World) -> Vec<u8> {
+    let view = world.view();
+    let serves = |seed: &u8| {
+        view.find(&id(*seed))
+            .is_some_and(|known| known.serves("site.gw.example", "ddn"))
+    };
+    (1..=3).filter(serves).collect()
+}
+
+#[test]
+fn a_domain_is_not_believed_without_a_certificate() {
+    let mut world = World::new();
+    world.pass(5);
+    assert_eq!(serving(&world), [0; 0], "strangers without an encrypted port");
+    world.book.belong(Some(&entry(10)));
+    assert_eq!(serving(&world), [1, 2, 3], "edges of the same operator");
+    let mut secure = said(2, 0, 6);
+    secure.tls_port = std::num::NonZeroU16::new(443);
+    world.has_certificates = false;
+    world.book.hear(secure, Some(entry(10)), THEN + 6 * SECOND);
+    world.pass(5);
+    assert_eq!(serving(&world), [1, 3], "readers would be warned");
+    world.book.belong(None);
+    world.has_certificates = true;
+    world.pass(11);
+    assert_eq!(serving(&world), [2], "it was proven");
 }

@@ -1,0 +1,235 @@
+//! One edge as this node sees it: its newest advert, what was measured of it, and where it stands.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use ledger::{EdgeEntry, PublicKey};
+use named::mesh::Advert as Said;
+use nearest::candidates::Candidate;
+use nearest::ladder::{Event, Standing};
+use nearest::measure::{Outcome, Peer};
+use nearest::quorum::Operator;
+
+use super::book::ASKED_EVERY_US;
+use super::proofs::Proofs;
+use super::view::Known;
+
+/// The port of plain HTTP, if an edge is known by the name of its encrypted side only.
+const HTTP_PORT: u16 = 80;
+
+/// One edge.
+pub struct Track {
+    pub said: Arc<Said>,
+    pub entry: Option<EdgeEntry>,
+    pub peer: Peer,
+    pub standing: Standing,
+    seen: Sighting,
+    proofs: Proofs,
+    pub heard_us: u64,
+    pub is_watched: bool,
+    is_asked: bool,
+    was_asked: bool,
+}
+
+/// An edge that is to be asked whether it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Errand {
+    /// Who.
+    pub node: PublicKey,
+    /// Where its gateway should be; nowhere if readers do not reach it.
+    pub gateways: Vec<SocketAddr>,
+    /// The port of its encrypted gateway, if it has one.
+    pub tls_port: Option<u16>,
+    /// The domain that it is to show a certificate for.
+    pub domain: Option<String>,
+    /// Where it delivers.
+    pub delivery: SocketAddr,
+}
+
+/// What was seen of an edge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sighting {
+    /// The round-trip time, in microseconds; none if it did not answer.
+    pub rtt_us: Option<u32>,
+    /// Until the first byte of its answer, in microseconds.
+    pub ttfb_us: Option<u32>,
+    /// Where all ports of its gateway were reached.
+    pub doors: Vec<IpAddr>,
+    /// The domains that it says it serves beside its chain's.
+    pub domains: Vec<String>,
+    /// A domain for which it was to show a certificate, and whether it did.
+    pub proof: Option<(String, bool)>,
+}
+
+impl Track {
+    pub fn new(said: Said) -> Self {
+        Self {
+            said: Arc::new(said),
+            entry: None,
+            peer: Peer::new(ASKED_EVERY_US),
+            standing: Standing::default(),
+            seen: Sighting::default(),
+            proofs: Proofs::default(),
+            heard_us: 0,
+            is_watched: false,
+            is_asked: false,
+            was_asked: false,
+        }
+    }
+
+    pub fn rtt_us(&self) -> Option<u32> {
+        self.peer.rtt_us()
+    }
+
+    /// Who was not asked, or is asked seldom, is not missed.
+    pub fn is_looked_at(&self) -> bool {
+        self.is_watched && self.was_asked
+    }
+
+    /// Who was not asked each second so far is not missed before it was asked once.
+    pub fn watch(&mut self, is_watched: bool) {
+        if is_watched && !self.is_watched {
+            self.was_asked = false;
+        }
+        self.is_watched = is_watched;
+    }
+
+    /// None while it has not answered the last time.
+    pub fn ask(&mut self) -> Option<Errand> {
+        if std::mem::replace(&mut self.is_asked, true) {
+            return None;
+        }
+        let tls_port = tls_port(&self.said);
+        Some(Errand {
+            node: self.said.node,
+            gateways: gateways(&self.said),
+            tls_port,
+            domain: self
+                .proofs
+                .wanted(&self.seen.domains)
+                .filter(|_| tls_port.is_some())
+                .cloned(),
+            delivery: *self.said.addresses.first()?,
+        })
+    }
+
+    pub fn see(&mut self, mut seen: Sighting, now_us: u64) {
+        (self.is_asked, self.was_asked) = (false, true);
+        let failed = seen.rtt_us.is_none();
+        let outcome = Outcome {
+            rtt_us: seen.rtt_us,
+            ttfb_us: seen.ttfb_us,
+            failed,
+            ..Outcome::default()
+        };
+        self.peer.note(&outcome, now_us);
+        if failed {
+            self.peer.missed();
+        }
+        self.stand(
+            match failed {
+                true => Event::Failed,
+                false => Event::Answered,
+            },
+            now_us,
+        );
+        // A port that was not reached once is tried again within the second; who is gone is told by φ.
+        let passed = !seen.doors.is_empty() || gateways(&self.said).is_empty() && !failed;
+        self.stand(Event::Tested { passed }, now_us);
+        if failed {
+            // Of one that says nothing, what it said last holds.
+            seen.domains.clone_from(&self.seen.domains);
+        }
+        self.proofs.visited(&seen.domains, seen.proof.take());
+        self.seen = seen;
+    }
+
+    pub fn stand(&mut self, event: Event, now_us: u64) {
+        let after = self.standing.after(event, now_us);
+        if after.serves() != self.standing.serves() {
+            tracing::info!(node = %self.said.node, standing = ?after, "an edge {}", if after.serves() {
+                "has its readers again"
+            } else {
+                "loses its readers"
+            });
+        }
+        self.standing = after;
+    }
+
+    /// The domains that it serves without doubt.
+    fn domains(&self, own: Option<&Operator>) -> Vec<String> {
+        let operator = self.entry.as_ref().map(operator);
+        let is_own = own.is_some() && operator.as_ref() == own;
+        let is_sure = |domain: &&String| match tls_port(&self.said) {
+            Some(_) => self.proofs.is_proven(domain),
+            None => is_own,
+        };
+        self.seen.domains.iter().filter(is_sure).cloned().collect()
+    }
+
+    /// As others see it who belong to `own`, if to anybody.
+    pub fn known(&self, candidate: &Candidate<'_>, own: Option<&Operator>) -> Known {
+        let Candidate { advert, distance, .. } = candidate;
+        Known {
+            node: self.said.node,
+            is_here: false,
+            is_registered: self.entry.is_some(),
+            distance: *distance,
+            edge: nearest::Edge {
+                id: advert.edge,
+                rtt_us: distance.decides_us(),
+                capacity: advert.capacity,
+                inflight: advert.load,
+                alive: self.standing.serves() && !self.peer.is_doubted(),
+            },
+            gateway: self.said.gateway.clone(),
+            provider: self.said.provider.iter().cloned().collect(),
+            addresses: self.said.addresses.clone(),
+            doors: self.seen.doors.clone(),
+            port: plain_port(&self.said),
+            tls_port: tls_port(&self.said),
+            domains: self.domains(own),
+        }
+    }
+}
+
+/// Where its gateway should be: at the address that it says, else at its first of each family.
+fn gateways(said: &Said) -> Vec<SocketAddr> {
+    let Some(web) = &said.gateway else {
+        return Vec::new();
+    };
+    let ips = match web.ip() {
+        Some(ip) => vec![ip],
+        None => {
+            let ips = || said.addresses.iter().map(SocketAddr::ip);
+            ips()
+                .find(IpAddr::is_ipv4)
+                .into_iter()
+                .chain(ips().find(IpAddr::is_ipv6))
+                .collect()
+        }
+    };
+    let port = plain_port(said);
+    ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()
+}
+
+fn plain_port(said: &Said) -> u16 {
+    match &said.gateway {
+        Some(web) if !web.is_secure() => web.port(),
+        _ => HTTP_PORT,
+    }
+}
+
+fn tls_port(said: &Said) -> Option<u16> {
+    let told = said.tls_port.map(std::num::NonZeroU16::get);
+    let secure = said.gateway.as_ref().filter(|web| web.is_secure());
+    told.or(secure.map(named::mesh::Web::port))
+}
+
+/// The account that registered it, which is shorter than a key.
+pub fn operator(entry: &EdgeEntry) -> Operator {
+    let mut operator = [0; 32];
+    let owner = entry.owner.as_bytes();
+    operator[..owner.len()].copy_from_slice(owner);
+    operator
+}
