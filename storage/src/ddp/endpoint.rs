@@ -132,6 +132,7 @@ fn transport(config: &Config) -> QuicTransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .receive_window(VarInt::from_u32(RECEIVE_BYTES_MAX))
         .send_window(SEND_BYTES_MAX)
+        .datagram_receive_buffer_size(Some(DATAGRAM_BYTES_MAX))
         .build()
 }
 
@@ -145,3 +146,5 @@ const ADDRESSES_MAX: usize = 8;
 const RECEIVE_BYTES_MAX: u32 = 64 << 20;
 /// What a connection may hold unacknowledged, in bytes.
 const SEND_BYTES_MAX: u64 = 8 << 20;
+/// What a connection may hold of datagrams, which nobody reads: they ask for a sign of life.
+const DATAGRAM_BYTES_MAX: usize = 4 << 10;

@@ -9,6 +9,7 @@ mod failure;
 mod line;
 mod metrics;
 mod provider;
+mod reach;
 mod session;
 mod terms;
 mod till;
@@ -37,6 +38,7 @@ use super::{Config, Finder, Payer, Provider};
 use crate::{Error, Store};
 use metrics::Metrics;
 use provider::End;
+use reach::Reach;
 pub(crate) use session::Session;
 use session::lock;
 pub(crate) use wants::Answer;
@@ -177,15 +179,15 @@ impl Fetcher {
 
     /// Goes through the providers until nothing is needed any more.
     async fn fetch(&self, session: &Session) -> Answer {
-        let mut providers = self.providers(&session.root).await;
-        if providers.is_empty() {
+        let providers = self.providers(&session.root).await;
+        let mut reach = Reach::new(self, session, providers);
+        if reach.is_over() {
             return Answer::NoProvider;
         }
         let mut nobody_has_it = true;
-        while let Some(provider) = providers.pop_front() {
+        while let Some((provider, connected)) = reach.next().await {
             session.begin(provider.node);
-            let is_last = providers.is_empty();
-            let end = provider::fetch(self, session, &provider, is_last).await;
+            let end = provider::fetch(self, session, provider.node, connected, reach.is_over()).await;
             let End::Failed {
                 what,
                 may_try_again,
@@ -200,14 +202,14 @@ impl Fetcher {
             tracing::debug!(root = %session.root, node = %provider.node, what, "provider left");
             session.leave(provider.node, &what, is_ours);
             if may_try_again {
-                providers.push_back(provider);
+                reach.again(provider);
             }
             session.wants().lost();
-            if !providers.is_empty() && !self.is_needed(session).await {
+            if !reach.is_over() && !self.is_needed(session).await {
                 break;
             }
         }
-        match nobody_has_it && providers.is_empty() {
+        match nobody_has_it && reach.is_over() {
             true => Answer::NoProvider,
             false => Answer::Failed(session.tried()),
         }

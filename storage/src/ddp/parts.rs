@@ -66,6 +66,8 @@ pub struct Provider {
     pub node: PublicKey,
     /// Where it delivers, UDP.
     pub addresses: Vec<SocketAddr>,
+    /// The round trip to it in microseconds, if that is known.
+    pub rtt_us: Option<u32>,
 }
 
 /// Knows who has what.

@@ -261,6 +261,82 @@ async fn a_fetch_goes_on_where_it_was_cut_and_pays_nothing_twice() {
     );
 }
 
+/// A provider with a thread of its own.
+struct Mortal {
+    node: Node,
+    root: Cid,
+    life: tokio::runtime::Runtime,
+}
+
+impl Mortal {
+    async fn start(coins: &Arc<Coins>, seed: u8, files: &[(&str, &[u8])]) -> Self {
+        let life = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let coins = Arc::clone(coins);
+        let node = life.spawn(async move { Node::start(&coins, seed).await });
+        let node = node.await.unwrap();
+        let root = node.scratch.import(files);
+        Self { node, root, life }
+    }
+
+    /// From now on it does nothing and says nothing, until what is returned is dropped.
+    fn stop(self) -> std::sync::mpsc::Sender<()> {
+        let (end, ended) = std::sync::mpsc::channel();
+        self.life.spawn(async move { ended.recv() });
+        self.life.shutdown_background();
+        end
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_gone_is_not_waited_for_while_another_can_be_asked() {
+    let coins = Arc::new(Coins::default());
+    let large = Generator::bytes(9, 24 << 20);
+    let files: &[(&str, &[u8])] = &[("large", &large)];
+    let dead = Mortal::start(&coins, 10, files).await;
+    let dying = Mortal::start(&coins, 11, files).await;
+    let sound = Node::start(&coins, 12).await;
+    sound.scratch.import(files);
+    // Far longer than what is waited here.
+    let patient = |config: &mut storage::ddp::Config| {
+        config.silence = Duration::from_secs(20);
+        config.timeout = Duration::from_secs(60);
+    };
+    let client = Node::start_with(&coins, 13, patient).await;
+    client.knows(&[dead.node.provider(), dying.node.provider(), sound.provider()]);
+    let (root, node) = (dying.root, dying.node.node());
+    let _dead = dead.stop();
+    let began = Instant::now();
+    let some = client.read(&root, move |remote| {
+        Walk::new(remote, &[root])
+            .take(6)
+            .try_for_each(|block| block.map(drop))
+    });
+    some.await.unwrap();
+    assert!(!client.guide.told(&sound.node()).iter().any(|told| told.bytes > 0));
+    let _dying = dying.stop();
+    client.read_all(&root).await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let failed = client.guide.told(&node);
+    let why = failed.iter().find_map(|told| told.failure.as_deref());
+    assert!(
+        why.is_some_and(|why| why.starts_with("gave no sign of life within ")),
+        "{failed:?}"
+    );
+    client.delivery.shutdown().await;
+    until("the end of the session", || sound.delivery.load() == 0).await;
+    let bytes = client
+        .guide
+        .told(&sound.node())
+        .iter()
+        .map(|told| told.bytes)
+        .sum();
+    assert_settled(&sound, &client, bytes).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_dies_without_a_word_pays_the_same_in_the_end() {
     let (_coins, server, mut client) = pair().await;

@@ -284,6 +284,7 @@ pub fn provider(key: &SecretKey, address: SocketAddr) -> Provider {
     Provider {
         node: key.public(),
         addresses: vec![address],
+        rtt_us: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One provider: connect, agree, transfer, and what became of it.
+//! One provider: agree, transfer, and what became of it.
 
 use std::time::Duration;
 
@@ -7,11 +7,12 @@ use ledger::{Address, Amount, Hash, PublicKey};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::{Failure, Fault};
+use super::reach::gone;
 use super::terms::agree;
 use super::transfer::{Got, Transfer};
 use super::{Fetcher, Session};
+use crate::ddp::Outcome;
 use crate::ddp::wire::{Code, Refuse};
-use crate::ddp::{Outcome, Provider};
 
 /// Why a provider is no longer asked.
 pub(super) enum End {
@@ -31,20 +32,29 @@ pub(super) enum End {
 }
 
 /// Fetches from one provider until nothing is needed or it fails.
-pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provider, is_last: bool) -> End {
+pub(super) async fn fetch(
+    fetcher: &Fetcher,
+    session: &Session,
+    node: PublicKey,
+    connected: Result<Connection, Failure>,
+    is_last: bool,
+) -> End {
     let mut visit = Visit {
         fetcher,
         session,
-        node: provider.node,
+        node,
         is_last,
         got: Got::default(),
         paying: None,
         allotted: false,
     };
-    let (rtt_us, result) = match connect(fetcher, provider).await {
+    let (rtt_us, result) = match connected {
         Err(failure) => (None, Err(failure)),
         Ok(connection) => {
-            let result = visit.run(&connection).await;
+            let result = tokio::select! {
+                result = visit.run(&connection) => result,
+                failure = gone(session, &connection), if !is_last => Err(failure),
+            };
             let rtt_us = rtt_us(&connection);
             if let Err(Failure {
                 fault: Fault::Silent, ..
@@ -65,7 +75,7 @@ pub(super) async fn fetch(fetcher: &Fetcher, session: &Session, provider: &Provi
     }
     fetcher
         .finder
-        .outcome(&provider.node, outcome(&got, rtt_us, result.as_ref().err()));
+        .outcome(&node, outcome(&got, rtt_us, result.as_ref().err()));
     match result {
         Ok(()) => End::Idle,
         Err(Failure { what, fault }) => End::Failed {
@@ -180,14 +190,6 @@ impl Visit<'_> {
     }
 }
 
-async fn connect(fetcher: &Fetcher, provider: &Provider) -> Result<Connection, Failure> {
-    let silence = fetcher.config.silence;
-    let connection = timeout(silence, fetcher.endpoint.connect(provider)).await;
-    connection
-        .map_err(|_| Failure::silent("could not be reached", silence))?
-        .map_err(|why| Failure::poor(format!("could not be reached: {why}")))
-}
-
 /// Closes a connection on which nothing comes any more, so that the next session makes a new one. Others may be well
 /// served on it.
 async fn close_if_dead(connection: Connection) {
@@ -200,7 +202,7 @@ async fn close_if_dead(connection: Connection) {
 }
 
 /// The round trip of the path in use, in microseconds.
-fn rtt_us(connection: &Connection) -> Option<u32> {
+pub(super) fn rtt_us(connection: &Connection) -> Option<u32> {
     let paths = connection.paths();
     let selected = paths.iter().find(|path| path.is_selected())?;
     Some(u32::try_from(selected.rtt().as_micros()).unwrap_or(u32::MAX))

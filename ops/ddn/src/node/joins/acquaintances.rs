@@ -139,6 +139,7 @@ impl Acquaintances {
             providers.extend(usable.iter().find(of_edge).map(|candidate| Provider {
                 node: candidate.node,
                 addresses: candidate.addresses.clone(),
+                rtt_us: (verdict.edge.rtt_us != u32::MAX).then_some(verdict.edge.rtt_us),
             }));
         }
         providers
