@@ -13,6 +13,7 @@ mod doors;
 mod edges;
 mod far;
 mod ill;
+mod lost;
 mod names;
 mod network;
 mod origin;
