@@ -71,7 +71,7 @@ impl Fast {
         if !kept.basis.holds(&*self.0.names) {
             return None;
         }
-        found::find(kept, asked, |cid| self.0.memory.block(cid, self.age()))
+        found::find(&kept, asked, |cid| self.0.memory.block(cid, self.age()))
     }
 
     /// Whether an answer that was found still counts.

@@ -111,7 +111,7 @@ impl Sent {
 
 /// The answer to `asked`, if what is kept tells it for sure. `block` gives what is in memory.
 pub(super) fn find(
-    kept: Arc<Kept>,
+    kept: &Arc<Kept>,
     asked: &Asked<'_>,
     block: impl Fn(&Cid) -> Option<Bytes>,
 ) -> Option<Found> {
@@ -120,7 +120,7 @@ pub(super) fn find(
             head: Arc::clone(head.as_ref()?),
             part,
             sent,
-            kept: Arc::clone(&kept),
+            kept: Arc::clone(kept),
         })
     };
     match asked.none_match {
