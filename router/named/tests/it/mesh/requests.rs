@@ -133,11 +133,7 @@ async fn a_peer_that_does_not_answer_times_out() {
 
 #[tokio::test]
 async fn a_handler_that_takes_too_long_is_given_up() {
-    let (a, b) = pair(
-        |_| {},
-        |limits| limits.request_timeout = Duration::from_secs(1),
-    )
-    .await;
+    let (a, b) = pair(|_| {}, |limits| limits.request_timeout = Duration::from_secs(1)).await;
     let start = Instant::now();
     assert!(ask(&a, &b, b"silence").await.is_err());
     assert!(start.elapsed() < Duration::from_secs(5));
