@@ -77,9 +77,7 @@ pub async fn delivery(address: SocketAddr) -> io::Result<()> {
 pub async fn gateway(address: SocketAddr, host: &str, node_id: &str) -> io::Result<()> {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request =
-            format!("GET /.well-known/ddn/node HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(card_request(host).as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(HTTP_BYTES_MAX).read_to_end(&mut answer).await?;
         let answer = String::from_utf8_lossy(&answer).to_ascii_lowercase();
@@ -111,8 +109,7 @@ pub async fn card(address: SocketAddr, node_id: &str) -> io::Result<Card> {
         let start = Instant::now();
         let mut stream = TcpStream::connect(address).await?;
         let rtt_us = micros(start);
-        let request =
-            format!("GET /.well-known/ddn/node HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        let request = card_request(&address.to_string());
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).await?;
         let mut answer = vec![0; 1];
@@ -169,21 +166,38 @@ pub async fn tls(address: SocketAddr, domain: Option<&String>) -> io::Result<()>
     in_time(greet).await
 }
 
-/// A gateway there shows a certificate that `verifier` takes, for `domain` or for hosts below it. Errors as [`mesh`].
-pub async fn certificate(address: SocketAddr, domain: &str, verifier: Arc<ClientConfig>) -> io::Result<()> {
+/// The gateway of the node `node_id` shows a certificate that `verifier` takes, for `domain` or for hosts below it. Its card
+/// has to come by that connection: whoever passes bytes on to the one who has the certificate shows it too. Errors as
+/// [`mesh`].
+pub async fn certificate(
+    address: SocketAddr,
+    domain: &str,
+    node_id: &str,
+    verifier: Arc<ClientConfig>,
+) -> io::Result<()> {
     let connector = TlsConnector::from(verifier);
     let shows = async |host: String| {
-        let name = ServerName::try_from(host).map_err(io::Error::other)?;
+        let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
         let stream = TcpStream::connect(address).await?;
-        connector.connect(name, stream).await.map(drop)
+        let mut stream = connector.connect(name, stream).await?;
+        stream.write_all(card_request(&host).as_bytes()).await?;
+        let mut answer = Vec::new();
+        // Not everybody says goodbye as TLS wants it.
+        let _ = stream.take(HTTP_BYTES_MAX).read_to_end(&mut answer).await;
+        domains(&answer, node_id).map(drop).ok_or_else(another)
     };
     let shown = async {
         match shows(domain.to_owned()).await {
             Ok(()) => Ok(()),
-            Err(_) => shows(format!("www.{domain}")).await,
+            Err(error) => shows(format!("www.{domain}")).await.map_err(|_| error),
         }
     };
     in_time(shown).await
+}
+
+/// The question for a node's card.
+fn card_request(host: &str) -> String {
+    format!("GET /.well-known/ddn/node HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
 }
 
 /// The first message of a client.
@@ -369,7 +383,12 @@ mod tests {
             loop {
                 let (stream, _) = listener.accept().await.expect("a client");
                 // Who does not trust it hangs up.
-                let _ = acceptor.accept(stream).await;
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let _ = stream.read(&mut [0; 1024]).await;
+                    let card = b"HTTP/1.1 200 OK\r\n\r\n{\"node_id\":\"abcd\"}";
+                    stream.write_all(card).await.expect("a client that listens");
+                    let _ = stream.shutdown().await;
+                }
             }
         });
         (address, authority.der().clone())
@@ -390,11 +409,16 @@ mod tests {
             (below, "zone.example", true),
             (below, "gw.example", false),
         ] {
-            let shown = certificate(address, domain, Arc::clone(&both)).await;
+            let shown = certificate(address, domain, "abcd", Arc::clone(&both)).await;
             assert_eq!(shown.is_ok(), is_proven, "{domain}: {shown:?}");
         }
         let other = trusting(&[&below_root]);
-        assert!(certificate(exact, "gw.example", other).await.is_err());
+        assert!(certificate(exact, "gw.example", "abcd", other).await.is_err());
+        let shown = certificate(exact, "gw.example", "who passes it on", both).await;
+        assert_eq!(
+            shown.expect_err("another node").to_string(),
+            "another program answers there"
+        );
     }
 
     #[tokio::test]

@@ -23,8 +23,13 @@ pub async fn visit(errand: &Errand, verifier: Option<Arc<ClientConfig>>) -> Sigh
     }
     let node_id = errand.node.to_string();
     let doors = errand.gateways.iter().map(|door| knock(*door, errand, &node_id));
-    let mut seen = Sighting::default();
-    for (door, card) in errand.gateways.iter().zip(join_all(doors).await) {
+    // Side by side: a sign of life does not wait for a certificate.
+    let (cards, proof) = tokio::join!(join_all(doors), prove(errand, &node_id, verifier));
+    let mut seen = Sighting {
+        proof,
+        ..Sighting::default()
+    };
+    for (door, card) in errand.gateways.iter().zip(cards) {
         let Ok((card, is_open)) = card else { continue };
         seen.rtt_us = Some(seen.rtt_us.map_or(card.rtt_us, |known| known.min(card.rtt_us)));
         seen.ttfb_us = Some(seen.ttfb_us.map_or(card.ttfb_us, |known| known.min(card.ttfb_us)));
@@ -33,19 +38,22 @@ pub async fn visit(errand: &Errand, verifier: Option<Arc<ClientConfig>>) -> Sigh
             seen.domains = card.domains;
         }
     }
-    if let (Some(domain), Some(door)) = (&errand.domain, secure_door(errand, &seen)) {
-        let is_good = match verifier {
-            Some(verifier) => probe::certificate(door, domain, verifier).await.is_ok(),
-            None => false,
-        };
-        seen.proof = Some((domain.clone(), is_good));
-    }
     seen
 }
 
-/// Where its encrypted gateway was reached.
-fn secure_door(errand: &Errand, seen: &Sighting) -> Option<SocketAddr> {
-    Some(SocketAddr::new(*seen.doors.first()?, errand.tls_port?))
+/// The domain that is to be proven, and whether it was.
+async fn prove(
+    errand: &Errand,
+    node_id: &str,
+    verifier: Option<Arc<ClientConfig>>,
+) -> Option<(String, bool)> {
+    let domain = errand.domain.clone()?;
+    let door = SocketAddr::new(errand.gateways.first()?.ip(), errand.tls_port?);
+    let is_good = match verifier {
+        Some(verifier) => probe::certificate(door, &domain, node_id, verifier).await.is_ok(),
+        None => false,
+    };
+    Some((domain, is_good))
 }
 
 /// The card behind a door, and whether the encrypted one beside it is open too, if there should be one.

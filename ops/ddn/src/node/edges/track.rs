@@ -137,8 +137,9 @@ impl Track {
         let passed = !seen.doors.is_empty() || gateways(&self.said).is_empty() && !failed;
         self.stand(Event::Tested { passed }, now_us);
         if failed {
-            // Of one that says nothing, what it said last holds.
+            // Of one that says nothing, what it said last holds, and nothing was disproved.
             seen.domains.clone_from(&self.seen.domains);
+            seen.proof = None;
         }
         self.proofs.visited(&seen.domains, seen.proof.take());
         self.seen = seen;
