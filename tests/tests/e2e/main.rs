@@ -9,6 +9,7 @@ mod crash;
 mod delegates;
 mod distances;
 mod docs;
+mod domains;
 mod doors;
 mod edges;
 mod far;
