@@ -20,6 +20,7 @@ mod network;
 mod origin;
 mod paid;
 mod paid_crash;
+mod private;
 mod proof;
 mod second;
 mod secure;

@@ -215,7 +215,11 @@ fn a_node_of_another_chain_is_refused() -> Result<()> {
     Ok(())
 }
 
-fn refused_to_join(data: &std::path::Path, args: &[String], word: &str) -> Result<()> {
+/// A node with these arguments of `ddn up` ends, and says why with this word.
+///
+/// # Errors
+/// When it does not.
+pub fn refused_to_join(data: &std::path::Path, args: &[String], word: &str) -> Result<()> {
     let mut up: Vec<String> = vec!["up".to_owned()];
     for section in ["gateway", "dns", "admin", "engine", "mesh", "delivery"] {
         up.extend(["--set".to_owned(), format!("{section}.listen=127.0.0.1:0")]);
