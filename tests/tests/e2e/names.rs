@@ -1,12 +1,15 @@
 //! What `dig` gets from the DNS server, over both transports, and what malformed packets get.
 
+use std::env;
+use std::fs;
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
-use testkit::{Dns, Node, Transport, run_all, tree, wait_until};
+use testkit::{Dns, Node, Running, Transport, run_all, tree, wait_until};
 
 use crate::{publish, text};
 
@@ -17,6 +20,9 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A question that got lost in a flood is asked again, each time for up to five seconds.
 const FLOOD_DEADLINE: Duration = Duration::from_secs(12);
+
+/// `delv` asks a server of this machine a few questions.
+const COMMAND_DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long an answer may be kept, in seconds: a change of a name is seen within it.
 const TTL_MAX: u32 = 20;
@@ -50,6 +56,7 @@ fn the_dns_server_answers_for_names() -> Result<()> {
             ("foreign names", foreign),
             ("letters of any case", any_case),
             ("what the node prints for dig", printed_setup),
+            ("a validator with the anchor that the node prints", validated),
             ("malformed packets", malformed),
             ("a flood of garbage", garbage),
         ],
@@ -194,6 +201,51 @@ fn printed_setup(stage: &Stage) -> Result<()> {
         ran.story()
     );
     Ok(())
+}
+
+/// What the node prints for BIND makes BIND's `delv` believe what is there, and what is not.
+fn validated(stage: &Stage) -> Result<()> {
+    if !has_delv()? {
+        return Ok(());
+    }
+    let printed = stage
+        .node
+        .ddn()
+        .json(&["node", "dns-setup", "--resolver", "bind"])?;
+    let printed = text(&printed, "/setups/0/files/0/text")?;
+    // The other lines are for a resolver.
+    let anchors = printed.lines().find(|line| line.starts_with("trust-anchors "));
+    let file = tempfile::NamedTempFile::new()?;
+    fs::write(&file, anchors.with_context(|| printed.clone())?)?;
+    let (server, anchors) = (stage.node.listener("dns")?, file.path().display().to_string());
+    let (at, port) = (format!("@{}", server.ip()), server.port().to_string());
+    for (name, kind, expected) in [
+        ("alice.ddn", "A", "; fully validated"),
+        ("alice.ddn", "TXT", "; fully validated"),
+        ("alice.ddn", "MX", "; negative response, fully validated"),
+        ("nobody.ddn", "A", "; negative response, fully validated"),
+    ] {
+        let mut delv = Command::new("delv");
+        delv.args([&at, "-p", &port, "-a", &anchors, "+root=ddn", name, kind]);
+        let ran = Running::start(delv)?.finish(COMMAND_DEADLINE)?;
+        ensure!(
+            ran.stdout.lines().any(|line| line == expected) && !ran.stdout.contains("unsigned"),
+            "{}",
+            ran.story()
+        );
+    }
+    Ok(())
+}
+
+/// Whether BIND's validator is on this machine, as it has to be where CI runs.
+fn has_delv() -> Result<bool> {
+    let has = Command::new("delv").arg("-v").output().is_ok();
+    let required = env::var("DDN_REQUIRE_DNS_TOOLS").is_ok_and(|value| value == "1");
+    ensure!(has || !required, "DDN_REQUIRE_DNS_TOOLS=1, but there is no delv");
+    if !has {
+        println!("skipped: delv is not installed");
+    }
+    Ok(has)
 }
 
 /// A well-formed question for `alice.ddn A`, to be spoilt.
