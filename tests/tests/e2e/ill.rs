@@ -4,14 +4,22 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::net::{Link, Net};
-use testkit::{Clock, Launch, Node, wait_until};
+use tempfile::TempDir;
+use testkit::net::{Host, Link, Net};
+use testkit::{Clock, Launch, Node, tree, wait_until};
 
 use crate::far::Stage;
-use crate::text;
+use crate::network::Server;
+use crate::{publish, text};
 
 /// Peers are asked again after a dozen seconds, adverts are renewed every ten.
 const SEEN_DEADLINE: Duration = Duration::from_secs(90);
+/// An advert that was heard holds for twenty seconds at least: who is out of the answers earlier took back what it said.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// Where readers find gateways.
+const GATEWAY_PORT: u16 = 8080;
+/// By which a gateway says whose it is.
+const CARD: &str = "/.well-known/ddn/node";
 
 /// What the doctor says of one thing: the verdict and the text.
 fn check(node: &Node, name: &str) -> Result<Option<(String, String)>> {
@@ -113,5 +121,63 @@ fn a_wrong_clock_is_named_as_the_cause() -> Result<()> {
             "one of three is wrong"
         );
     }
+    Ok(())
+}
+
+/// A node on `host`, with one more setting.
+fn launch(host: &Host, mut args: Vec<String>, setting: String) -> Result<Node> {
+    args.extend(["--set".to_owned(), setting]);
+    Node::launch(Launch {
+        args,
+        ..host.launch()
+    })
+}
+
+/// A cache in front of an edge: it has the card, and goes on showing it for as long as it runs.
+fn cache(host: &Host, edge: &Node) -> Result<(Server, TempDir)> {
+    let folder = tempfile::tempdir()?;
+    let (card, _) = host.get(edge.listener("gateway")?, "localhost", CARD)?;
+    tree::write(folder.path(), CARD.trim_start_matches('/'), &card.body)?;
+    let (server, _) = Server::start(host, folder.path(), GATEWAY_PORT)?;
+    Ok((server, folder))
+}
+
+/// How `node` explains to readers of `alice.ddn` what it makes of `other`.
+fn verdict(node: &Node, other: &Node) -> Result<String> {
+    let resolved = node.ddn().json(&["resolve", "alice.ddn"])?;
+    let edges = resolved["edges"].as_array().context("edges")?;
+    let edge = edges.iter().find(|edge| edge["node"] == other.card()["node_id"]);
+    text(edge.context("it is known")?, "/why")
+}
+
+/// Nobody finds out by asking where its gateway should be: there is a cache that goes on answering.
+#[test]
+fn an_edge_that_leaves_says_so() -> Result<()> {
+    let Some(mut net) = Net::new()? else {
+        return Ok(());
+    };
+    let (beside, there) = (net.host(Link::delay_ms(0))?, net.host(Link::delay_ms(5))?);
+    let (own, front) = (beside.port(GATEWAY_PORT), there.port(GATEWAY_PORT));
+    let guide = launch(&beside, vec!["--dev".to_owned()], format!("gateway.listen={own}"))?;
+    let external = format!("gateway.external=http://{front}");
+    let mut edge = launch(&there, guide.invitation()?, external)?;
+    let _cache = cache(&there, &edge)?;
+    let site = tempfile::tempdir()?;
+    tree::site(site.path())?;
+    publish(&guide, site.path(), "alice.ddn")?;
+    edge.ddn().ok(&["edge", "register"])?;
+    let is_named = || -> Result<bool> {
+        let told = beside.dig(guide.listener("dns")?, "A", "alice.ddn")?;
+        Ok(told.contains(&there.address().to_string()))
+    };
+    wait_until("the edge is named", SEEN_DEADLINE, is_named).with_context(|| guide.log_tail())?;
+
+    edge.stop()?;
+    wait_until("the edge is named no more", TOLD_WITHIN, || Ok(!is_named()?))?;
+    let why = verdict(&guide, &edge)?;
+    ensure!(why == "not asked: by its own word it is about to stop", "{why}");
+    ensure!(told(&guide, &edge)? == ["leaving"], "{:?}", told(&guide, &edge)?);
+    let (card, _) = beside.get(front, "localhost", CARD)?;
+    ensure!(card.status == 200, "who asks there finds nothing wrong");
     Ok(())
 }

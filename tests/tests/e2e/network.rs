@@ -20,13 +20,18 @@ const TOLERANCE: Duration = Duration::from_millis(15);
 const EVERY: Duration = Duration::from_millis(5);
 
 /// A web server of one folder, killed when dropped.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Server {
-    fn start(host: &Host, folder: &Path, port: u16) -> Result<(Self, SocketAddr)> {
+    /// Starts it on a host, and says where it is.
+    ///
+    /// # Errors
+    /// When it does not answer in time.
+    pub fn start(host: &Host, folder: &Path, port: u16) -> Result<(Self, SocketAddr)> {
         let mut command = host.command("python3");
         command
-            .args(["-m", "http.server", &port.to_string(), "--directory"])
+            .args(["-m", "http.server", &port.to_string()])
+            .args(["--protocol", "HTTP/1.1", "--directory"])
             .arg(folder);
         let quiet = command
             .stdin(Stdio::null())
