@@ -13,7 +13,7 @@ use super::Config;
 use super::dnssec::{self, Signer, Window};
 use super::forward::{Forwarder, Forwarding};
 use super::front;
-use super::message::{self, ClientEdns, Ignored, Packet, Reply, Request};
+use super::message::{self, ClientEdns, ExtendedError, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
 use super::own::Directory;
 use super::reuse::{Client, Composed};
@@ -156,6 +156,9 @@ impl Responder {
         let code = refused(&query, edns);
         let (name, kind) = (query.name().clone(), query.query_type());
         let mut reply = Reply::error(reply, Some(query), edns, code.unwrap_or(ResponseCode::NoError));
+        // Of a question that could be read, only the type can be ill-formed.
+        reply.extended_error =
+            (code == Some(ResponseCode::FormErr)).then_some(ExtendedError::InvalidQueryType);
         if code.is_none()
             && let Err(error) = self.compose(&mut reply, &name, kind, source, names)
         {

@@ -123,7 +123,7 @@ mod tests {
             b"\x01q",
             b"",
         ];
-        let kinds = vec![1u16, 2, 5, 6, 16, 28, 41, 65, 252, 255, 4711];
+        let kinds = vec![1u16, 2, 5, 6, 16, 28, 41, 65, 128, 252, 255, 4711];
         let cookie = vec![0, 10, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8];
         let options = prop_oneof![3 => Just(Vec::new()), 1 => Just(cookie)];
         let edns = proptest::option::of((

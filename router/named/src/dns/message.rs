@@ -30,6 +30,8 @@ const ADDITIONALS_MAX: u16 = 2;
 const OPT_HEAD_BYTES: usize = 10;
 /// The option that names a client's subnet (RFC 7871).
 const SUBNET_OPTION: u16 = 8;
+/// The option that says more about a response code (RFC 8914).
+const EXTENDED_ERROR_OPTION: u16 = 15;
 /// The CO flag of EDNS (RFC 9824, section 5).
 const COMPACT_OK: u16 = 0x4000;
 
@@ -81,6 +83,14 @@ pub enum Ignored {
     Reply,
 }
 
+/// What a response code alone does not say, for who speaks EDNS (RFC 8914).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum ExtendedError {
+    /// There are no records of a type that is about the protocol (RFC 9824, section 3.5).
+    InvalidQueryType = 30,
+}
+
 /// A reply to be written.
 #[derive(Debug)]
 pub struct Reply {
@@ -90,6 +100,8 @@ pub struct Reply {
     pub query: Option<Query>,
     /// The asker's EDNS; the reply has an OPT record exactly if this is set.
     pub edns: Option<ClientEdns>,
+    /// More about the response code.
+    pub extended_error: Option<ExtendedError>,
     /// Answer section.
     pub answers: Vec<Record>,
     /// Authority section.
@@ -222,6 +234,7 @@ impl Reply {
             metadata,
             query,
             edns,
+            extended_error: None,
             answers: Vec::new(),
             authorities: Vec::new(),
             additionals: Vec::new(),
@@ -280,7 +293,7 @@ impl Reply {
         message.answers.clone_from(&self.answers);
         message.authorities.clone_from(&self.authorities);
         message.additionals.clone_from(&self.additionals);
-        message.edns = self.edns.map(own_edns);
+        message.edns = self.edns.map(|client| own_edns(client, self.extended_error));
         let bytes = message.to_vec().ok()?;
         // The encoder stops at 64 KiB by setting TC on what it has; a part is no answer.
         (bytes.get(2)? & TC_BIT == 0 || metadata.truncation).then_some(bytes)
@@ -323,7 +336,7 @@ pub struct Written {
 }
 
 /// Our OPT record: version 0, our payload size; the subnet exactly if the query had one (RFC 7871, section 7.2.1).
-fn own_edns(client: ClientEdns) -> Edns {
+fn own_edns(client: ClientEdns, error: Option<ExtendedError>) -> Edns {
     let mut edns = Edns::new();
     edns.set_version(0)
         .set_max_payload(UDP_PAYLOAD_MAX)
@@ -334,6 +347,11 @@ fn own_edns(client: ClientEdns) -> Edns {
     if let Some(subnet) = client.subnet {
         edns.options_mut()
             .insert(EdnsOption::Subnet(subnet.answer(client.scope)));
+    }
+    if let Some(error) = error {
+        let code = (error as u16).to_be_bytes().to_vec();
+        edns.options_mut()
+            .insert(EdnsOption::Unknown(EXTENDED_ERROR_OPTION, code));
     }
     edns
 }

@@ -1,7 +1,10 @@
 //! Which code a question gets, over each way that it can come, with and without DNSSEC.
 
+use hickory_proto::rr::rdata::opt::EdnsOption;
+
 use crate::book::{Book, serve};
 use crate::dnssec::{held, signed};
+use crate::rate::{COOKIE, with_option};
 use crate::wire::*;
 
 const DO: u16 = 0x8000;
@@ -97,6 +100,69 @@ async fn each_question_has_its_code() {
             let is_ours = matches!(code, 0 | 3);
             assert_eq!(reply.aa(), is_ours, "{what}");
         }
+    }
+}
+
+/// The options of a reply, as code and data; nothing if it has no OPT record.
+fn options(reply: &Answer) -> Option<Vec<(u16, Vec<u8>)>> {
+    let edns = reply.message().edns?;
+    let options = edns.options().options.iter();
+    let bytes = |option: &EdnsOption| Vec::<u8>::try_from(option).expect("bytes");
+    Some(
+        options
+            .map(|(code, option)| (u16::from(*code), bytes(option)))
+            .collect(),
+    )
+}
+
+/// Types of which there are no records get FORMERR, and who speaks EDNS is told why: 30, Invalid Query Type (RFC 9824,
+/// section 3.5; RFC 8914). Nobody else is.
+#[tokio::test]
+async fn who_asks_for_a_type_of_the_protocol_is_told() {
+    const EXTENDED_ERROR: u16 = 15;
+    let server = serve(signed(), &held()).await;
+    let invalid = || vec![(EXTENDED_ERROR, vec![0, 30])];
+    for (name, kind, code, told) in [
+        ("alice.ddn", 128, FORMERR, invalid()),
+        ("nobody.ddn", 128, FORMERR, invalid()),
+        ("example.org", 128, FORMERR, invalid()),
+        ("alice.ddn", 0, FORMERR, invalid()),
+        ("alice.ddn", 41, FORMERR, invalid()),
+        ("alice.ddn", 250, FORMERR, invalid()),
+        ("alice.ddn", MX, NOERROR, vec![]),
+        ("nobody.ddn", A, NXDOMAIN, vec![]),
+        ("alice.ddn", AXFR, REFUSED, vec![]),
+        ("example.org", A, REFUSED, vec![]),
+    ] {
+        let (plain, edns) = (ask(name, kind), ask(name, kind).edns(0, 1232, 0));
+        // The second time it may come from memory.
+        for _ in 0..2 {
+            for reply in [
+                edns.udp(server.local_addr()).await,
+                edns.tcp(server.local_addr()).await,
+            ] {
+                assert_eq!(
+                    (reply.code(), options(&reply)),
+                    (code, Some(told.clone())),
+                    "{name} {kind}"
+                );
+            }
+        }
+        let reply = plain.udp(server.local_addr()).await;
+        assert_eq!((reply.code(), options(&reply)), (code, None), "{name} {kind}");
+        let cookie = with_option(plain, COOKIE, &[7; 8]);
+        let mut codes: Vec<u16> = options(&cookie.udp(server.local_addr()).await)
+            .into_iter()
+            .flatten()
+            .map(|(code, _)| code)
+            .collect();
+        codes.sort_unstable();
+        let told = told.iter().map(|(code, _)| *code);
+        assert_eq!(
+            codes,
+            [COOKIE].into_iter().chain(told).collect::<Vec<_>>(),
+            "{name} {kind}"
+        );
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::book::{Book, config, serve, site};
 use crate::wire::*;
 
-const COOKIE: u16 = 10;
+pub const COOKIE: u16 = 10;
 
 fn limited(per_second: u64, slip: u32) -> Config {
     Config {
@@ -24,7 +24,7 @@ fn limited(per_second: u64, slip: u32) -> Config {
 }
 
 /// With an OPT record of one option.
-fn with_option(mut question: Ask, code: u16, data: &[u8]) -> Ask {
+pub fn with_option(mut question: Ask, code: u16, data: &[u8]) -> Ask {
     let mut record = opt(0, 1232, 0);
     record.truncate(9);
     record.extend((data.len() as u16 + 4).to_be_bytes());
