@@ -20,7 +20,7 @@
 //! What goes into it, and what keeps it honest:
 //!
 //! * own measurements of a peer ([`measure`]), suspicion ([`liveness`]) and the ladder by which it loses readers
-//!   ([`ladder`]), up to the verdict of a quorum ([`quorum`]);
+//!   ([`ladder`]), up to the verdict of a quorum ([`quorum`], [`court`]);
 //! * what edges say of themselves ([`advert`]), how much of it is believed ([`load`]), and who of them may serve at all
 //!   ([`candidates`]);
 //! * how far readers of a place are from edges, measured here ([`table`]) and told by others ([`digest`]); coordinates only
@@ -42,6 +42,7 @@ pub mod candidates;
 mod choice;
 pub mod coordinate;
 mod counts;
+pub mod court;
 pub mod digest;
 mod edges;
 pub mod hedge;

@@ -96,6 +96,8 @@ pub struct Outcome {
     pub failure: Option<String>,
     /// Whether it sent what no honest provider sends.
     pub lied: bool,
+    /// Whether it refused for having too much to do.
+    pub turned_away: bool,
 }
 
 /// Pays for this node.

@@ -48,6 +48,7 @@ pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
             earnings(&node)?,
             pins(&node)?,
             readers(&node),
+            outside::standing(&node),
         ])
     });
     let checks: Vec<Check> = checks.await?;

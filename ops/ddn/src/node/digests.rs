@@ -1,15 +1,11 @@
 //! What edges tell each other of how far readers are: what comes over the mesh is judged here, what is new is told.
 //!
-//! Only registered edges that advertise themselves are heard. Who passes on what could never have been right loses points
-//! as for any such message; who says again what was replaced loses one. What only comes at the wrong time may be this
-//! node's own clock's fault, and costs a point if other nodes say that this clock is right.
+//! Only edges that advertise themselves are heard, and as [`super::hearsay`] says.
 
-mod metrics;
-
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use ledger::{Address, PublicKey, SecretKey, Signed, StateError};
 use named::mesh::{Distances, Flaw, Mesh, Topic, Verdict};
@@ -18,9 +14,9 @@ use nearest::digest::{Digest, Refused};
 use prometheus_client::registry::Registry;
 
 use super::folder::{self, Folder};
+use super::hearsay::{Fates, Judged, Ledger, Turns, now_ms, operator};
 use super::places::{Places, Teller};
-use super::{Node, health, presence};
-use metrics::Metrics;
+use super::{Node, presence};
 
 /// How often look-ups are brought up to date.
 const REFRESH_EVERY: Duration = Duration::from_secs(10);
@@ -30,22 +26,6 @@ const TELL_EVERY: u64 = 3;
 const KEEP_EVERY: u64 = 60;
 /// How long what is told holds: some of it may be lost, and what did not change is told again after ten minutes.
 const HOLDS_MS: u64 = 1_800_000;
-/// Two digests of one edge are at least so far apart, in milliseconds of its own clock: else one edge could flood all.
-const PAUSE_MS: u64 = 10_000;
-/// Edges of which it is known when they told last; with more, those are forgotten that told longest ago.
-const TELLERS_MAX: usize = 16_384;
-
-/// What the ledger says of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The height of the ledger that says so.
-    pub height: u64,
-    /// Who registered the node as an edge, if anybody did.
-    pub owner: Option<Address>,
-}
-
-/// Looks a node up in the ledger; may read a disk.
-pub type Ledger = Box<dyn Fn(&PublicKey) -> Result<Entry, StateError> + Send + Sync>;
 
 /// Both directions of one node.
 pub struct Digests {
@@ -55,25 +35,8 @@ pub struct Digests {
     ledger: Ledger,
     /// Set when the mesh runs.
     mesh: OnceLock<Mesh>,
-    latest: Mutex<HashMap<PublicKey, u64>>,
-    metrics: Metrics,
-}
-
-/// What a digest is worth.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Judged {
-    /// It is taken, and passed on.
-    Taken,
-    /// It could never have been right.
-    Wrong(String),
-    /// It is not of an edge, as far as the ledger goes that it knows itself.
-    NoEdge,
-    /// It is over, or not begun.
-    Late,
-    /// It was replaced by a later one before.
-    Replayed,
-    /// Nothing is known against it, nor is it known who says it, or there is no room for it now.
-    Unknown,
+    turns: Turns,
+    fates: Fates,
 }
 
 impl Digests {
@@ -86,8 +49,8 @@ impl Digests {
             places,
             ledger,
             mesh: OnceLock::new(),
-            latest: Mutex::default(),
-            metrics: Metrics::register(registry),
+            turns: Turns::default(),
+            fates: Fates::register(registry, "places_digests", "Digests of readers' distances"),
         }
     }
 
@@ -104,16 +67,8 @@ impl Digests {
             return Verdict::Ignore;
         };
         let judged = self.judge(mesh, message);
-        self.metrics.count(judged.word());
-        match judged {
-            Judged::Taken => return Verdict::Accept,
-            Judged::Wrong(reason) => return Verdict::Reject(reason),
-            Judged::NoEdge => return Verdict::Reject("distances of a node that is no edge".to_owned()),
-            Judged::Replayed => mesh.fault(from, false, "distances that were replaced before"),
-            Judged::Late if is_clock_right(mesh) => mesh.fault(from, false, "distances out of their time"),
-            Judged::Late | Judged::Unknown => {}
-        }
-        Verdict::Ignore
+        self.fates.count(judged.word());
+        judged.verdict(mesh, from, "distances")
     }
 
     fn judge(&self, mesh: &Mesh, message: &[u8]) -> Judged {
@@ -126,15 +81,14 @@ impl Digests {
         let (Ok(entry), Ok(own)) = ((self.ledger)(&teller), (self.ledger)(&me)) else {
             return Judged::Unknown;
         };
-        let Some(owner) = entry.owner else {
-            // It may have been registered in a block that is not here yet.
-            let is_ahead = distances.height > entry.height;
-            return if is_ahead { Judged::Unknown } else { Judged::NoEdge };
+        let owner = match entry.owner(distances.height) {
+            Ok(owner) => owner,
+            Err(judged) => return judged,
         };
         let Some(advert) = mesh.advert(&teller).filter(|_| teller != me) else {
             return Judged::Unknown;
         };
-        if let Err(judged) = self.admit(&distances) {
+        if let Err(judged) = self.turns.admit(&teller, distances.time_ms) {
             return judged;
         }
         let place = advert
@@ -156,27 +110,6 @@ impl Digests {
             Err(Refused::OutOfTime) => Judged::Late,
             Err(Refused::OutOfBounds | Refused::Crowded) => Judged::Unknown,
         }
-    }
-
-    /// Each edge in its turn: the newest, and not too many.
-    fn admit(&self, distances: &Distances) -> Result<(), Judged> {
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = latest.get(&distances.node).copied();
-        match before {
-            Some(before_ms) if distances.time_ms <= before_ms => return Err(Judged::Replayed),
-            Some(before_ms) if distances.time_ms < before_ms.saturating_add(PAUSE_MS) => {
-                return Err(Judged::Unknown);
-            }
-            _ => {}
-        }
-        if latest.len() >= TELLERS_MAX && before.is_none() {
-            let oldest = latest.iter().min_by_key(|(_, time_ms)| **time_ms);
-            if let Some(node) = oldest.map(|(node, _)| *node) {
-                latest.remove(&node);
-            }
-        }
-        latest.insert(distances.node, distances.time_ms);
-        Ok(())
     }
 
     /// Tells what is new, if anybody listens who would take it. Reads a disk.
@@ -203,7 +136,7 @@ impl Digests {
             };
             let signed = Signed::sign(distances, &self.chain, &self.key);
             mesh.publish(Topic::Places, signed.encode());
-            self.metrics.count("told");
+            self.fates.count("told");
         }
         Ok(())
     }
@@ -214,19 +147,6 @@ impl Digests {
             self.places.set_edges(addresses(mesh));
         }
         self.places.refresh();
-    }
-}
-
-impl Judged {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Wrong(_) => "wrong",
-            Self::NoEdge => "no_edge",
-            Self::Late => "late",
-            Self::Replayed => "replayed",
-            Self::Unknown => "unknown",
-        }
     }
 }
 
@@ -276,11 +196,9 @@ fn digest(distances: Distances, owner: &Address, place: Prefix, inside: bool) ->
     let mut told = distances.told;
     // Elsewhere a private network of the same number is another one.
     told.retain(|told| inside || !told.place.is_private());
-    let mut operator = [0; 32];
-    operator[..owner.as_bytes().len()].copy_from_slice(owner.as_bytes());
     Digest {
         reporter: *distances.node.as_bytes(),
-        operator,
+        operator: operator(owner),
         place,
         issued_us: distances.time_ms.saturating_mul(1_000),
         expires_us: distances.until_ms.saturating_mul(1_000),
@@ -310,17 +228,6 @@ fn addresses(mesh: &Mesh) -> HashSet<IpAddr> {
     let connected = peers.chain(mesh.addresses()).collect::<Vec<_>>();
     let connected = connected.iter().filter_map(|address| presence::ip_of(address));
     adverts.chain(connected).map(|ip| ip.to_canonical()).collect()
-}
-
-/// Whether others say that this node's clock is right.
-fn is_clock_right(mesh: &Mesh) -> bool {
-    let is_near = |ahead_ms: i64| Duration::from_millis(ahead_ms.unsigned_abs()) <= health::CLOCK_OFF_MAX;
-    mesh.clock().is_some_and(|clock| is_near(clock.others_ahead_ms))
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

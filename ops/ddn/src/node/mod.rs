@@ -11,8 +11,10 @@ pub mod error;
 mod faucet;
 pub mod folder;
 pub mod health;
+mod hearsay;
 pub mod joins;
 pub mod look;
+pub mod notices;
 pub mod origin;
 pub mod places;
 pub mod preflight;
@@ -24,6 +26,7 @@ pub mod sender;
 mod setup;
 mod start;
 pub mod upload;
+pub mod verdicts;
 pub mod wallets;
 
 use std::future::Future;
@@ -54,10 +57,12 @@ use edges::Edges;
 pub use error::Error;
 use folder::Folder;
 use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
+use notices::Notices;
 pub use origin::{Origin, Role};
 use places::Places;
 use sender::Sender;
 use start::{Listeners, Started};
+use verdicts::Verdicts;
 use wallets::Wallets;
 
 /// A running node, as those who answer requests see it.
@@ -96,6 +101,10 @@ pub struct Node {
     pub reader_places: Places,
     /// What edges tell each other of that.
     pub digests: Arc<Digests>,
+    /// Whom a quorum of edges found to have failed.
+    pub verdicts: Arc<Verdicts>,
+    /// Who sends no readers here.
+    pub notices: Arc<Notices>,
     /// Who pays for deliveries.
     pub payer: Arc<WalletPayer>,
     /// Who pays for what the gateway serves of origins.

@@ -10,7 +10,7 @@ use named::mesh::{Advert, Endpoint};
 
 use super::joins::Webs;
 use super::look::Door;
-use super::{Node, digests, edges, health};
+use super::{Node, digests, edges, health, verdicts};
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
@@ -54,6 +54,7 @@ pub async fn keep_up(node: Arc<Node>) {
         () = following => {}
         () = looking => {}
         () = digests::keep_up(&node) => {}
+        () = verdicts::keep_up(&node) => {}
     }
     // Its thread looks at the token too.
     let _ = announced.await;
@@ -63,7 +64,14 @@ pub async fn keep_up(node: Arc<Node>) {
 async fn keep_looking(node: &Node) {
     let mut beat = tokio::time::interval(ADVERT_EVERY);
     for count in 0u64.. {
-        beat.tick().await;
+        tokio::select! {
+            _ = beat.tick() => {}
+            // Somebody sends no readers here: perhaps nobody reaches it any more.
+            () = node.notices.news() => {
+                look(node).await;
+                continue;
+            }
+        }
         let was_seen = node.outlook.sights().iter().any(|sight| sight.tried > 0);
         if count % LOOK_EVERY == 0 || !was_seen {
             look(node).await;

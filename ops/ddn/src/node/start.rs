@@ -27,14 +27,17 @@ use super::digests::{self, Digests};
 use super::edges::Edges;
 use super::error::Error;
 use super::folder::{self, Folder};
+use super::hearsay;
 use super::joins::{
-    ChainFunds, ChainMeters, ChainNames, ChainPeers, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks,
+    ChainFunds, ChainMeters, ChainNames, ChainPeers, Ears, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks,
     NodeDoors, PublicDns, SecureHosts, WalletPayer,
 };
 use super::look::{Looker, Outlook};
+use super::notices::Notices;
 use super::origin::{self, Place};
 use super::presence::Told;
 use super::sender::Sender;
+use super::verdicts::Verdicts;
 use super::wallets::Wallets;
 use super::{Node, Origin, Phase, Role, secrets, setup};
 use crate::api::Server;
@@ -203,11 +206,24 @@ async fn join(
         &mut registry,
     );
     let digests = Arc::new(digests);
-    let handler = MeshHandler::new(chain.clone(), looker.clone(), digests.clone());
-    let handler = Arc::new(handler);
+    let verdicts = Verdicts::new(
+        key.clone(),
+        &genesis.chain_id,
+        registrations(chain),
+        &mut registry,
+    );
+    let (verdicts, notices) = (Arc::new(verdicts), Arc::new(Notices::default()));
+    let ears = Ears {
+        looker: looker.clone(),
+        notices: notices.clone(),
+        digests: digests.clone(),
+        verdicts: verdicts.clone(),
+    };
+    let handler = Arc::new(MeshHandler::new(chain.clone(), ears));
     let mesh = Mesh::start(mesh_config, handler, &mut registry).await?;
     looker.connect(mesh.clone());
     digests.connect(mesh.clone());
+    verdicts.connect(mesh.clone());
     running.mesh = Some(mesh.clone());
     chain.connect(Arc::new(ChainPeers(mesh.clone())));
 
@@ -310,6 +326,8 @@ async fn join(
         finder,
         reader_places,
         digests,
+        verdicts,
+        notices,
         payer,
         meters,
         wallets: ground.wallets,
@@ -343,13 +361,13 @@ async fn join(
 }
 
 /// Who is an edge, as the newest state says.
-fn registrations(chain: &Chain) -> digests::Ledger {
+fn registrations(chain: &Chain) -> hearsay::Ledger {
     let chain = chain.clone();
     Box::new(move |node| {
         let height = chain.tip().height;
         let entry = chain.state().edge(node)?;
         let owner = entry.map(|entry| entry.owner);
-        Ok(digests::Entry { height, owner })
+        Ok(hearsay::Entry { height, owner })
     })
 }
 

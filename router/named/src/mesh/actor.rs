@@ -270,7 +270,7 @@ impl Actor {
         }
         for (topic, bytes) in orders.publish {
             match topic {
-                Topic::Places => self.say(topic, bytes),
+                Topic::Places | Topic::Failures => self.say(topic, bytes),
                 _ => {
                     self.publish(topic, bytes);
                 }

@@ -144,7 +144,7 @@ impl Actor {
         self.checks.spawn(async move {
             let judged = match topic {
                 Topic::Edges => judge_advert(&message.data, &chain),
-                Topic::Tx | Topic::Headers | Topic::Places => {
+                Topic::Tx | Topic::Headers | Topic::Places | Topic::Failures => {
                     let verdict = handler.gossip(topic, from, message.data);
                     tokio::time::timeout(VERDICT_TIMEOUT, verdict)
                         .await

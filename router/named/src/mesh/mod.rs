@@ -18,6 +18,7 @@ mod config;
 mod distances;
 mod error;
 mod exchange;
+mod failures;
 mod gossip;
 mod identity;
 mod lookup;
@@ -39,6 +40,7 @@ pub use clock::Clock;
 pub use config::{Config, Limits};
 pub use distances::{DISTANCES_BYTES_MAX, DISTANCES_LIFE_MS_MAX, Distances};
 pub use error::Error;
+pub use failures::{FAILURES_LIFE_MS_MAX, FAILURES_MAX, Failures};
 pub use message::{
     ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint, Flaw,
     HEALTH_BITS, MESSAGE_BYTES_MAX,
@@ -77,6 +79,8 @@ pub enum Topic {
     Edges,
     /// What edges tell of their readers' distances: [`Distances`].
     Places,
+    /// What edges sign of others that failed: [`Failures`].
+    Failures,
 }
 
 /// What a message is worth.
@@ -236,7 +240,8 @@ impl Mesh {
         }
     }
 
-    /// Sends a message to everybody. It is lost if nobody is there (of [`Topic::Places`] the last one waits), or if it is longer than `Limits::gossip_bytes_max`.
+    /// Sends a message to everybody. It is lost if nobody is there (of [`Topic::Places`] and [`Topic::Failures`] the
+    /// last one waits), or if it is longer than `Limits::gossip_bytes_max`.
     pub fn publish(&self, topic: Topic, bytes: Vec<u8>) {
         self.shared.order(|orders| {
             if let Some((topic, _)) = orders.publish(topic, bytes) {
@@ -390,7 +395,7 @@ impl std::fmt::Debug for Mesh {
 
 impl Topic {
     /// All topics.
-    pub const ALL: [Self; 4] = [Self::Tx, Self::Headers, Self::Edges, Self::Places];
+    pub const ALL: [Self; 5] = [Self::Tx, Self::Headers, Self::Edges, Self::Places, Self::Failures];
 
     /// The last part of its name, and its label in the metrics.
     #[must_use]
@@ -400,6 +405,7 @@ impl Topic {
             Self::Headers => "headers",
             Self::Edges => "edges",
             Self::Places => "places",
+            Self::Failures => "failures",
         }
     }
 

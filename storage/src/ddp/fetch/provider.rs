@@ -89,7 +89,11 @@ pub(super) async fn fetch(
 
 /// Whoever is asked on the off chance may well not have it.
 fn lacks_root(fault: &Fault) -> bool {
-    matches!(fault, Fault::Refused(refuse) if refuse.code == Code::Absent)
+    is_refused(fault, Code::Absent)
+}
+
+fn is_refused(fault: &Fault, why: Code) -> bool {
+    matches!(fault, Fault::Refused(refuse) if refuse.code == why)
 }
 
 /// A fault of this node's own is not told of the provider, and it is no failure not to have something.
@@ -102,6 +106,7 @@ fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome
         took: got.took,
         failure: failure.map(|failure| failure.what.clone()),
         lied: failure.is_some_and(|failure| matches!(failure.fault, Fault::Lied)),
+        turned_away: failure.is_some_and(|failure| is_refused(&failure.fault, Code::Busy)),
     }
 }
 

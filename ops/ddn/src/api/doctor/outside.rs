@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use named::delegation;
@@ -10,6 +10,7 @@ use named::delegation;
 use crate::api::types::Check;
 use crate::node::Node;
 use crate::node::look::{Door, Sight};
+use crate::node::notices::Why;
 
 /// What the public DNS has for an answer.
 const DNS_WITHIN: Duration = Duration::from_secs(4);
@@ -31,6 +32,45 @@ pub fn checks(node: &Node) -> Vec<Check> {
         .iter()
         .map(|sight| check(sight, is_local(node, &sight.door)))
         .collect()
+}
+
+/// Whether others keep their readers from this node, as far as they told it.
+pub fn standing(node: &Node) -> Check {
+    let id = *node.node_key().public().as_bytes();
+    let convicted = node.verdicts.convicted();
+    let is_out = convicted.is_some_and(|(_, edges)| edges.contains(&id));
+    let told: Vec<Why> = node
+        .notices
+        .standing(Instant::now())
+        .into_iter()
+        .map(|(_, why)| why)
+        .collect();
+    stands(is_out, &told)
+}
+
+fn stands(is_out: bool, told: &[Why]) -> Check {
+    if is_out {
+        let text = "most of those who judge edges saw this one fail for an hour: it gets no readers in this hour, and again when it has answered for some minutes";
+        return Check::fail("standing", format!("{text}; see what is said of its ports here"));
+    }
+    if told.is_empty() {
+        return Check::ok(
+            "standing",
+            "nobody told this node that it gets no readers".to_owned(),
+        );
+    }
+    let silent = told.iter().filter(|why| **why == Why::Silent).count();
+    let text = format!(
+        "{} other nodes send no readers here ({silent} because it did not answer, {} because it failed)",
+        told.len(),
+        told.len() - silent
+    );
+    Check::warn(
+        "standing",
+        format!(
+            "{text}: see what is said of its ports here, and whether this machine or its line is overloaded"
+        ),
+    )
 }
 
 fn check(sight: &Sight, is_local: bool) -> Check {

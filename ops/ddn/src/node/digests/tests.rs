@@ -1,36 +1,16 @@
-//! Real meshes on loopback. What the ledger says of who is an edge, the test says.
-
-use std::net::Ipv4Addr;
-use std::time::Instant;
+//! Real meshes on loopback.
 
 use async_trait::async_trait;
-use ledger::{Amount, cid_of};
-use named::mesh::{Advert, Config, DISTANCES_LIFE_MS_MAX, Handler, Limits};
+use ledger::Amount;
+use named::mesh::{Advert, DISTANCES_LIFE_MS_MAX, Handler};
 use nearest::digest::{DISTANCES_MAX, Step, Told};
 use nearest::table::READERS_MIN;
 use tempfile::TempDir;
 
 use super::*;
+use crate::node::hearsay::world::{self, CHAIN, HEIGHT, entry, key, until};
 
-const CHAIN: &str = "test-1";
-/// Far longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-const HEIGHT: u64 = 7;
 const NEAR_US: u32 = 20_000;
-
-fn key(seed: u8) -> SecretKey {
-    SecretKey::from_seed([seed; 32])
-}
-
-/// Nodes 1 and 2 are of one operator, 3 to 19 of others, and 20 and above are no edges.
-fn entry(node: &PublicKey) -> Entry {
-    let seed = (1..20).find(|seed| key(*seed).public() == *node);
-    let owner = seed.map(|seed| key(100 + u8::max(seed, 2)).address());
-    Entry {
-        height: HEIGHT,
-        owner,
-    }
-}
 
 struct Ear(Arc<Digests>);
 
@@ -59,31 +39,13 @@ struct Peer {
 
 impl Peer {
     async fn start(seed: u8, join: &[&Peer]) -> Self {
-        let (key, folder, mut registry) = (
-            key(seed),
-            tempfile::tempdir().expect("a folder"),
-            Registry::default(),
-        );
-        let config = Config {
-            seed: key.seed(),
-            chain_id: CHAIN.into(),
-            genesis: cid_of(b"a genesis"),
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            external: Vec::new(),
-            join: join.iter().map(|peer| peer.mesh.addresses()[0].clone()).collect(),
-            seeds: Vec::new(),
-            seed_servers: Vec::new(),
-            network_key: None,
-            peers_file: folder.path().join("peers.txt"),
-            providers_file: folder.path().join("providers"),
-            limits: Limits::default(),
-        };
+        let (key, mut registry) = (key(seed), Registry::default());
         let places = Places::new(*key.public().as_bytes(), 2_048);
         let ledger: Ledger = Box::new(|node| Ok(entry(node)));
         let digests = Digests::new(key.clone(), CHAIN, places.clone(), ledger, &mut registry);
         let digests = Arc::new(digests);
-        let mesh = Mesh::start(config, Arc::new(Ear(digests.clone())), &mut registry).await;
-        let mesh = mesh.expect("a mesh");
+        let join: Vec<&Mesh> = join.iter().map(|peer| &peer.mesh).collect();
+        let (mesh, folder) = world::mesh(&key, &join, Arc::new(Ear(digests.clone())), &mut registry).await;
         digests.connect(mesh.clone());
         Self {
             key,
@@ -148,13 +110,7 @@ impl Peer {
     }
 
     fn count(&self, fate: &str) -> u64 {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry).expect("metrics");
-        let line = format!("places_digests_total{{fate=\"{fate}\"}} ");
-        let value = text
-            .lines()
-            .find_map(|found| found.strip_prefix(&line)?.parse().ok());
-        value.unwrap_or(0)
+        world::count(&self.registry, "places_digests", fate)
     }
 }
 
@@ -167,14 +123,6 @@ fn told(edge: [u8; 32], rtt_us: u32) -> Told {
         place: Prefix::place(reader(0)),
         edge,
         step: Step::of(rtt_us),
-    }
-}
-
-async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -22,6 +22,7 @@ use nearest::{EdgeId, Prefix};
 
 use super::track::{Errand, Sighting, Track, operator};
 use super::view::{Known, View};
+use crate::node::notices::Why;
 
 /// How often a watched edge is asked, in microseconds: a sign of life is expected so often.
 pub const ASKED_EVERY_US: u64 = 1_000_000;
@@ -39,6 +40,8 @@ pub struct Book {
     turn: usize,
     /// Who registered this node.
     own: Option<Operator>,
+    /// Whether it is this node that is ill, by the last look.
+    is_ill: bool,
 }
 
 impl Book {
@@ -134,7 +137,14 @@ impl Book {
     /// What came of a delivery of an edge to this node.
     pub fn delivered(&mut self, node: &PublicKey, outcome: &Outcome, now_us: u64) {
         if let Some(track) = self.tracks.get_mut(node.as_bytes()) {
-            track.peer.note(outcome, now_us);
+            track.delivered(outcome, now_us);
+        }
+    }
+
+    /// An edge refused a delivery to this node, for having too much to do.
+    pub fn turned_away(&mut self, node: &PublicKey, now_us: u64) {
+        if let Some(track) = self.tracks.get_mut(node.as_bytes()) {
+            track.credit.turned_away(now_us);
         }
     }
 
@@ -143,6 +153,7 @@ impl Book {
         let watched = || self.tracks.values().filter(|track| track.is_looked_at());
         let suspect = watched().filter(|track| track.peer.is_suspect(now_us)).count();
         let ill = is_ill(suspect, watched().count());
+        self.is_ill = ill;
         for track in self.tracks.values_mut().filter(|track| track.is_looked_at()) {
             let event = Event::Looked {
                 phi_milli: track.peer.phi_milli(now_us),
@@ -160,6 +171,42 @@ impl Book {
         }
     }
 
+    /// Counts for the quorum how each of the watched does, once a second; and says whom of them is to be told that it is in
+    /// quarantine here.
+    pub fn count(&mut self, now_us: u64) -> Vec<(PublicKey, Why)> {
+        let ill = self.is_ill;
+        let watched = self.tracks.values_mut().filter(|track| track.is_looked_at());
+        let told = watched.filter_map(|track| {
+            track.count(now_us, ill);
+            Some((track.said.node, track.notice(now_us)?))
+        });
+        told.collect()
+    }
+
+    /// An epoch began. Returns who failed in the one before.
+    pub fn turn(&mut self, epoch: u64, now_us: u64) -> Vec<PublicKey> {
+        let failed = self
+            .tracks
+            .values_mut()
+            .filter_map(|track| track.turn(epoch, now_us).then_some(track.said.node));
+        failed.collect()
+    }
+
+    /// A quorum found that these failed: they are out for this epoch.
+    pub fn convict(&mut self, edges: &[EdgeId], epoch: u64, now_us: u64) {
+        for edge in edges {
+            if let Some(track) = self.tracks.get_mut(edge) {
+                track.stand(Event::Convicted { epoch }, now_us);
+            }
+        }
+    }
+
+    /// Those who registered the edges that are known, this node among them.
+    pub fn operators(&self) -> Vec<Operator> {
+        let others = self.tracks.values().filter_map(|track| track.entry.as_ref());
+        others.map(operator).chain(self.own).collect()
+    }
+
     /// Where this node is, once it has measured somebody.
     pub fn here(&self) -> Option<Coordinate> {
         let here = self.vivaldi.here();
@@ -167,7 +214,7 @@ impl Book {
     }
 
     /// What is known now, with this node itself as one of them.
-    pub fn view(&self, me: Known, limits: &Limits, wall_us: u64) -> View {
+    pub fn view(&self, me: Known, limits: &Limits, (now_us, wall_us): (u64, u64)) -> View {
         let of = |advert: &'_ Advert| {
             let track = self.tracks.get(&advert.edge);
             (self.distance(&advert.edge), track.map(|track| track.standing))
@@ -183,7 +230,7 @@ impl Book {
         let (taken, out) = select(all.collect(), limits);
         let known = |candidate: &Candidate<'_>| {
             let track = self.tracks.get(&candidate.advert.edge)?;
-            Some(track.known(candidate, self.own.as_ref()))
+            Some(track.known(candidate, self.own.as_ref(), now_us))
         };
         let mut candidates: Vec<Known> = taken.iter().filter_map(known).collect();
         candidates.insert(0, me);

@@ -16,7 +16,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::track::Sighting;
 use super::{Edges, Known, NamedEdges, probe, view, wall_us};
 use crate::node::look::Door;
-use crate::node::{Node, health, presence, setup};
+use crate::node::verdicts::{Turn, epoch_blocks};
+use crate::node::{Node, health, notices, presence, setup};
 
 /// How often it looks: who is gone loses its readers so much later than the rule says.
 const LOOK_EVERY: Duration = Duration::from_millis(125);
@@ -27,6 +28,8 @@ const ASK_EVERY: u64 = 8;
 pub async fn keep(node: Arc<Node>) {
     let mut keeper = Keeper {
         asked: JoinSet::new(),
+        told: JoinSet::new(),
+        epoch: None,
         ledger: Ledger::default(),
         names_edges: false,
         me: None,
@@ -50,6 +53,10 @@ pub async fn keep(node: Arc<Node>) {
 struct Keeper {
     node: Arc<Node>,
     asked: JoinSet<(PublicKey, Sighting)>,
+    /// Notices on their way.
+    told: JoinSet<()>,
+    /// The epoch of the last turn.
+    epoch: Option<u64>,
     ledger: Ledger,
     /// Whether DNS asks for the edges already.
     names_edges: bool,
@@ -79,12 +86,13 @@ impl Keeper {
                 self.asked
                     .spawn(async move { (errand.node, probe::visit(&errand, verifier).await) });
             }
+            self.judge(edges).await;
         }
         let Some(me) = self.me.clone() else { return };
         let view = {
             let mut book = edges.book();
             book.look(edges.now_us());
-            book.view(with_load(me, &node), &limits(), wall_us())
+            book.view(with_load(me, &node), &limits(), (edges.now_us(), wall_us()))
         };
         let is_somebody_named = view
             .candidates
@@ -96,6 +104,43 @@ impl Keeper {
             node.directory.set_nearest(Arc::new(NamedEdges::of(&node)));
         }
         presence::tell_load(&node);
+    }
+
+    /// What comes of what was measured over minutes and hours: who is in quarantine is told, who failed is named to the other
+    /// judges, and whom they convicted is out.
+    async fn judge(&mut self, edges: &Edges) {
+        while self.told.try_join_next().is_some() {}
+        let told = edges.book().count(edges.now_us());
+        for (edge, why) in told {
+            let mesh = self.node.mesh.clone();
+            self.told
+                .spawn(async move { notices::tell(&mesh, &edge, why).await });
+        }
+        self.turn(edges).await;
+        if let Some((epoch, convicted)) = self.node.verdicts.convicted() {
+            edges.book().convict(&convicted, epoch, edges.now_us());
+        }
+    }
+
+    /// Ends an epoch, once.
+    async fn turn(&mut self, edges: &Edges) {
+        let chain = &self.node.chain;
+        let blocks = epoch_blocks(chain.genesis().block_time_ms);
+        let epoch = chain.height() / blocks;
+        if epoch == 0 || self.epoch.replace(epoch) == Some(epoch) {
+            return;
+        }
+        let failing = edges.book().turn(epoch, edges.now_us());
+        let (operators, node) = (edges.book().operators(), Arc::clone(&self.node));
+        let turned = tokio::task::spawn_blocking(move || {
+            // Without the first block, as after a start from a snapshot, nobody is judged for it.
+            let (first, _) = node.chain.block(epoch * blocks).ok().flatten()?;
+            let seed = first.header.id().0;
+            node.verdicts.turn(Turn { epoch, seed }, operators, &failing);
+            Some(())
+        });
+        // One that broke down judges nobody.
+        let _ = turned.await;
     }
 
     /// Takes what is new of adverts and of the ledger.

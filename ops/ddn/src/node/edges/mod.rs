@@ -90,6 +90,12 @@ impl Edges {
 
     /// Takes note of how a delivery to this node went.
     pub fn note(&self, node: &PublicKey, outcome: &ddp::Outcome) {
+        let now_us = self.now_us();
+        if outcome.turned_away {
+            // It is there, and has less room than it said.
+            self.book().turned_away(node, now_us);
+            return;
+        }
         let failed = outcome.failure.is_some();
         if !failed && outcome.bytes == 0 {
             // It answered, and did not have it: that says nothing for or against it.
@@ -100,7 +106,6 @@ impl Edges {
             failed,
             ..measure::Outcome::default()
         };
-        let now_us = self.now_us();
         self.book().delivered(node, &outcome, now_us);
     }
 

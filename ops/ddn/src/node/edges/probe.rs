@@ -1,5 +1,6 @@
 //! Asking an edge whether it is there: the same steps that a reader takes, at each of its doors.
 
+use std::io::{Error, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +18,7 @@ pub async fn visit(errand: &Errand, verifier: Option<Arc<ClientConfig>>) -> Sigh
         let start = Instant::now();
         let answered = probe::delivery(errand.delivery).await;
         return Sighting {
+            is_wrong: answered.as_ref().is_err_and(is_wrong),
             rtt_us: answered.ok().map(|()| micros(start)),
             ..Sighting::default()
         };
@@ -30,7 +32,13 @@ pub async fn visit(errand: &Errand, verifier: Option<Arc<ClientConfig>>) -> Sigh
         ..Sighting::default()
     };
     for (door, card) in errand.gateways.iter().zip(cards) {
-        let Ok((card, is_open)) = card else { continue };
+        let (card, is_open) = match card {
+            Ok(known) => known,
+            Err(error) => {
+                seen.is_wrong |= is_wrong(&error);
+                continue;
+            }
+        };
         seen.rtt_us = Some(seen.rtt_us.map_or(card.rtt_us, |known| known.min(card.rtt_us)));
         seen.ttfb_us = Some(seen.ttfb_us.map_or(card.ttfb_us, |known| known.min(card.ttfb_us)));
         if is_open {
@@ -66,6 +74,17 @@ async fn knock(door: SocketAddr, errand: &Errand, node_id: &str) -> std::io::Res
             .is_ok(),
     };
     Ok((card, is_open))
+}
+
+/// Whether it is an answer that was wrong, and not silence or a way that is cut.
+fn is_wrong(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::ConnectionReset
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::Other
+    )
 }
 
 fn micros(start: Instant) -> u32 {

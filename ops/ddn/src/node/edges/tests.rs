@@ -9,6 +9,7 @@ use super::book::Book;
 use super::dns::addresses;
 use super::track::Sighting;
 use super::view::{Known, Ranking, View, load_step};
+use crate::node::notices;
 
 const SECOND: u64 = 1_000_000;
 /// The wall clock's beginning.
@@ -118,6 +119,7 @@ impl World {
                     None => Sighting::default(),
                     Some(ms) => Sighting {
                         rtt_us: Some(ms * 1000),
+                        is_wrong: false,
                         ttfb_us: Some(ms * 1000),
                         doors: vec![errand.gateways[0].ip()],
                         domains: vec!["gw.example".to_owned()],
@@ -130,9 +132,19 @@ impl World {
         }
     }
 
+    /// As [`World::pass`], with an advert of each in each second.
+    fn live(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            self.pass(1);
+            for seed in 1..=3 {
+                self.tell(seed, 0);
+            }
+        }
+    }
+
     fn view(&self) -> View {
-        self.book
-            .view(me(), &Limits::default(), THEN + self.second * SECOND)
+        let now_us = self.second * SECOND;
+        self.book.view(me(), &Limits::default(), (now_us, THEN + now_us))
     }
 
     fn rank(&self, view: &View) -> Ranking {
@@ -209,10 +221,31 @@ fn who_falls_silent_is_out_within_five_seconds_and_comes_back() {
     let view = world.view();
     let (known, why) = view.passed_over.first().expect("it is passed over");
     assert!(known.node == node(1) && matches!(why, Out::Stands(_)), "{why}");
-    world.rtt_ms[0] = Some(10);
-    // Three failures are forgiven after some successes.
+    // Silence is over with the first words, however long it was, and one could be the last.
     world.pass(12);
+    world.rtt_ms[0] = Some(10);
+    world.pass(2);
+    world.check(&[2, 3]);
+    world.pass(1);
     world.check(&[1, 2, 3]);
+}
+
+#[test]
+fn who_turns_a_delivery_away_rests_and_is_believed_less() {
+    let mut world = World::new();
+    world.pass(2);
+    let capacity = |world: &World| world.view().find(&id(1)).expect("known").edge.capacity;
+    assert_eq!(capacity(&world), 10);
+    world.book.turned_away(&node(1), world.second * SECOND);
+    world.check(&[2, 3]);
+    assert_eq!(capacity(&world), 5);
+    world.pass(1);
+    world.check(&[1, 2, 3]);
+    let went = nearest::measure::Outcome::default();
+    for _ in 0..700 {
+        world.book.delivered(&node(1), &went, world.second * SECOND);
+    }
+    assert!(capacity(&world) >= 9, "{}", capacity(&world));
 }
 
 #[test]
@@ -360,4 +393,48 @@ fn a_domain_is_not_believed_without_a_certificate() {
     world.has_certificates = true;
     world.pass(11);
     assert_eq!(serving(&world), [2], "it was proven");
+}
+
+#[test]
+fn who_fails_through_an_epoch_is_told_named_and_out_until_the_next() {
+    let mut world = World::new();
+    world.pass(20);
+    world.rtt_ms[0] = None;
+    let mut told = Vec::new();
+    for _ in 0..300 {
+        world.live(1);
+        let notices = world.book.count(world.second * SECOND);
+        told.extend(notices.into_iter().map(|notice| (notice, world.second)));
+    }
+    let expected = |second| ((node(1), notices::Why::Silent), second);
+    // It fell silent after 20 s, was away after 22, and in quarantine a minute later.
+    assert_eq!(told, [expected(83), expected(203)], "now and then");
+    assert_eq!(world.book.turn(8, world.second * SECOND), [node(1)]);
+    world.book.convict(&[id(1)], 8, world.second * SECOND);
+    world.rtt_ms[0] = Some(10);
+    world.live(300);
+    world.check(&[2, 3]);
+    let view = world.view();
+    let (_, why) = view.passed_over.first().expect("it is passed over");
+    assert_eq!(
+        why.to_string(),
+        "not asked: a quorum found that it failed, out until epoch 9"
+    );
+    assert!(world.book.turn(9, world.second * SECOND).is_empty(), "it is well");
+    world.live(100);
+    world.check(&[2, 3]);
+    world.live(30);
+    world.check(&[1, 2, 3]);
+}
+
+#[test]
+fn who_is_ill_itself_names_nobody() {
+    let mut world = World::new();
+    world.pass(20);
+    world.rtt_ms = [None; 3];
+    for _ in 0..300 {
+        world.live(1);
+        assert!(world.book.count(world.second * SECOND).is_empty());
+    }
+    assert!(world.book.turn(8, world.second * SECOND).is_empty());
 }

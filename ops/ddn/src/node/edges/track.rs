@@ -7,12 +7,16 @@ use ledger::{EdgeEntry, PublicKey};
 use named::mesh::Advert as Said;
 use nearest::candidates::Candidate;
 use nearest::ladder::{Event, Standing};
+use nearest::liveness::PHI_ROUTE_AWAY;
+use nearest::load::Credit;
 use nearest::measure::{Outcome, Peer};
-use nearest::quorum::Operator;
+use nearest::quorum::{Operator, Tally};
 
 use super::book::ASKED_EVERY_US;
 use super::proofs::Proofs;
 use super::view::Known;
+use crate::node::hearsay;
+use crate::node::notices::{COUNTS_FOR, Why};
 
 /// The port of plain HTTP, if an edge is known by the name of its encrypted side only.
 const HTTP_PORT: u16 = 80;
@@ -23,9 +27,14 @@ pub struct Track {
     pub entry: Option<EdgeEntry>,
     pub peer: Peer,
     pub standing: Standing,
+    pub credit: Credit,
     seen: Sighting,
     proofs: Proofs,
     pub heard_us: u64,
+    /// How it did in this epoch.
+    tally: Tally,
+    /// When it was told last that it is in quarantine.
+    told_us: Option<u64>,
     pub is_watched: bool,
     is_asked: bool,
     was_asked: bool,
@@ -49,8 +58,10 @@ pub struct Errand {
 /// What was seen of an edge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sighting {
-    /// The round-trip time, in microseconds; none if it did not answer.
+    /// The round-trip time, in microseconds; none if it did not answer, or not as it should.
     pub rtt_us: Option<u32>,
+    /// Somebody answered for it, and not as it should. Silence is another thing: packets are lost, and links.
+    pub is_wrong: bool,
     /// Until the first byte of its answer, in microseconds.
     pub ttfb_us: Option<u32>,
     /// Where all ports of its gateway were reached.
@@ -68,9 +79,12 @@ impl Track {
             entry: None,
             peer: Peer::new(ASKED_EVERY_US),
             standing: Standing::default(),
+            credit: Credit::default(),
             seen: Sighting::default(),
             proofs: Proofs::default(),
             heard_us: 0,
+            tally: Tally::default(),
+            told_us: None,
             is_watched: false,
             is_asked: false,
             was_asked: false,
@@ -116,15 +130,17 @@ impl Track {
     pub fn see(&mut self, mut seen: Sighting, now_us: u64) {
         (self.is_asked, self.was_asked) = (false, true);
         let failed = seen.rtt_us.is_none();
-        let outcome = Outcome {
-            rtt_us: seen.rtt_us,
-            ttfb_us: seen.ttfb_us,
-            failed,
-            ..Outcome::default()
-        };
-        self.peer.note(&outcome, now_us);
-        if failed {
+        if failed && !seen.is_wrong {
+            // Of silence the beats tell that do not come: counted as errors too, it would outlast the return.
             self.peer.missed();
+        } else {
+            let outcome = Outcome {
+                rtt_us: seen.rtt_us,
+                ttfb_us: seen.ttfb_us,
+                failed,
+                ..Outcome::default()
+            };
+            self.peer.note(&outcome, now_us);
         }
         self.stand(
             match failed {
@@ -143,6 +159,40 @@ impl Track {
         }
         self.proofs.visited(&seen.domains, seen.proof.take());
         self.seen = seen;
+    }
+
+    /// What came of a delivery to this node.
+    pub fn delivered(&mut self, outcome: &Outcome, now_us: u64) {
+        self.peer.note(outcome, now_us);
+        if !outcome.failed {
+            self.credit.served();
+        }
+    }
+
+    /// Counts how it does now, for the quorum.
+    pub fn count(&mut self, now_us: u64, ill: bool) {
+        let (phi_milli, errors) = (self.peer.phi_milli(now_us), self.peer.errors_permille(now_us));
+        self.tally.note(self.standing.may_accuse(phi_milli, errors, ill));
+    }
+
+    /// An epoch is over. Returns whether it failed in that.
+    pub fn turn(&mut self, epoch: u64, now_us: u64) -> bool {
+        self.stand(Event::Epoch { epoch }, now_us);
+        std::mem::take(&mut self.tally).failed() == Some(true)
+    }
+
+    /// What it is to be told, if it is in quarantine and was not told of late.
+    pub fn notice(&mut self, now_us: u64) -> Option<Why> {
+        let is_quarantined = matches!(self.standing, Standing::Quarantined { .. });
+        let is_known = |at: u64| u128::from(now_us.saturating_sub(at)) < COUNTS_FOR.as_micros();
+        if !is_quarantined || self.told_us.is_some_and(is_known) {
+            return None;
+        }
+        self.told_us = Some(now_us);
+        Some(match self.peer.phi_milli(now_us) >= PHI_ROUTE_AWAY {
+            true => Why::Silent,
+            false => Why::Failing,
+        })
     }
 
     pub fn stand(&mut self, event: Event, now_us: u64) {
@@ -168,9 +218,14 @@ impl Track {
         self.seen.domains.iter().filter(is_sure).cloned().collect()
     }
 
-    /// As others see it who belong to `own`, if to anybody.
-    pub fn known(&self, candidate: &Candidate<'_>, own: Option<&Operator>) -> Known {
+    /// As others see it at this moment who belong to `own`, if to anybody. Who turned this node away is taken for full for a
+    /// while, and is believed less.
+    pub fn known(&self, candidate: &Candidate<'_>, own: Option<&Operator>, now_us: u64) -> Known {
         let Candidate { advert, distance, .. } = candidate;
+        let inflight = match self.credit.is_resting(now_us) {
+            true => advert.capacity,
+            false => advert.load,
+        };
         Known {
             node: self.said.node,
             is_here: false,
@@ -179,8 +234,8 @@ impl Track {
             edge: nearest::Edge {
                 id: advert.edge,
                 rtt_us: distance.decides_us(),
-                capacity: advert.capacity,
-                inflight: advert.load,
+                capacity: self.credit.of(advert.capacity),
+                inflight,
                 alive: self.standing.serves() && !self.peer.is_doubted(),
             },
             gateway: self.said.gateway.clone(),
@@ -227,10 +282,7 @@ fn tls_port(said: &Said) -> Option<u16> {
     told.or(secure.map(named::mesh::Web::port))
 }
 
-/// The account that registered it, which is shorter than a key.
+/// The account that registered it.
 pub fn operator(entry: &EdgeEntry) -> Operator {
-    let mut operator = [0; 32];
-    let owner = entry.owner.as_bytes();
-    operator[..owner.len()].copy_from_slice(owner);
-    operator
+    hearsay::operator(&entry.owner)
 }

@@ -248,7 +248,7 @@ mod tests {
             bytes: 10,
             took: Duration::from_millis(1),
             failure: None,
-            lied: false,
+            ..Outcome::default()
         }
     }
 
@@ -259,6 +259,7 @@ mod tests {
             took: Duration::from_secs(5),
             failure: Some("it said nothing for 5 s".to_owned()),
             lied,
+            ..Outcome::default()
         }
     }
 

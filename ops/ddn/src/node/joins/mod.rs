@@ -28,5 +28,5 @@ pub use funds::ChainFunds;
 pub use meters::ChainMeters;
 pub use names::ChainNames;
 pub use payer::WalletPayer;
-pub use peers::{ChainPeers, MeshHandler, MeshUpstream};
+pub use peers::{ChainPeers, Ears, MeshHandler, MeshUpstream};
 pub use secure::SecureHosts;

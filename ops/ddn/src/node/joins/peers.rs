@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::node::digests::Digests;
 use crate::node::look::Looker;
+use crate::node::notices::Notices;
+use crate::node::verdicts::Verdicts;
 
 /// Requests and messages of the mesh that the chain works on at once. Each takes a thread and a disk, and a machine
 /// has few of either; more wait, in the mesh's own bounded queues.
@@ -66,26 +68,38 @@ impl Peers for ChainPeers {
 /// The chain, as the mesh sees it. The chain reads a disk, so it answers on threads for that.
 pub struct MeshHandler {
     chain: Chain,
-    looker: Arc<Looker>,
-    digests: Arc<Digests>,
+    ears: Ears,
     turns: Arc<Semaphore>,
 }
 
+/// Who else in this node hears what peers say.
+pub struct Ears {
+    /// Peers who want to know how they are seen.
+    pub looker: Arc<Looker>,
+    /// Peers who send no readers here.
+    pub notices: Arc<Notices>,
+    /// How far readers are.
+    pub digests: Arc<Digests>,
+    /// Which edges failed.
+    pub verdicts: Arc<Verdicts>,
+}
+
 impl MeshHandler {
-    /// For a chain, for peers who want to know how they are seen, and for what they tell of readers.
-    pub fn new(chain: Chain, looker: Arc<Looker>, digests: Arc<Digests>) -> Self {
+    /// For a chain and whoever else hears.
+    pub fn new(chain: Chain, ears: Ears) -> Self {
         Self {
             chain,
-            looker,
-            digests,
+            ears,
             turns: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
-    /// Whether they are of an edge, only the ledger knows.
-    async fn distances(&self, from: PublicKey, data: Vec<u8>) -> named::mesh::Verdict {
-        let digests = Arc::clone(&self.digests);
-        let judged = self.work(move |_| digests.heard(&from, &data)).await;
+    /// What edges say of others: whether it is of an edge, only the ledger knows.
+    async fn hearsay(
+        &self,
+        judge: impl FnOnce() -> named::mesh::Verdict + Send + 'static,
+    ) -> named::mesh::Verdict {
+        let judged = self.work(move |_| judge()).await;
         judged.unwrap_or(named::mesh::Verdict::Ignore)
     }
 
@@ -113,7 +127,14 @@ impl Handler for MeshHandler {
             Topic::Tx => Gossip::Tx,
             // The mesh judges adverts itself.
             Topic::Edges => return named::mesh::Verdict::Ignore,
-            Topic::Places => return self.distances(from, data).await,
+            Topic::Places => {
+                let digests = Arc::clone(&self.ears.digests);
+                return self.hearsay(move || digests.heard(&from, &data)).await;
+            }
+            Topic::Failures => {
+                let verdicts = Arc::clone(&self.ears.verdicts);
+                return self.hearsay(move || verdicts.heard(&from, &data)).await;
+            }
         };
         let heard = self.work(move |chain| chain.heard(what, &from.to_string(), &data));
         match heard.await {
@@ -124,7 +145,10 @@ impl Handler for MeshHandler {
     }
 
     async fn request(&self, from: PublicKey, request: Vec<u8>) -> Vec<u8> {
-        if let Some(answer) = self.looker.answer(&from, &request).await {
+        if let Some(answer) = self.ears.looker.answer(&from, &request).await {
+            return answer;
+        }
+        if let Some(answer) = self.ears.notices.answer(&from, &request) {
             return answer;
         }
         self.work(move |chain| chain.answer(&request))
