@@ -24,6 +24,11 @@ const KNOWN_DEADLINE: Duration = Duration::from_secs(90);
 const RETURN_DEADLINE: Duration = Duration::from_secs(300);
 /// What the rule promises.
 const OUT_WITHIN: Duration = Duration::from_secs(5);
+/// How long a link is down: longer than anything that is kept for who comes back at once, shorter than what puts on
+/// probation.
+const LINK_DOWN: Duration = Duration::from_secs(12);
+/// Three signs of life, one in a second, after a question that was lost; and as much again on a busy machine.
+const BACK_WITHIN: Duration = Duration::from_secs(12);
 /// Longer than what the system keeps for a reader who takes nothing.
 const FILM_BYTES: usize = 24 << 20;
 
@@ -34,8 +39,9 @@ struct Stage {
     hosts: Vec<Host>,
     reader: Host,
     _site: tempfile::TempDir,
+    beside: Host,
     // Last: the network goes after what uses it.
-    _net: Net,
+    net: Net,
 }
 
 fn launch(host: &Host, mut args: Vec<String>) -> Result<Node> {
@@ -80,7 +86,8 @@ impl Stage {
             hosts,
             reader,
             _site: site,
-            _net: net,
+            beside,
+            net,
         }))
     }
 
@@ -181,6 +188,8 @@ fn readers_go_to_the_nearest_edge_that_has_room_and_answers() -> Result<()> {
     drop(viewers);
     stage.leads_to(0, KNOWN_DEADLINE)?;
 
+    link_down(&stage)?;
+
     stage.edges[0].kill9()?;
     let gone = Instant::now();
     let address = stage.address(0);
@@ -197,6 +206,22 @@ fn readers_go_to_the_nearest_edge_that_has_room_and_answers() -> Result<()> {
 
     stage.edges[0].start()?;
     stage.leads_to(0, RETURN_DEADLINE)?;
+    stage.reads()
+}
+
+/// The guide does not see the nearest edge for a while: that is over when it sees it again, and no fault is remembered.
+fn link_down(stage: &Stage) -> Result<()> {
+    let (beside, edge) = (&stage.beside, &stage.hosts[0]);
+    stage.net.cut(beside, edge)?;
+    let cut = Instant::now();
+    stage.leads_to(1, OUT_WITHIN)?;
+    let address = stage.address(0);
+    wait_until("the link was down for long enough", KNOWN_DEADLINE, || {
+        ensure!(!stage.told()?.contains(&address), "an edge that nobody sees is named");
+        Ok(cut.elapsed() >= LINK_DOWN)
+    })?;
+    stage.net.heal(beside, edge)?;
+    stage.leads_to(0, BACK_WITHIN)?;
     stage.reads()
 }
 
