@@ -117,6 +117,7 @@ mod tests {
         );
         assert!(notices.standing(Instant::now()).is_empty());
         let sound = [TAG, &ledger::encode(&Why::Silent)].concat();
+        assert_eq!(sound, b"ddn/notice/1\n\x66silent");
         assert_eq!(notices.answer(&peer(1), &sound), Some(Vec::new()));
         notices.news().await;
         assert_eq!(notices.standing(Instant::now()), [(peer(1), Why::Silent)]);

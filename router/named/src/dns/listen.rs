@@ -15,8 +15,9 @@ use crate::Error;
 /// A port that is free for TCP may be taken for UDP; with port 0 another one is tried, this often.
 const FREE_PORT_ATTEMPTS: usize = 32;
 
-/// What waits for a thread that does something else: half a MiB, some 700 packets as the system counts them. Bytes.
-const RECEIVE_BUFFER_BYTES: usize = 1 << 19;
+/// What waits for a thread that does something else, or that the machine does not let run: as the system counts packets and
+/// doubles what it is asked for, some 10,000 of them, 70 ms of as many as one thread answers. The system may allow less. Bytes.
+const RECEIVE_BUFFER_BYTES: usize = 4 << 20;
 
 /// The sockets of one address.
 pub struct Sockets {

@@ -96,6 +96,15 @@ mod tests {
         Failures::read(&bytes, "test-1", now_ms)
     }
 
+    /// Sent to other nodes: these bytes must stay.
+    const FIXTURE: &str = include_str!("../../tests/it/mesh/fixtures/failures.hex");
+
+    #[test]
+    fn fixture() {
+        let bytes = Signed::sign(failures(2), "test-1", &key(1)).encode();
+        assert_eq!(hex::encode(bytes), FIXTURE.trim());
+    }
+
     #[test]
     fn what_an_edge_signs_in_its_time_is_read() {
         let sound = failures(FAILURES_MAX);
