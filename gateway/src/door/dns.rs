@@ -32,15 +32,19 @@ impl Doors {
             _ => return Err(Problem::method(&asked.method)),
         };
         let address = client.address.ip();
-        let answered = self.blocking(move |doors| Ok(doors.dns.respond_https(&question, address)));
-        let (answer, keep) = answered.await?.ok_or_else(|| {
+        let (answered, is_forwarded) = match self.dns.forward_https(&question, address) {
+            Some(asked) => (asked.await, true),
+            None => {
+                let answered = self.blocking(move |doors| Ok(doors.dns.respond_https(&question, address)));
+                (answered.await?, false)
+            }
+        };
+        let (answer, keep) = answered.ok_or_else(|| {
             Problem::bad_request("this is no DNS question: it is too short, or an answer itself")
         })?;
-        // What is for one network only must not be given to others by a cache between.
-        let for_whom = match answer.reuse {
-            Reuse::Network(..) => "private, ",
-            _ => "",
-        };
+        // What is for one network or client only must not be given to others by a cache between.
+        let is_private = is_forwarded || matches!(answer.reuse, Reuse::Network(..));
+        let for_whom = if is_private { "private, " } else { "" };
         let mut response = reply::text(StatusCode::OK, MEDIA, answer.bytes.into(), is_head(asked));
         let keep = escape::header(&format!("{for_whom}max-age={keep}"));
         response.headers_mut().insert(header::CACHE_CONTROL, keep);

@@ -1,13 +1,19 @@
 //! The doors: delegated routing, DNS over HTTPS, nearest, receipts; and that no site stands in their place.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use gateway::{Neighbour, Served};
+use cid::Cid;
+use gateway::{Backend, Config, Gateway, Neighbour, Served};
 use ledger::{SecretKey, Signed};
+use named::dns::{DnsServer, Forward, Responder};
+use prometheus_client::registry::Registry;
+use storage::Store;
+use tempfile::TempDir;
 
 use crate::client::{Answer, upload};
 use crate::node::CHAIN;
-use crate::site::Site;
+use crate::site::{Book, Site, backend};
 
 /// A site whose gateway has a listener for other nodes.
 async fn providing() -> Site {
@@ -185,6 +191,49 @@ async fn dns_over_https_answers_as_the_server_does() {
         let answer = upload(site.address(), method, target, headers, body).await;
         assert_eq!(answer.status, status, "{method} {target} {headers:?}");
     }
+}
+
+/// A browser that asks here for all names gets those of others too, if its operator wants that.
+#[tokio::test]
+async fn dns_over_https_forwards_for_who_may_ask() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = Arc::new(Store::open(folder.path()).expect("a store"));
+    let names = Arc::new(Book::default());
+    names.point("www", "", Cid::default());
+    let knowing = named::dns::Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        alias_zones: vec!["example.org".to_owned()],
+        edges: vec!["192.0.2.80".parse().expect("an address")],
+        ..named::dns::Config::default()
+    };
+    let other = DnsServer::bind(knowing, names.clone(), &mut Registry::default()).await;
+    let forwarding = named::dns::Config {
+        forward: Forward {
+            servers: vec![other.as_ref().expect("a name server").local_addr()],
+            ..Forward::default()
+        },
+        ..named::dns::Config::default()
+    };
+    let dns = Responder::new(&forwarding, names.clone(), &mut Registry::default()).expect("zones");
+    let backend = Backend {
+        dns: Arc::new(dns),
+        ..backend(store, names)
+    };
+    let config = Config {
+        listen: "127.0.0.1:0".parse().expect("an address"),
+        ..Config::default()
+    };
+    let gateway = Gateway::bind(config, backend, &mut Registry::default()).await;
+    let gateway = gateway.expect("a free port");
+    let media = ("Content-Type", "application/dns-message");
+    let question = b"\0\0\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01";
+    let answer = upload(gateway.local_addr(), "POST", "/dns-query", &[media], question).await;
+    assert_eq!(
+        (answer.status, answer.header("cache-control")),
+        (200, "private, max-age=20")
+    );
+    assert_eq!((answer.body[3] & 15, answer.body[7]), (0, 1));
+    assert!(answer.body.ends_with(&[192, 0, 2, 80]));
 }
 
 #[tokio::test]

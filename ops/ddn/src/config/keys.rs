@@ -257,8 +257,9 @@ settings! {
         /// Name servers that are asked about names that are not in the zones, `IP:PORT`, the first that answers; empty
         /// refuses such questions.
         forward: Vec<SocketAddr> = Vec::new();
-        /// Whose questions are forwarded, as networks such as `192.0.2.0/24`; by default this machine. A resolver that is
-        /// open to everybody is used for attacks.
+        /// Whose questions are forwarded, over HTTPS too, as networks such as `192.0.2.0/24`; by default this machine. A
+        /// resolver that is open to everybody is used for attacks: with a proxy on this machine before the gateway, set
+        /// `gateway.trusted_proxies`, or all who come by it are this machine.
         forward_clients: Vec<Network> = Network::loopback();
         /// Forwarded questions on their way at once, each with a socket; more are answered SERVFAIL.
         forwards_max: Whole<1, 100_000> = Whole::new(256);

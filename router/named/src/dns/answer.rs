@@ -16,7 +16,7 @@ use super::front;
 use super::message::{self, ClientEdns, ExtendedError, Ignored, Packet, Reply, Request};
 use super::metrics::{self, Metrics, ReplyLabels, Transport};
 use super::own::Directory;
-use super::reuse::{Client, Composed};
+use super::reuse::{Client, Composed, Reuse};
 use super::subnet::Network;
 use super::zone::{Asking, Datum, Zone, Zones};
 use crate::Error;
@@ -75,6 +75,25 @@ impl Responder {
         front::pad(packet, transport, &mut reply.bytes);
         let keep = message::keep_seconds(&reply.bytes);
         Some((reply, keep))
+    }
+
+    /// As [`Responder::forward`], for a question that came over HTTPS: asks, and gives the reply and for how many seconds it may
+    /// be kept. It is for this asker alone, since others may not ask.
+    pub fn forward_https(
+        &self,
+        packet: &[u8],
+        address: IpAddr,
+    ) -> Option<impl Future<Output = Option<(Composed, u32)>> + Send + use<>> {
+        let transport = Transport::Https;
+        let forwarding = self.forward(packet, Client { address, transport })?;
+        let packet = packet.to_vec();
+        Some(async move {
+            let mut bytes = forwarding.reply().await?;
+            front::pad(&packet, transport, &mut bytes);
+            let keep = message::keep_seconds(&bytes);
+            let reuse = Reuse::Never;
+            Some((Composed { bytes, reuse }, keep))
+        })
     }
 
     /// Where to say what is served over TLS, for HTTPS records, and which edges are near.

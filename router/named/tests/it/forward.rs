@@ -76,6 +76,26 @@ async fn who_may_ask_gets_answers_of_others() {
 }
 
 #[tokio::test]
+async fn who_may_ask_gets_answers_of_others_over_https_too() {
+    let other = other().await;
+    let server = front(forward(&[other.local_addr()])).await;
+    let question = ask("www.example.org", A).bytes();
+    let responder = server.responder();
+    let asked = responder.forward_https(&question, "127.0.0.1".parse().expect("an address"));
+    let (reply, keep) = asked.expect("to be forwarded").await.expect("a reply");
+    let reply = Answer(reply.bytes);
+    assert_eq!((reply.code(), keep), (NOERROR, 20));
+    assert_eq!(reply.answers(), ["www.example.org. 20 A 192.0.2.80"]);
+    for (question, from) in [
+        (question, "198.51.100.7"),
+        (ask("alice.ddn", A).bytes(), "127.0.0.1"),
+    ] {
+        let asked = responder.forward_https(&question, from.parse().expect("an address"));
+        assert!(asked.is_none(), "from {from}");
+    }
+}
+
+#[tokio::test]
 async fn everybody_else_is_refused() {
     let other = other().await;
     let strangers = Forward {
