@@ -210,7 +210,7 @@ settings! {
         /// be served from. Whoever holds a name can make the gateway ask there.
         origin_allow: Vec<SocketAddr> = Vec::new();
         /// A PEM file with certificates of authorities that origins and other edges are verified by, besides those of the
-        /// system.
+        /// system; a relative path is in the data folder.
         origin_ca: String = String::new();
         /// Memory for answers of origins, in MiB.
         origin_cache_mib: Whole<1, 1_048_576> = Whole::new(64);

@@ -168,7 +168,7 @@ pub fn gateway(
         }),
         origins: gateway::OriginLimits {
             allow: set.origin_allow.clone(),
-            roots: authorities(&set.origin_ca)?,
+            roots: authorities(&set.origin_ca, data)?,
             cache_bytes_max: set.origin_cache_mib.size() << 20,
             answer_bytes_max: set.origin_answer_kib.get() << 10,
             requests_max: set.origin_requests_max.size(),
@@ -183,25 +183,25 @@ pub fn gateway(
     })
 }
 
-/// The certificates of a PEM file; none if no file is named.
-fn authorities(path: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+/// The certificates of a PEM file, in the data folder if its path is relative; none if no file is named.
+fn authorities(path: &str, data: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     if path.is_empty() {
         return Ok(Vec::new());
     }
-    let path = Path::new(path);
+    let path = data.join(path);
     let unfit = |error: pem::Error| {
         Error::content(
-            path,
+            &path,
             format!("(gateway.origin_ca) is no PEM file of certificates: {error}"),
         )
     };
-    let found = CertificateDer::pem_file_iter(path).map_err(unfit)?;
+    let found = CertificateDer::pem_file_iter(&path).map_err(unfit)?;
     found.collect::<Result<_, _>>().map_err(unfit)
 }
 
 /// What certificates of others are judged by: the authorities of the system, and those of `gateway.origin_ca`.
-pub fn verifier(settings: &Settings) -> Option<Arc<rustls::ClientConfig>> {
-    let roots = authorities(&settings.gateway.origin_ca).unwrap_or_default();
+pub fn verifier(settings: &Settings, data: &Path) -> Option<Arc<rustls::ClientConfig>> {
+    let roots = authorities(&settings.gateway.origin_ca, data).unwrap_or_default();
     gateway::verifying(roots)
         .inspect_err(|error| tracing::warn!(%error, "no certificate of an edge can be judged: install those of the usual authorities"))
         .ok()

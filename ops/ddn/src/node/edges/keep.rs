@@ -33,7 +33,7 @@ pub async fn keep(node: Arc<Node>) {
         ledger: Ledger::default(),
         names_edges: false,
         me: None,
-        verifier: setup::verifier(&node.config.settings),
+        verifier: setup::verifier(&node.config.settings, node.folder.dir()),
         node: Arc::clone(&node),
     };
     let mut looks = interval(LOOK_EVERY);
