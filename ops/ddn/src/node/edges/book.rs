@@ -192,10 +192,12 @@ impl Book {
         failed.collect()
     }
 
-    /// A quorum found that these failed: they are out for this epoch.
+    /// A quorum found that these failed: they are out for this epoch. What this node measures itself goes before what others
+    /// say, so that no number of strangers takes an edge from it that serves it well.
     pub fn convict(&mut self, edges: &[EdgeId], epoch: u64, now_us: u64) {
         for edge in edges {
-            if let Some(track) = self.tracks.get_mut(edge) {
+            let track = self.tracks.get_mut(edge);
+            if let Some(track) = track.filter(|track| !track.is_seen_serving()) {
                 track.stand(Event::Convicted { epoch }, now_us);
             }
         }

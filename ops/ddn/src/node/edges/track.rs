@@ -100,6 +100,11 @@ impl Track {
         self.is_watched && self.was_asked
     }
 
+    /// Whether this node itself sees it serve, each second.
+    pub fn is_seen_serving(&self) -> bool {
+        self.is_looked_at() && self.standing.serves() && self.rtt_us().is_some()
+    }
+
     /// Who was not asked each second so far is not missed before it was asked once.
     pub fn watch(&mut self, is_watched: bool) {
         if is_watched && !self.is_watched {
