@@ -101,6 +101,9 @@ pub struct Measured {
     /// Questions that got no answer. Of datagrams only.
     #[serde(default)]
     pub lost: u64,
+    /// Which part of the time the client was busy, where it is a process for each round. At 1 the rate is the client's.
+    #[serde(default)]
+    pub client: Option<f64>,
 }
 
 /// What one case has come to.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::case::{Load, Measured, Unit};
 use crate::content::LARGE;
-use crate::machine::{cpu_time, pss_kib};
+use crate::machine::{clients_time, cpu_time, pss_kib};
 use crate::server::Target;
 use crate::stream;
 
@@ -27,9 +27,10 @@ pub fn measure(
     work: &Path,
     large_bytes: u64,
 ) -> Result<Measured> {
-    let before = cpu_time(target.pid);
+    let before = (cpu_time(target.pid), clients_time());
     let done = run(load, target, time, work, large_bytes)?;
-    let cpu = cpu_time(target.pid).saturating_sub(before);
+    let cpu = cpu_time(target.pid).saturating_sub(before.0);
+    let client = clients_time().saturating_sub(before.1);
     ensure!(
         done.requests > 0 && done.seconds > 0.0,
         "no request was answered: {done:?}"
@@ -48,6 +49,7 @@ pub fn measure(
         p50_us: done.p50_us,
         p99_us: done.p99_us,
         pss_kib: pss_kib(target.pid),
+        client: Some((client.as_secs_f64() / done.seconds).min(1.0)),
         ..Measured::default()
     })
 }

@@ -97,10 +97,21 @@ pub fn pss_kib(pid: u32) -> u64 {
     tree(pid).into_iter().filter_map(of).sum()
 }
 
+/// Processor time of those processes that this one has started and that have ended.
+pub fn clients_time() -> Duration {
+    let ticks = ticks_at("self", 13).unwrap_or(0);
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
 fn ticks(pid: u32) -> Option<u64> {
+    ticks_at(&pid.to_string(), 11)
+}
+
+/// User and system time, which stand side by side in `/proc/PID/stat` from this field after the name on.
+fn ticks_at(pid: &str, field: usize) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(") ")?.1.split(' ').collect();
-    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    Some(fields.get(field)?.parse::<u64>().ok()? + fields.get(field + 1)?.parse::<u64>().ok()?)
 }
 
 /// A process and all below it.

@@ -84,10 +84,10 @@ fn case(text: &mut String, outcome: &Outcome) {
     );
     let _ = writeln!(
         text,
-        "| | {} | CPU | p50 / p99 | PSS | ddn is | by CPU |",
+        "| | {} | CPU | client | p50 / p99 | PSS | ddn is | by CPU |",
         head(outcome.unit)
     );
-    let _ = writeln!(text, "|---|---|---|---|---|---|---|");
+    let _ = writeln!(text, "|---|---|---|---|---|---|---|---|");
     for peer in peers(outcome) {
         let _ = writeln!(text, "{}", line(outcome, peer));
     }
@@ -106,6 +106,15 @@ fn case(text: &mut String, outcome: &Outcome) {
     }
     for (peer, wanted) in &outcome.goals {
         let _ = writeln!(text, "{}", goal("", by_rate(outcome, *peer), *peer, *wanted));
+        if let Some((client, server)) = where_client_ends(outcome) {
+            let by_cpu = result(by_cpu(outcome, *peer), *wanted);
+            let _ = writeln!(
+                text,
+                "  The client was busy for {:.0} % of the time and ddn for {:.0} %, so the rate is the client's. By CPU: {by_cpu}.",
+                client * 100.0,
+                server * 100.0
+            );
+        }
     }
     for (peer, wanted) in &outcome.goals_cpu {
         let _ = writeln!(
@@ -181,13 +190,38 @@ fn line(outcome: &Outcome, peer: Peer) -> String {
     };
     let (rates, cpu_times) = (ratio(rates), ratio(cpu_times));
     format!(
-        "| {} | {} | {cpu} | {} / {} µs | {} MiB | {rates} | {cpu_times} |",
+        "| {} | {} | {cpu} | {} | {} / {} µs | {} MiB | {rates} | {cpu_times} |",
         peer.name(),
         rate(outcome.unit, of(&|measured| measured.rate)),
+        share(of(&|measured| measured.client.unwrap_or(0.0))),
         latency(p50),
         latency(p99),
         peak.unwrap_or(0) >> 10,
     )
+}
+
+fn share(part: f64) -> String {
+    match part > 0.0 {
+        true => format!("{:.0} %", part * 100.0),
+        false => "–".into(),
+    }
+}
+
+/// Which part of the time client and node were busy, if it is the client alone that could do no more.
+fn where_client_ends(outcome: &Outcome) -> Option<(f64, f64)> {
+    if outcome.unit != Unit::Requests {
+        return None;
+    }
+    let nodes = || outcome.rounds.iter().filter_map(|round| find(round, Peer::Node));
+    let clients: Vec<f64> = nodes().filter_map(|measured| measured.client).collect();
+    let servers: Vec<f64> = nodes()
+        .map(|measured| measured.rate * measured.cpu_us / 1e6)
+        .collect();
+    if clients.is_empty() {
+        return None;
+    }
+    let (client, server) = (median(&clients), median(&servers));
+    (client >= BUSY && server < BUSY).then_some((client, server))
 }
 
 fn ratio(found: Option<Estimate>) -> String {
@@ -199,18 +233,25 @@ fn ratio(found: Option<Estimate>) -> String {
 /// A goal and what has come of it, in words.
 fn goal(what: &str, found: Option<Estimate>, peer: Peer, wanted: f64) -> String {
     let name = format!("{}{what}", peer.name());
+    match found {
+        None => format!("* Goal: at least {wanted} × {name}. It was not measured."),
+        found => format!(
+            "* Goal: at least {wanted} × {name}. Result: {}.",
+            result(found, wanted)
+        ),
+    }
+}
+
+fn result(found: Option<Estimate>, wanted: f64) -> String {
     let Some(found) = found else {
-        return format!("* Goal: at least {wanted} × {name}. It was not measured.");
+        return "not measured".into();
     };
     let said = match (found.low >= wanted, found.median >= wanted) {
         (true, _) => "reached, in the whole interval",
         (false, true) => "reached by the median",
         (false, false) => "missed",
     };
-    format!(
-        "* Goal: at least {wanted} × {name}. Result: {:.2} ×: {said}.",
-        found.median
-    )
+    format!("{:.2} ×: {said}", found.median)
 }
 
 /// A goal for a percentile: no more than so many times the other's.
@@ -298,6 +339,9 @@ pub fn rate(unit: Unit, rate: f64) -> String {
     }
 }
 
+/// Who is busy for so much of the time can do no more.
+const BUSY: f64 = 0.95;
+
 const INTRODUCTION: &str = "# Benchmarks of the gateway and the DNS server
 
 Written by `make bench` (`ops/bench`). Every server serves the same files from memory with one worker on one core, the
@@ -309,7 +353,8 @@ to sockets and knows nothing else; its head has one line. The answers of ddn car
 Goals beside a floor are beside the first one. Each server has the settings in which
 it is fastest (`ops/bench/src/server/config.rs`); nobody writes an access log; the heads of nginx, varnish and caddy have about
 250 bytes. Of idle connections, less is better. *ddn is* compares what was done in the same time, *by CPU* the processor
-time that the same took: where the one client is as busy as the server (HTTP/3), only the latter tells of the server.
+time that the same took. *Client* is for how much of the time the one process that asks was busy: where it can do no more
+and the server could, the rate is the client's, and only the processor time tells of the server.
 
 Rows D, E and G are about names: every DNS server has the same zone and one worker on one core, `dnsperf` or our own client
 the other core. Their floor is a loop of one receiving and one sending call that sends every question back with an address and

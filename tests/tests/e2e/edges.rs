@@ -237,7 +237,10 @@ fn link_down(stage: &Stage) -> Result<()> {
     stage.leads_to(1, OUT_WITHIN)?;
     let address = stage.address(0);
     wait_until("the link was down for long enough", KNOWN_DEADLINE, || {
-        ensure!(!stage.told()?.contains(&address), "an edge that nobody sees is named");
+        ensure!(
+            !stage.told()?.contains(&address),
+            "an edge that nobody sees is named"
+        );
         Ok(cut.elapsed() >= LINK_DOWN)
     })?;
     stage.net.heal(beside, edge)?;

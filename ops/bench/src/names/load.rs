@@ -144,5 +144,6 @@ pub fn paced(server: &Server, file: &Path, rate: f64, time: Duration) -> Result<
         p99_us: Some(done.p99_us),
         pss_kib: pss_kib(server.pid),
         lost: done.lost,
+        client: None,
     })
 }

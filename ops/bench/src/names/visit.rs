@@ -51,6 +51,7 @@ pub fn measure(server: &Server, page: &Page, time: Duration) -> Result<Measured>
         p99_us: Some(done.p99_us),
         pss_kib: pss_kib(page.pid),
         lost: 0,
+        client: None,
     })
 }
 
