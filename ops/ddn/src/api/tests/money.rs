@@ -138,7 +138,8 @@ async fn is_well(live: &Live) {
     assert_eq!(
         names,
         [
-            "peers", "sync", "clock", "disk", "edge", "escrow", "earnings", "pins", "readers", "outside"
+            "peers", "sync", "clock", "disk", "edge", "escrow", "earnings", "pins", "readers", "standing",
+            "outside"
         ]
     );
     let failed = diagnosis
