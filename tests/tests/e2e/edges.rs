@@ -27,8 +27,8 @@ const OUT_WITHIN: Duration = Duration::from_secs(5);
 /// How long a link is down: longer than anything that is kept for who comes back at once, shorter than what puts on
 /// probation.
 const LINK_DOWN: Duration = Duration::from_secs(12);
-/// Three signs of life, one in a second, after a question that was lost; and as much again on a busy machine.
-const BACK_WITHIN: Duration = Duration::from_secs(12);
+/// Three signs of life, one in a second, after a question that was lost; and four times as much on a busy machine.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
 /// What a hedge takes at most (`nearest::hedge::DELAY_US`): a reader who was told of an edge that is gone waits no longer.
 const HEDGE_WITHIN: Duration = Duration::from_secs(2);
 /// Longer than what the system keeps for a reader who takes nothing.
@@ -256,8 +256,9 @@ fn explained(stage: &Stage) -> Result<()> {
         chosen["node"] == stage.id(0)?.as_str() && chosen["chosen"] == true && chosen["capacity"] == CAPACITY,
         "{said}"
     );
+    // No faster than its link; how much slower is up to the machine.
     let rtt_us = chosen["rtt_us"].as_u64().context("a measured time")?;
-    ensure!((10_000..40_000).contains(&rtt_us), "{rtt_us} µs");
+    ensure!(rtt_us >= 2_000 * ONE_WAY_MS[0], "{rtt_us} µs");
     let shown = stage.guide.ddn().ok(&["resolve", "alice.ddn"])?;
     ensure!(
         shown
