@@ -14,8 +14,10 @@ use tokio::sync::Notify;
 
 /// What a notice begins with: requests of the chain begin otherwise.
 const TAG: &[u8] = b"ddn/notice/1\n";
-/// How long a notice counts: the shortest quarantine, and who is still in one is told again.
-pub const COUNTS_FOR: Duration = Duration::from_secs(120);
+/// How long a notice counts: the shortest quarantine.
+const COUNTS_FOR: Duration = Duration::from_secs(120);
+/// Who is still in quarantine is told again, before the last notice is over.
+pub const TELL_EVERY: Duration = Duration::from_secs(90);
 /// Peers of which a notice is kept.
 const PEERS_MAX: usize = 1024;
 
@@ -49,7 +51,7 @@ impl Notices {
     fn take(&self, from: &PublicKey, why: Why, now: Instant) {
         let mut heard = self.heard();
         heard.retain(|_, (at, _)| now.duration_since(*at) < COUNTS_FOR);
-        if heard.len() >= PEERS_MAX {
+        if heard.len() >= PEERS_MAX && !heard.contains_key(from) {
             return;
         }
         // One look is enough for all of them.

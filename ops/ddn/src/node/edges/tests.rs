@@ -408,7 +408,7 @@ fn who_fails_through_an_epoch_is_told_named_and_out_until_the_next() {
     }
     let expected = |second| ((node(1), notices::Why::Silent), second);
     // It fell silent after 20 s, was away after 22, and in quarantine a minute later.
-    assert_eq!(told, [expected(83), expected(203)], "now and then");
+    assert_eq!(told, [expected(83), expected(173), expected(263)], "now and then");
     assert_eq!(world.book.turn(8, world.second * SECOND), [node(1)]);
     // Of the second they lie: it is seen here that it serves.
     world.book.convict(&[id(1), id(2)], 8, world.second * SECOND);

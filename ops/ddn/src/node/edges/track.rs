@@ -16,7 +16,7 @@ use super::book::ASKED_EVERY_US;
 use super::proofs::Proofs;
 use super::view::Known;
 use crate::node::hearsay;
-use crate::node::notices::{COUNTS_FOR, Why};
+use crate::node::notices::{TELL_EVERY, Why};
 
 /// The port of plain HTTP, if an edge is known by the name of its encrypted side only.
 const HTTP_PORT: u16 = 80;
@@ -189,8 +189,8 @@ impl Track {
     /// What it is to be told, if it is in quarantine and was not told of late.
     pub fn notice(&mut self, now_us: u64) -> Option<Why> {
         let is_quarantined = matches!(self.standing, Standing::Quarantined { .. });
-        let is_known = |at: u64| u128::from(now_us.saturating_sub(at)) < COUNTS_FOR.as_micros();
-        if !is_quarantined || self.told_us.is_some_and(is_known) {
+        let is_recent = |at: u64| u128::from(now_us.saturating_sub(at)) < TELL_EVERY.as_micros();
+        if !is_quarantined || self.told_us.is_some_and(is_recent) {
             return None;
         }
         self.told_us = Some(now_us);
