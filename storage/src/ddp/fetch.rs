@@ -1,13 +1,16 @@
-//! The client half: gets blocks from one provider at a time, verifies, keeps and pays for them.
+//! The client half: gets blocks from providers, verifies, keeps and pays for them.
 //!
 //! There is one [`Session`] for each root that is being read, shared by all its readers: they say what they need
-//! ([`Wants`](wants::Wants)), a task of the session goes through the providers until everybody has it. Nothing is lost
-//! with a provider: what has arrived is in the store, and counted in the purse by the same write.
+//! ([`Wants`](wants::Wants)), a task of the session asks the providers until everybody has it: one, and others beside it
+//! when that takes long ([`Lanes`]). Nothing is lost with a provider: what has arrived is in the store, and counted in the
+//! purse by the same write.
 
 mod account;
 mod failure;
+mod lanes;
 mod line;
 mod metrics;
+mod pace;
 mod provider;
 mod reach;
 mod session;
@@ -36,9 +39,8 @@ use super::books::Books;
 use super::endpoint::Endpoint;
 use super::{Config, Finder, Payer, Provider};
 use crate::{Error, Store};
+use lanes::Lanes;
 use metrics::Metrics;
-use provider::End;
-use reach::Reach;
 pub(crate) use session::Session;
 use session::lock;
 pub(crate) use wants::Answer;
@@ -177,41 +179,11 @@ impl Fetcher {
         sleep(2 * self.config.silence).await;
     }
 
-    /// Goes through the providers until nothing is needed any more.
     async fn fetch(&self, session: &Session) -> Answer {
         let providers = self.providers(&session.root).await;
-        let mut reach = Reach::new(self, session, providers);
-        if reach.is_over() {
-            return Answer::NoProvider;
-        }
-        let mut nobody_has_it = true;
-        while let Some((provider, connected)) = reach.next().await {
-            session.begin(provider.node);
-            let end = provider::fetch(self, session, provider.node, connected, reach.is_over()).await;
-            let End::Failed {
-                what,
-                may_try_again,
-                lacks_root,
-                is_ours,
-            } = end
-            else {
-                nobody_has_it = false;
-                break;
-            };
-            nobody_has_it &= lacks_root;
-            tracing::debug!(root = %session.root, node = %provider.node, what, "provider left");
-            session.leave(provider.node, &what, is_ours);
-            if may_try_again {
-                reach.again(provider);
-            }
-            session.wants().lost();
-            if !reach.is_over() && !self.is_needed(session).await {
-                break;
-            }
-        }
-        match nobody_has_it && reach.is_over() {
+        match providers.is_empty() {
             true => Answer::NoProvider,
-            false => Answer::Failed(session.tried()),
+            false => Lanes::new(self, session, providers).run().await,
         }
     }
 
@@ -219,12 +191,13 @@ impl Fetcher {
     /// one in a moment, and this session knows whom to ask no more.
     async fn is_needed(&self, session: &Session) -> bool {
         let deadline = Instant::now() + IDLE;
+        let mut changes = session.changes();
         loop {
             if session.wants().is_waited_for() {
                 return true;
             }
             tokio::select! {
-                () = session.change() => {}
+                _ = changes.changed() => {}
                 () = sleep_until(deadline) => return !session.wants().close_unless_waited_for(),
                 () = self.stop.cancelled() => return false,
             }

@@ -178,9 +178,10 @@ async fn with_none_left_each_is_named_with_what_it_did() {
             };
             let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
             assert_eq!(tried.len(), some.len(), "{tried:#?}");
-            for ((villain, what), line) in some.iter().zip(&tried) {
-                assert!(line.starts_with(&villain.node().to_string()), "{line}");
-                assert!(line.contains(what), "{line}");
+            for (villain, what) in some {
+                let node = villain.node().to_string();
+                let line = tried.iter().find(|line| line.starts_with(&node));
+                assert!(line.is_some_and(|line| line.contains(what)), "{what}: {tried:#?}");
             }
         }
     });
@@ -217,12 +218,12 @@ async fn a_read_ends_in_time_however_many_are_silent() {
         panic!("{error}")
     };
     let tried: Vec<String> = tried.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        tried.len(),
-        3,
-        "two were silent, one has not answered yet: {tried:?}"
-    );
-    assert!(tried[1].contains("did not answer within 1.0 s") && tried[2].ends_with("has not answered yet"));
+    // One after the other, three would have been asked in that time.
+    assert!(tried.len() >= 4, "several are asked at once: {tried:?}");
+    let is_told = |line: &String| {
+        line.contains("did not answer within 1.0 s") || line.ends_with("has not answered yet")
+    };
+    assert!(tried.iter().all(is_told), "{tried:?}");
 }
 
 /// Runs all at once.

@@ -3,6 +3,8 @@
 mod crash;
 mod ddp_fetch;
 mod ddp_fetch_hostile;
+mod ddp_fetch_lanes;
+mod ddp_fetch_link;
 mod ddp_fetch_villain;
 mod ddp_fetch_world;
 mod ddp_server;

@@ -12,6 +12,8 @@ pub(super) struct Metrics {
     pub vouchers: Counter,
     pub failures: Counter,
     pub lies: Counter,
+    pub lanes: Counter,
+    pub hedges: Counter,
 }
 
 impl Metrics {
@@ -31,6 +33,16 @@ impl Metrics {
                 "lies",
                 "Of them, those in which it broke the protocol",
                 &self.lies,
+            ),
+            (
+                "lanes",
+                "Providers that were asked beside another one",
+                &self.lanes,
+            ),
+            (
+                "hedges",
+                "Blocks that were asked for twice, since the first answer took too long",
+                &self.hedges,
             ),
         ] {
             registry.register(name, help, counter.clone());

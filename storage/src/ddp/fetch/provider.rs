@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::{Failure, Fault};
 use super::reach::gone;
+use super::session::Asking;
 use super::terms::agree;
 use super::transfer::{Got, Transfer};
 use super::{Fetcher, Session};
@@ -35,15 +36,15 @@ pub(super) enum End {
 pub(super) async fn fetch(
     fetcher: &Fetcher,
     session: &Session,
+    asking: Asking<'_>,
     node: PublicKey,
     connected: Result<Connection, Failure>,
-    is_last: bool,
 ) -> End {
     let mut visit = Visit {
         fetcher,
         session,
+        asking: &asking,
         node,
-        is_last,
         got: Got::default(),
         paying: None,
         allotted: false,
@@ -53,7 +54,7 @@ pub(super) async fn fetch(
         Ok(connection) => {
             let result = tokio::select! {
                 result = visit.run(&connection) => result,
-                failure = gone(session, &connection), if !is_last => Err(failure),
+                failure = gone(session, &connection) => Err(failure),
             };
             let rtt_us = rtt_us(&connection);
             if let Err(Failure {
@@ -67,6 +68,8 @@ pub(super) async fn fetch(
     };
     let got = visit.got;
     if let Err(failure) = &result {
+        session.wants().lost(asking.lane);
+        session.changed();
         fetcher.metrics.failures.inc();
         fetcher
             .metrics
@@ -113,8 +116,8 @@ fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome
 struct Visit<'a> {
     fetcher: &'a Fetcher,
     session: &'a Session,
+    asking: &'a Asking<'a>,
     node: PublicKey,
-    is_last: bool,
     got: Got,
     /// Who pays, and who is paid, if anything is.
     paying: Option<(Hash, Address)>,
@@ -132,7 +135,8 @@ impl Visit<'_> {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            self.session.wants().lost();
+            self.session.wants().lost(self.asking.lane);
+            self.session.changed();
             if self.got.bytes > had {
                 patience = Instant::now() + self.fetcher.patience();
                 self.allotted = false;
@@ -151,7 +155,7 @@ impl Visit<'_> {
         let first = agreed
             .till
             .begin(&self.fetcher.config.chain, offer.vouched.as_ref())?;
-        let transfer = Transfer::new(self.fetcher, self.session, agreed, &mut self.got, self.is_last);
+        let transfer = Transfer::new(self.fetcher, self.session, self.asking, agreed, &mut self.got);
         transfer.run(first).await
     }
 
@@ -173,7 +177,7 @@ impl Visit<'_> {
             }
             // Its ledger may be a block behind; with others left, it is their turn.
             (Code::NoAllotment | Code::NoEscrow, _) if *retry_ms > 0 => self.wait(*retry_ms).await,
-            (Code::Busy, _) if *retry_ms > 0 && self.is_last => self.wait(*retry_ms).await,
+            (Code::Busy, _) if *retry_ms > 0 && self.session.is_last() => self.wait(*retry_ms).await,
             _ => Err(failure),
         }
     }

@@ -50,7 +50,12 @@ impl<'a> Reach<'a> {
 
     /// Whether nobody is left to be asked.
     pub fn is_over(&self) -> bool {
-        self.waiting.is_empty() && self.dials.is_empty()
+        self.left() == 0
+    }
+
+    /// How many were not reached yet.
+    pub fn left(&self) -> usize {
+        self.waiting.len() + self.dials.len()
     }
 
     /// A provider may be asked again, after the others.
@@ -59,7 +64,7 @@ impl<'a> Reach<'a> {
     }
 
     /// The next provider that is reached, or is not for a reason that is told. Others who were asked meanwhile keep their
-    /// turn.
+    /// turn. May be cancelled and called again.
     pub async fn next(&mut self) -> Option<Reached> {
         if self.dials.is_empty() {
             self.dial();
@@ -105,14 +110,14 @@ async fn connect(fetcher: &Fetcher, provider: &Provider) -> Result<Connection, F
         .map_err(|why| Failure::poor(format!("could not be reached: {why}")))
 }
 
-/// Resolves when the other side of an open connection is gone, as far as that can be known: somebody waits for a block,
-/// nothing comes, and a question to its transport is not answered.
+/// Resolves when the other side of an open connection is gone, as far as that can be known: somebody waits for a block who
+/// may have it from another provider, nothing comes, and a question to its transport is not answered.
 pub(super) async fn gone(session: &Session, connection: &Connection) -> Failure {
     let heard = || connection.stats().udp_rx.datagrams;
     loop {
         let before = heard();
         sleep(QUIET).await;
-        if heard() != before || !session.wants().is_waited_for() {
+        if heard() != before || session.is_last() || !session.wants().is_waited_for() {
             continue;
         }
         // It is acknowledged, and read by nobody.

@@ -1,5 +1,6 @@
 //! One open session: asks for what readers need, takes what comes, pays for it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,10 +12,12 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::account::Account;
 use super::failure::{Failure, Fault};
 use super::line::{Frame, Line};
+use super::pace::Pace;
+use super::session::Asking;
 use super::terms::Agreed;
 use super::till::{Ahead, Till};
 use super::trail::Trail;
-use super::wants::Answer;
+use super::wants::{Answer, Room};
 use super::{Fetcher, IDLE, Session};
 use crate::Error;
 use crate::ddp::wire::{ToClient, ToServer, WireError};
@@ -32,17 +35,20 @@ pub(super) struct Got {
 pub(super) struct Transfer<'a> {
     fetcher: &'a Fetcher,
     session: &'a Session,
+    asking: &'a Asking<'a>,
     node: PublicKey,
     line: Line,
     account: Account,
     till: Till,
     got: &'a mut Got,
-    /// No other provider is left: a block that is absent here is absent.
-    is_last: bool,
+    /// What is asked for here and not answered, and since when.
+    asked: HashMap<Cid, Instant>,
     /// Nothing more is wanted of this server.
     is_leaving: bool,
     /// What the server asks for and cannot have now, and why.
     due: Option<(Amount, String)>,
+    /// Hears when readers need something else.
+    changes: watch::Receiver<()>,
     /// Hears when anything was kept that counts in a purse.
     purses: watch::Receiver<()>,
     /// The path that is being answered.
@@ -62,22 +68,24 @@ impl<'a> Transfer<'a> {
     pub fn new(
         fetcher: &'a Fetcher,
         session: &'a Session,
+        asking: &'a Asking<'a>,
         agreed: Agreed,
         got: &'a mut Got,
-        is_last: bool,
     ) -> Transfer<'a> {
         let now = Instant::now();
         Transfer {
             fetcher,
             session,
+            asking,
             node: agreed.node,
             line: agreed.line,
             account: agreed.account,
             till: agreed.till,
             got,
-            is_last,
+            asked: HashMap::new(),
             is_leaving: false,
             due: None,
+            changes: session.changes(),
             purses: fetcher.purses.subscribe(),
             trail: None,
             pace: Pace::default(),
@@ -95,9 +103,7 @@ impl<'a> Transfer<'a> {
             self.pay_due().await?;
             self.ask().await?;
             self.look_at_the_clock()?;
-            let is_over =
-                !self.is_busy && self.since.elapsed() >= IDLE && self.session.wants().close_if_idle();
-            if is_over || self.fetcher.stop.is_cancelled() {
+            if self.is_over() || self.fetcher.stop.is_cancelled() {
                 return self.close().await;
             }
             let deadline = self.deadline();
@@ -110,12 +116,26 @@ impl<'a> Transfer<'a> {
                     }
                     taken => taken?,
                 },
-                () = self.session.change() => {}
+                _ = self.changes.changed() => {}
                 _ = self.purses.changed(), if self.due.is_some() => {}
                 () = self.fetcher.stop.cancelled() => {}
                 () = sleep_until(deadline) => {}
             }
         }
+    }
+
+    /// Whether nothing was needed for a while, or another lane has found so.
+    fn is_over(&self) -> bool {
+        if self.is_busy {
+            return false;
+        }
+        let mut wants = self.session.wants();
+        let is_over = wants.is_closed() || (self.since.elapsed() >= IDLE && wants.close_if_idle());
+        drop(wants);
+        if is_over {
+            self.session.changed();
+        }
+        is_over
     }
 
     /// Wants what readers need. A path goes alone: its blocks are not known, and may be among the others.
@@ -126,11 +146,17 @@ impl<'a> Transfer<'a> {
                 self.line.send(&ToServer::Path { segments }).await?;
                 break;
             }
-            let taken = self.session.wants().take(self.pace.room());
+            let now = Instant::now();
+            let room = Room {
+                blocks: self.pace.room().saturating_sub(self.asked.len()),
+                is_alone: self.session.is_alone(),
+            };
+            let taken = self.session.wants().take(self.asking.lane, room, now.into_std());
             if taken.is_empty() {
                 break;
             }
             let blocks = self.not_here(taken)?;
+            self.asked.extend(blocks.iter().map(|link| (link.0, now)));
             if !blocks.is_empty() {
                 self.line.send(&ToServer::Want { blocks }).await?;
             }
@@ -190,21 +216,27 @@ impl<'a> Transfer<'a> {
 
     async fn block(&mut self, cid: Cid, block: Bytes) -> Result<(), Failure> {
         let is_next = self.trail.as_ref().is_some_and(|trail| trail.next() == Some(cid));
-        if !is_next && !self.session.wants().is_asked(&cid) {
+        let asked = self.asked.remove(&cid);
+        if !is_next && asked.is_none() {
             return Err(Failure::lied(format!(
                 "sent block {cid}, which was not asked for"
             )));
         }
         keep(self.till.clone(), cid, block.clone()).await?;
-        if self.got.bytes == 0 {
+        if self.session.is_first_block() {
             self.fetcher.finder.fetched(&self.session.root);
+        }
+        if let Some(asked) = asked {
+            let mut hedge = self.session.hedge();
+            hedge.asked();
+            hedge.note(micros(asked.elapsed()));
         }
         self.fetcher.metrics.blocks.inc();
         self.fetcher.metrics.bytes.inc_by(block.len() as u64);
         self.fetcher.purses.send_replace(());
         self.account.received(block.len());
         self.got.bytes += block.len() as u64;
-        self.pace.saw(block.len());
+        self.pace.saw(block.len(), Instant::now().into_std());
         self.session.wants().arrived(&cid, &block);
         if let (true, Some(trail)) = (is_next, &mut self.trail) {
             trail.arrived(cid, block);
@@ -220,14 +252,14 @@ impl<'a> Transfer<'a> {
         {
             return self.answered();
         }
-        let mut wants = self.session.wants();
-        if !wants.is_asked(cid) {
+        if self.asked.remove(cid).is_none() {
             return Err(Failure::lied(format!(
                 "answered for block {cid}, which was not asked for"
             )));
         }
         let what = format!("does not have block {cid}");
-        match (wants.absent(cid), self.is_last) {
+        let mut wants = self.session.wants();
+        match (wants.absent(self.asking.lane, cid), self.session.is_last()) {
             (false, _) => {}
             (true, false) if self.is_leaving => {}
             (true, false) => return Err(Failure::lacks(what)),
@@ -264,6 +296,7 @@ impl<'a> Transfer<'a> {
     /// Says that nothing more is needed, pays what was not stated yet, and waits until the server has it.
     async fn close(mut self) -> Result<(), Failure> {
         self.is_leaving = true;
+        self.asking.retire();
         self.line.send(&ToServer::Close {}).await?;
         let silence = self.fetcher.config.silence;
         let ended = timeout(silence, async {
@@ -290,13 +323,14 @@ impl<'a> Transfer<'a> {
     }
 
     fn note_whether_busy(&mut self) {
-        let is_busy = self.trail.is_some() || self.session.wants().asked() > 0;
+        let is_busy = self.trail.is_some() || !self.asked.is_empty();
         if is_busy == self.is_busy {
             return;
         }
         let now = Instant::now();
         if self.is_busy {
             self.got.took += now - self.since;
+            self.pace.rests();
         }
         self.is_busy = is_busy;
         self.since = now;
@@ -305,7 +339,8 @@ impl<'a> Transfer<'a> {
     /// When something has to be done though nothing happened.
     fn deadline(&self) -> Instant {
         match self.is_busy {
-            false => self.since + IDLE,
+            // Other lanes may be busy for longer.
+            false => (self.since + IDLE).max(Instant::now() + IDLE / 8),
             true => self.silent_at().min(self.slow_at()),
         }
     }
@@ -347,32 +382,7 @@ async fn keep(till: Till, cid: Cid, block: Bytes) -> Result<(), Failure> {
     }
 }
 
-/// How many blocks to have under way, so that the line is full and a block that somebody waits for soon has its turn.
-struct Pace {
-    /// A moving average of the length of a block.
-    block_bytes: usize,
+/// In microseconds.
+pub(super) fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
-
-impl Default for Pace {
-    fn default() -> Pace {
-        Pace {
-            block_bytes: FIRST_BLOCK_BYTES,
-        }
-    }
-}
-
-impl Pace {
-    fn saw(&mut self, block_bytes: usize) {
-        self.block_bytes = (3 * self.block_bytes + block_bytes) / 4;
-    }
-
-    fn room(&self) -> usize {
-        (UNDER_WAY_BYTES / self.block_bytes.max(1)).clamp(ROOM_MIN, ROOM_MAX)
-    }
-}
-
-/// What is wanted at once: more than a stream's window has room for on the longest path.
-const UNDER_WAY_BYTES: usize = 4 << 20;
-const FIRST_BLOCK_BYTES: usize = 256 << 10;
-const ROOM_MIN: usize = 3;
-const ROOM_MAX: usize = 256;

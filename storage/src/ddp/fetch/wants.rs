@@ -1,10 +1,11 @@
 //! What the readers of one root need: what somebody waits for first, then what will be read soon.
 //!
-//! Pure: no socket, no clock but the deadline of who waits. A block is asked for once, however many readers want it.
+//! Pure: no socket, no clock but the deadline of who waits. A block is asked for once, however many readers want it; one
+//! that somebody waits for may be asked for on a second lane, when the first takes too long with it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -46,6 +47,19 @@ impl Slot {
     }
 }
 
+/// A provider that is asked, of those that a session asks at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lane(pub u32);
+
+/// How much one lane may ask for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Blocks.
+    pub blocks: usize,
+    /// Whether there is no other lane: then what somebody waits for goes here in any case.
+    pub is_alone: bool,
+}
+
 /// Everything that the readers of one root need and do not have.
 #[derive(Debug, Default)]
 pub(crate) struct Wants {
@@ -57,7 +71,7 @@ pub(crate) struct Wants {
     soon: VecDeque<(Cid, Weak<()>)>,
     /// A path that will be read.
     path: Option<(Vec<String>, Weak<()>)>,
-    /// What is asked of the provider and not answered.
+    /// What is asked for and not answered.
     asked: HashMap<Cid, Asked>,
     asked_ever: u64,
     closed: bool,
@@ -68,8 +82,23 @@ pub(crate) struct Wants {
 struct Asked {
     /// Its place in the order in which blocks were asked for.
     order: u64,
+    /// When it was asked for first.
+    since: Instant,
     /// Who will read it, if nobody waits for it.
     reader: Weak<()>,
+    /// Where it is asked for.
+    lane: Lane,
+    /// Where else, since that takes too long.
+    second: Second,
+}
+
+/// Whether a block is asked for once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Second {
+    No,
+    /// Any other lane shall ask for it.
+    Wanted,
+    At(Lane),
 }
 
 impl Wants {
@@ -117,33 +146,67 @@ impl Wants {
         self.path.take().map(|(segments, _)| segments)
     }
 
-    /// What to ask for now: all that somebody waits for, and of the rest so many that `room` are under way.
-    pub fn take(&mut self, room: usize) -> Vec<Cid> {
+    /// What to ask for on a lane now: what somebody waits for, then what will be read soon, as far as there is room.
+    pub fn take(&mut self, lane: Lane, room: Room, now: Instant) -> Vec<Cid> {
         self.forget_those_gone();
-        let mut taken = Vec::new();
+        let mut taken = self.take_second(lane, room);
         while self.asked.len() < ASKED_MAX && taken.len() < TAKEN_MAX {
-            let next = match self.urgent.pop_front() {
-                Some(cid) => Some((cid, Weak::new())),
-                None if self.asked.len() < room => self.soon.pop_front(),
-                None => None,
+            let has_room = taken.len() < room.blocks;
+            let next = match self.urgent.front() {
+                Some(_) if has_room || room.is_alone => self.urgent.pop_front().map(|cid| (cid, Weak::new())),
+                None if has_room => self.soon.pop_front(),
+                _ => None,
             };
             let Some((cid, reader)) = next else { break };
-            let order = self.asked_ever;
+            let asked = Asked {
+                order: self.asked_ever,
+                since: now,
+                reader,
+                lane,
+                second: Second::No,
+            };
             self.asked_ever += 1;
-            self.asked.insert(cid, Asked { order, reader });
+            self.asked.insert(cid, asked);
             taken.push(cid);
         }
         taken
     }
 
-    /// Whether this block was asked for and not answered.
-    pub fn is_asked(&self, cid: &Cid) -> bool {
-        self.asked.contains_key(cid)
+    /// The blocks that are to be asked for once more, unless it was here that they were asked for.
+    fn take_second(&mut self, lane: Lane, room: Room) -> Vec<Cid> {
+        let wanted = self
+            .asked
+            .iter_mut()
+            .filter(|(_, asked)| asked.second == Second::Wanted && asked.lane != lane);
+        wanted
+            .take(room.blocks)
+            .map(|(cid, asked)| {
+                asked.second = Second::At(lane);
+                *cid
+            })
+            .collect()
     }
 
-    /// How many blocks are asked for and not answered.
-    pub fn asked(&self) -> usize {
-        self.asked.len()
+    /// How long the block takes that readers wait for longest and that is asked for once.
+    pub fn latest(&self, now: Instant) -> Option<(Cid, Duration)> {
+        let waited = self.waiting.keys().filter_map(|cid| {
+            let asked = self.asked.get(cid)?;
+            (asked.second == Second::No).then(|| (*cid, now.saturating_duration_since(asked.since)))
+        });
+        waited.max_by_key(|(_, took)| *took)
+    }
+
+    /// Has it asked for on a second lane.
+    pub fn hedge(&mut self, cid: &Cid) {
+        if let Some(asked) = self.asked.get_mut(cid).filter(|asked| asked.second == Second::No) {
+            asked.second = Second::Wanted;
+        }
+    }
+
+    /// Whether a reader waits, and more is wanted than the lanes have room for.
+    pub fn is_behind(&self) -> bool {
+        let is_more_wanted = !self.urgent.is_empty() || !self.soon.is_empty();
+        is_more_wanted && !self.waiting.is_empty()
     }
 
     /// Whether nothing is to be got for anybody.
@@ -183,9 +246,13 @@ impl Wants {
         }
     }
 
-    /// The provider does not have this block. Returns whether a reader waits for it: then it stays wanted.
-    pub fn absent(&mut self, cid: &Cid) -> bool {
+    /// The provider at this lane does not have this block. Returns whether a reader waits for it who has nobody else to
+    /// wait for: then it stays wanted.
+    pub fn absent(&mut self, lane: Lane, cid: &Cid) -> bool {
         self.forget_those_gone();
+        if !self.leave(lane, cid) {
+            return false;
+        }
         self.forget(cid);
         let waited = self.waiting.contains_key(cid);
         if waited {
@@ -194,9 +261,15 @@ impl Wants {
         waited
     }
 
-    /// The provider is lost: what was asked of it is wanted again, in the same order.
-    pub fn lost(&mut self) {
-        let mut again: Vec<(Cid, Asked)> = self.asked.drain().collect();
+    /// The provider at this lane is lost: what was asked of nobody else is wanted again, in the same order.
+    pub fn lost(&mut self, lane: Lane) {
+        let asked: Vec<Cid> = self.asked.keys().copied().collect();
+        let alone = asked.into_iter().filter(|cid| self.leave(lane, cid));
+        let alone: Vec<Cid> = alone.collect();
+        let mut again: Vec<(Cid, Asked)> = alone
+            .iter()
+            .filter_map(|cid| self.asked.remove_entry(cid))
+            .collect();
         again.sort_unstable_by_key(|(_, asked)| std::cmp::Reverse(asked.order));
         for (cid, asked) in again {
             match self.waiting.contains_key(&cid) {
@@ -204,6 +277,19 @@ impl Wants {
                 false => self.soon.push_front((cid, asked.reader)),
             }
         }
+    }
+
+    /// A block does not come on this lane. Returns whether it is asked for on no other.
+    fn leave(&mut self, lane: Lane, cid: &Cid) -> bool {
+        let Some(asked) = self.asked.get_mut(cid) else {
+            return false;
+        };
+        match asked.second {
+            Second::At(second) if second == lane => asked.second = Second::No,
+            Second::At(second) if asked.lane == lane => (asked.lane, asked.second) = (second, Second::No),
+            _ => return asked.lane == lane,
+        }
+        false
     }
 
     /// Nobody gives this block.
@@ -264,19 +350,20 @@ mod tests {
         }
         let _two = wants.wait(&cid(2)).unwrap();
         let _nine = wants.wait(&cid(9)).unwrap();
-        assert_eq!(wants.take(3), [cid(2), cid(9), cid(1)]);
+        assert_eq!(take(&mut wants, 3), [cid(2), cid(9), cid(1)]);
         let _again = wants.wait(&cid(1)).unwrap();
         assert!(wants.soon(&cid(1), &reader));
-        assert_eq!(wants.take(3), []);
-        assert_eq!(wants.take(9), [cid(3)]);
-        assert_eq!(wants.asked(), 4);
+        assert_eq!(take(&mut wants, 0), []);
+        assert!(wants.is_behind());
+        assert_eq!(take(&mut wants, 9), [cid(3)]);
+        assert!(!wants.is_behind());
     }
 
     #[test]
     fn all_who_wait_are_answered() {
         let mut wants = Wants::default();
         let slots = [wants.wait(&cid(1)).unwrap(), wants.wait(&cid(1)).unwrap()];
-        assert_eq!(wants.take(0), [cid(1)]);
+        assert_eq!(take(&mut wants, 0), [cid(1)]);
         let readers = slots.map(|slot| std::thread::spawn(move || slot.wait(soon())));
         wants.arrived(&cid(1), &block(1));
         for reader in readers {
@@ -293,7 +380,7 @@ mod tests {
         assert_eq!(slot.wait(Instant::now()), None);
         drop((slot, reader));
         assert!(wants.is_idle());
-        assert_eq!(wants.take(9), []);
+        assert_eq!(take(&mut wants, 9), []);
     }
 
     #[test]
@@ -303,13 +390,57 @@ mod tests {
         for at in [1, 2] {
             assert!(wants.soon(&cid(at), &reader));
         }
-        assert_eq!(wants.take(9), [cid(5), cid(6), cid(1), cid(2)]);
+        assert_eq!(take(&mut wants, 9), [cid(5), cid(6), cid(1), cid(2)]);
         wants.arrived(&cid(5), &block(5));
-        assert!(!wants.absent(&cid(1)), "nobody waits for it: it is let go");
-        wants.lost();
-        assert_eq!(wants.take(9), [cid(6), cid(2)]);
-        assert!(wants.absent(&cid(6)));
-        assert_eq!(wants.take(9), [cid(6)]);
+        assert!(!wants.absent(ONE, &cid(1)), "nobody waits for it: it is let go");
+        wants.lost(ONE);
+        assert_eq!(take(&mut wants, 9), [cid(6), cid(2)]);
+        assert!(wants.absent(ONE, &cid(6)));
+        assert_eq!(take(&mut wants, 9), [cid(6)]);
+    }
+
+    #[test]
+    fn lanes_share_the_work_and_what_somebody_waits_for_goes_where_there_is_room() {
+        let (mut wants, reader) = (Wants::default(), Arc::new(()));
+        for at in 1..=4 {
+            assert!(wants.soon(&cid(at), &reader));
+        }
+        let now = Instant::now();
+        assert_eq!(wants.take(ONE, room(2), now), [cid(1), cid(2)]);
+        assert_eq!(wants.take(TWO, room(1), now), [cid(3)]);
+        let _slot = wants.wait(&cid(9)).unwrap();
+        assert_eq!(wants.take(ONE, room(0), now), [], "another one has room");
+        assert_eq!(wants.take(TWO, room(2), now), [cid(9), cid(4)]);
+        wants.lost(ONE);
+        assert_eq!(
+            wants.take(TWO, room(9), now),
+            [cid(1), cid(2)],
+            "the rest is under way"
+        );
+    }
+
+    #[test]
+    fn what_takes_too_long_is_asked_for_once_more_on_another_lane() {
+        let mut wants = Wants::default();
+        let _slots = [1, 2].map(|at| wants.wait(&cid(at)).unwrap());
+        let began = Instant::now();
+        assert_eq!(wants.take(ONE, room(1), began), [cid(1)]);
+        let now = began + Duration::from_secs(1);
+        assert_eq!(wants.take(TWO, room(1), now), [cid(2)]);
+        assert_eq!(wants.latest(now), Some((cid(1), Duration::from_secs(1))));
+        wants.hedge(&cid(1));
+        assert_eq!(wants.latest(now), Some((cid(2), Duration::ZERO)));
+        assert_eq!(wants.take(ONE, room(9), now), [], "not where it takes so long");
+        assert_eq!(wants.take(TWO, room(9), now), [cid(1)]);
+        assert_eq!(wants.take(TWO, room(9), now), []);
+        assert!(!wants.absent(ONE, &cid(1)), "it may come from the other one");
+        wants.hedge(&cid(1));
+        assert_eq!(wants.take(ONE, room(9), now), [cid(1)]);
+        wants.lost(TWO);
+        assert_eq!(wants.take(ONE, room(9), now), [cid(2)], "the first still comes");
+        wants.arrived(&cid(1), &block(1));
+        wants.lost(ONE);
+        assert_eq!(wants.take(TWO, room(9), now), [cid(2)]);
     }
 
     #[test]
@@ -322,6 +453,25 @@ mod tests {
         assert!(wants.wait(&cid(1)).is_none());
         assert!(!wants.soon(&cid(1), &reader));
         assert!(wants.is_idle());
+    }
+
+    const ONE: Lane = Lane(1);
+    const TWO: Lane = Lane(2);
+
+    fn room(blocks: usize) -> Room {
+        Room {
+            blocks,
+            is_alone: false,
+        }
+    }
+
+    /// On the only lane.
+    fn take(wants: &mut Wants, blocks: usize) -> Vec<Cid> {
+        let room = Room {
+            blocks,
+            is_alone: true,
+        };
+        wants.take(ONE, room, Instant::now())
     }
 
     fn cid(at: u8) -> Cid {
