@@ -22,12 +22,13 @@ mod wants;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
 use ledger::Hash;
+use nearest::hedge::Hedge;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -58,6 +59,8 @@ pub(crate) struct Fetcher {
     last_escrow: Mutex<Option<Hash>>,
     /// Tells sessions of one payee of each other's blocks: its demands are for all of them.
     purses: watch::Sender<()>,
+    /// How long blocks take, and how many may be asked for twice: of all sessions, so that a small one has no more of that.
+    hedge: Mutex<Hedge>,
     metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -87,6 +90,7 @@ impl Fetcher {
             sessions: Mutex::default(),
             last_escrow: Mutex::default(),
             purses: watch::Sender::new(()),
+            hedge: Mutex::default(),
             metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -112,6 +116,10 @@ impl Fetcher {
     /// How long a provider may take to answer one want.
     fn patience(&self) -> Duration {
         self.config.timeout / 2
+    }
+
+    fn hedge(&self) -> MutexGuard<'_, Hedge> {
+        lock(&self.hedge)
     }
 
     fn last_escrow(&self) -> Option<Hash> {

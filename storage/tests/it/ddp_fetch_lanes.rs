@@ -98,10 +98,10 @@ async fn a_large_file_comes_from_several_and_each_is_paid_for_what_it_brought() 
         delivered[2] < delivered[0].max(delivered[1]),
         "the slow one brings less: {delivered:?}"
     );
-    // What was asked for twice: saved up for a bad moment, and three in a hundred.
+    // A slow one has little under way, so hardly anybody waits for it until a block is asked for twice.
     let twice = delivered.iter().sum::<u64>() - servers.bytes;
     assert!(
-        twice <= 34 * (256 << 10),
+        twice <= servers.bytes / 8,
         "{twice} of {} bytes came twice",
         servers.bytes
     );

@@ -135,7 +135,7 @@ impl<'a> Lanes<'a> {
         let Some((cid, took)) = wants.latest(now.into_std()) else {
             return false;
         };
-        let may = self.session.hedge().may(micros(took));
+        let may = self.fetcher.hedge().may(micros(took));
         if may {
             wants.hedge(&cid);
             drop(wants);

@@ -1,7 +1,8 @@
 //! How much to have under way on one lane.
 //!
 //! The line is to be full, and a block that somebody waits for is to have its turn soon: so much as comes in half a
-//! second, and no more than a stream's window has room for. A slow provider so has few blocks to keep others waiting for.
+//! second, and no more than a stream's window has room for. It begins with little and doubles with what comes, so a slow
+//! provider never has many blocks that others wait for.
 
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Pace {
     /// A moving average of the length of a block.
     block_bytes: usize,
+    /// Bytes that came.
+    got: u64,
     /// Bytes in a second, once known.
     rate: Option<u64>,
     /// The bytes that came since this point in time.
@@ -20,6 +23,7 @@ impl Default for Pace {
     fn default() -> Pace {
         Pace {
             block_bytes: FIRST_BLOCK_BYTES,
+            got: 0,
             rate: None,
             counting: None,
         }
@@ -30,6 +34,7 @@ impl Pace {
     /// A block came.
     pub fn saw(&mut self, block_bytes: usize, now: Instant) {
         self.block_bytes = (3 * self.block_bytes + block_bytes) / 4;
+        self.got += block_bytes as u64;
         let Some((since, bytes)) = &mut self.counting else {
             self.counting = Some((now, 0));
             return;
@@ -50,9 +55,8 @@ impl Pace {
 
     /// Blocks to have under way.
     pub fn room(&self) -> usize {
-        let bytes = self
-            .rate
-            .map_or(UNDER_WAY_BYTES, |rate| UNDER_WAY_BYTES.min(rate / UNDER_WAY_PART));
+        let shown = FIRST_BYTES.saturating_add(2 * self.got).min(UNDER_WAY_BYTES);
+        let bytes = self.rate.map_or(shown, |rate| shown.min(rate / UNDER_WAY_PART));
         let blocks = bytes / self.block_bytes.max(1) as u64;
         (blocks as usize).clamp(ROOM_MIN, ROOM_MAX)
     }
@@ -60,6 +64,8 @@ impl Pace {
 
 /// What is wanted at once: more than a stream's window has room for on the longest path.
 const UNDER_WAY_BYTES: u64 = 4 << 20;
+/// Before anything came.
+const FIRST_BYTES: u64 = 1 << 20;
 /// And no more than comes in this part of a second: the longest path and back.
 const UNDER_WAY_PART: u64 = 2;
 /// The rate is that of so long.
@@ -82,6 +88,7 @@ mod tests {
             }
             assert_eq!(pace.room(), expected, "{block_bytes} bytes every {every:?}");
         };
+        assert_eq!(Pace::default().room(), 4, "nothing is known yet");
         check(1 << 20, Duration::from_millis(2), 4);
         check(256 << 10, Duration::from_millis(1), 16);
         check(256 << 10, Duration::from_millis(50), 10);

@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cid::Cid;
 use ledger::PublicKey;
-use nearest::hedge::Hedge;
 use tokio::sync::watch;
 
 use super::wants::{Lane, Wants};
@@ -17,8 +16,6 @@ pub(crate) struct Session {
     wants: Mutex<Wants>,
     changes: watch::Sender<()>,
     tried: Mutex<Tried>,
-    /// How long blocks take.
-    hedge: Mutex<Hedge>,
     /// Whether anything came.
     has_some: AtomicBool,
     lanes_ever: AtomicU32,
@@ -51,7 +48,6 @@ impl Session {
             wants: Mutex::default(),
             changes: watch::Sender::new(()),
             tried: Mutex::default(),
-            hedge: Mutex::default(),
             has_some: AtomicBool::new(false),
             lanes_ever: AtomicU32::new(0),
             asking: AtomicUsize::new(0),
@@ -72,11 +68,6 @@ impl Session {
     /// Hears from now on that something has changed.
     pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
-    }
-
-    /// How long blocks take, and how many may be asked for twice.
-    pub(super) fn hedge(&self) -> MutexGuard<'_, Hedge> {
-        lock(&self.hedge)
     }
 
     /// Whether this is the first block that came.

@@ -227,7 +227,7 @@ impl<'a> Transfer<'a> {
             self.fetcher.finder.fetched(&self.session.root);
         }
         if let Some(asked) = asked {
-            let mut hedge = self.session.hedge();
+            let mut hedge = self.fetcher.hedge();
             hedge.asked();
             hedge.note(micros(asked.elapsed()));
         }

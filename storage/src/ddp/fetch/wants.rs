@@ -24,13 +24,22 @@ pub(crate) enum Answer {
 }
 
 /// Where readers wait for one block.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Slot {
+    since: Instant,
     answer: Mutex<Option<Answer>>,
     given: Condvar,
 }
 
 impl Slot {
+    fn new() -> Slot {
+        Slot {
+            since: Instant::now(),
+            answer: Mutex::default(),
+            given: Condvar::new(),
+        }
+    }
+
     /// Blocks until there is an answer; `None` when there was none in time.
     pub fn wait(&self, deadline: Instant) -> Option<Answer> {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -110,7 +119,7 @@ impl Wants {
         if let Some(slot) = self.waiting.get(cid) {
             return Some(Arc::clone(slot));
         }
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(Slot::new());
         self.waiting.insert(*cid, Arc::clone(&slot));
         if !self.asked.contains_key(cid) {
             self.soon.retain(|(soon, _)| soon != cid);
@@ -187,11 +196,13 @@ impl Wants {
             .collect()
     }
 
-    /// How long the block takes that readers wait for longest and that is asked for once.
+    /// The block that is asked for once and that readers wait for longest, and how long they do. What was asked for before
+    /// anybody waited may well come at once.
     pub fn latest(&self, now: Instant) -> Option<(Cid, Duration)> {
-        let waited = self.waiting.keys().filter_map(|cid| {
+        let waited = self.waiting.iter().filter_map(|(cid, slot)| {
             let asked = self.asked.get(cid)?;
-            (asked.second == Second::No).then(|| (*cid, now.saturating_duration_since(asked.since)))
+            let since = asked.since.max(slot.since);
+            (asked.second == Second::No).then(|| (*cid, now.saturating_duration_since(since)))
         });
         waited.max_by_key(|(_, took)| *took)
     }
