@@ -103,9 +103,8 @@ impl Store {
         self.0.keep(cid, bytes).map(drop)
     }
 
-    /// As [`Store::put`], and whatever else is in `batch`, all of it or nothing.
-    pub(crate) fn put_with(&self, cid: &Cid, bytes: &[u8], batch: Batch<'_>) -> Result<(), Error> {
-        verify(cid, bytes)?;
+    /// Keeps a block that was checked, as [`Store::put`], and whatever else is in `batch`, all of it or nothing.
+    pub(crate) fn put_verified(&self, cid: &Cid, bytes: &[u8], batch: Batch<'_>) -> Result<(), Error> {
         self.0.keep_with(cid, bytes, batch)
     }
 

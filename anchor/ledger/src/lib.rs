@@ -45,9 +45,9 @@ pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 pub use name::{Label, NamePath};
 pub use origin::Origin;
 pub use payment::{
-    CreditTerms, DeliveryProof, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt, SessionTerms, Statement, Tab,
-    VerifiedDelivery, Voucher, VoucherError, check_path, collectible, contradict, receipt_path,
-    receipts_root, verify_delivery,
+    ClaimTerms, CreditTerms, DeliveryProof, FEES_WORTH, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt,
+    SessionTerms, Statement, Tab, Unclaimed, VerifiedDelivery, Voucher, VoucherError, check_path,
+    collectible, contradict, is_claim_due, receipt_path, receipts_root, verify_delivery,
 };
 pub use proposer::proposer;
 pub use records::Records;

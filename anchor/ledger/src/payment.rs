@@ -15,6 +15,7 @@
 //! The payee's [`Statement`]s and the vouchers that acknowledge them make [`Receipt`]s. A claim on the ledger carries the
 //! root of a tree of receipts, so that each delivery can be proved with the genesis alone ([`DeliveryProof`]).
 
+mod claiming;
 mod delivery;
 mod messages;
 mod owed;
@@ -23,6 +24,7 @@ mod receipt;
 mod tab;
 mod tree;
 
+pub use claiming::{ClaimTerms, FEES_WORTH, Unclaimed, is_claim_due};
 pub use delivery::{DeliveryProof, VerifiedDelivery, verify_delivery};
 pub(crate) use messages::same;
 pub use messages::{Quote, SessionTerms, Statement, Voucher, VoucherError};

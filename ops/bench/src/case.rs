@@ -67,6 +67,10 @@ pub enum Peer {
     Knot,
     /// The node's own DNS server with 1,000 names.
     FewNames,
+    /// A node that asks no price.
+    Free,
+    /// A BitTorrent client.
+    Libtorrent,
 }
 
 impl Peer {
@@ -82,6 +86,8 @@ impl Peer {
             Self::Nsd => "nsd",
             Self::Knot => "knot",
             Self::FewNames => "ddn with 1,000 names",
+            Self::Free => "ddn, for nothing",
+            Self::Libtorrent => "libtorrent",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Measures the gateway and the DNS server beside others, in the same minutes on the same machine.
+//! Measures the gateway, the DNS server and deliveries beside others, in the same minutes on the same machine.
 //!
 //! Absolute figures depend on the machine and on the hour. So each round measures all servers one after the other, in a
 //! new order each time, and what is claimed is the median of the rounds' ratios, with its bootstrap interval. One of the
@@ -10,6 +10,7 @@
 mod case;
 mod cases;
 mod content;
+mod delivery;
 mod floor;
 mod idle;
 mod load;
@@ -60,6 +61,10 @@ enum Command {
     DnsPaced(names::paced::Wanted),
     /// Resolves a name and gets its page again and again, and prints the outcome.
     DnsVisit(names::visit::Wanted),
+    /// Serves files to other nodes, and the floor beside it; says where, and ends with its input.
+    DeliveryServe(delivery::serve::Wanted),
+    /// Fetches files from another node into a fresh store, and prints the outcome.
+    DeliveryGet(delivery::get::Wanted),
     /// Opens connections, asks once on each, and holds them until its input ends.
     Idle(idle::Wanted),
 }
@@ -116,6 +121,8 @@ fn main() -> Result<()> {
         Command::DnsAnswers(wanted) => names::answers::serve(&wanted),
         Command::DnsPaced(wanted) => names::paced::load(&wanted),
         Command::DnsVisit(wanted) => names::visit::load(&wanted),
+        Command::DeliveryServe(wanted) => delivery::serve::serve(&wanted),
+        Command::DeliveryGet(wanted) => delivery::get::get(&wanted),
         Command::Idle(wanted) => idle::hold(&wanted),
     }
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 
 use crate::case::{Measured, Outcome, Peer, Unit};
 use crate::cases::CASES;
-use crate::names;
 use crate::statistics::{Estimate, estimate, median};
+use crate::{delivery, names};
 
 /// Keeps an outcome for the page.
 pub fn keep(results: &Path, outcome: &Outcome) -> Result<()> {
@@ -30,7 +30,11 @@ pub fn write(results: &Path, page: &Path) -> Result<()> {
     let place = |name: &str| {
         let of_names = || names::CASES.iter().position(|case| case.name == name);
         let first = CASES.iter().position(|case| case.name == name);
-        first.or_else(|| of_names().map(|at| CASES.len() + at))
+        let of_delivery = || delivery::CASES.iter().position(|case| case.name == name);
+        let after = CASES.len() + names::CASES.len();
+        first
+            .or_else(|| of_names().map(|at| CASES.len() + at))
+            .or_else(|| of_delivery().map(|at| after + at))
     };
     outcomes.sort_by_key(|outcome| place(&outcome.name));
     fs::write(page, text(&outcomes)).with_context(|| format!("writing {}", page.display()))

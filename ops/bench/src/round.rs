@@ -16,7 +16,7 @@ use crate::load::Holder;
 use crate::machine::{Machine, is_quiet};
 use crate::server::{Servers, Target};
 use crate::statistics::median;
-use crate::{Run, load, names, page, stream};
+use crate::{Run, delivery, load, names, page, stream};
 
 /// A warm-up fills caches; it is not counted.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -27,8 +27,9 @@ const FLOOR_DEVIATION_MAX: f64 = 0.15;
 pub fn run(run: &Run) -> Result<()> {
     let cases: Vec<&Case> = CASES.iter().filter(|case| run.wants(case.row)).collect();
     let of_names = names::CASES.iter().any(|case| run.wants(case.row));
+    let of_delivery = delivery::CASES.iter().any(|case| run.wants(case.row));
     ensure!(
-        !cases.is_empty() || of_names,
+        !cases.is_empty() || of_names || of_delivery,
         "there is no row like {:?}",
         run.rows
     );
@@ -36,6 +37,9 @@ pub fn run(run: &Run) -> Result<()> {
     fs::create_dir_all(&run.results)?;
     if of_names {
         names::run(run)?;
+    }
+    if of_delivery {
+        delivery::run(run)?;
     }
     if cases.is_empty() {
         return Ok(());

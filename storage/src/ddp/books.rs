@@ -1,5 +1,5 @@
 //! What a node remembers of deliveries: tabs of those who owe to it, purses of what it owes, counts of what it serves by
-//! itself, receipts and claims.
+//! itself, receipts and claims, and what it has sent this month.
 //!
 //! All of it is in the database of the block store. Writes of money survive the death of the process at once; that of
 //! the machine since the last claim or stop in order.
@@ -7,6 +7,7 @@
 mod claims;
 mod counts;
 mod receipts;
+mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,9 +19,10 @@ use serde::{Deserialize, Serialize};
 pub use claims::Batch;
 pub use counts::{Count, CountRow};
 pub use receipts::ReceiptRow;
+pub use traffic::Traffic;
 
 use crate::store::database::Column;
-use crate::{Error, Store};
+use crate::{Error, Store, verify};
 
 /// The books of one node. Clones share them.
 #[derive(Clone)]
@@ -140,13 +142,14 @@ impl Books {
         bytes: &[u8],
         price: Amount,
     ) -> Result<(), Error> {
+        verify(cid, bytes)?;
         let pair = Pair::new(escrow, payee);
         let _purses = lock(&self.0.purses);
         let mut purse = self.stored_purse(&pair)?;
         purse.receive(bytes.len() as u64, price);
         let mut batch = self.0.store.database().batch();
         batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
-        self.0.store.put_with(cid, bytes, batch)
+        self.0.store.put_verified(cid, bytes, batch)
     }
 
     /// The next voucher to `payee`, as [`Purse::voucher`]; the purse is written before it is given out.

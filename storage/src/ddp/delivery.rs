@@ -7,7 +7,7 @@ use cid::Cid;
 use ledger::{Address, Amount, Hash, Quote};
 use prometheus_client::registry::Registry;
 
-use super::books::{Batch, Books, Count, CountRow, PurseRow, ReceiptRow, TabRow};
+use super::books::{Batch, Books, Count, CountRow, PurseRow, ReceiptRow, TabRow, Traffic};
 use super::endpoint::Endpoint;
 use super::fetch::Fetcher;
 use super::serve::Server;
@@ -29,7 +29,7 @@ impl Delivery {
     /// Opens the endpoint and begins to serve. Call it on the runtime on which it shall work.
     ///
     /// # Errors
-    /// If it cannot listen.
+    /// If it cannot listen or read its books.
     pub async fn start(
         config: Config,
         store: Store,
@@ -41,7 +41,7 @@ impl Delivery {
         let endpoint = Endpoint::bind(&config).await?;
         let address = endpoint.local_addr().unwrap_or(config.listen);
         let books = Books::new(store.clone());
-        let server = Server::start(&config, &endpoint, &store, &books, funds, registry);
+        let server = Server::start(&config, &endpoint, &store, &books, funds, registry)?;
         let fetcher = Fetcher::new(
             config,
             endpoint.clone(),
@@ -86,6 +86,16 @@ impl Delivery {
     /// never read on an asynchronous worker.
     pub fn below(&self, root: &Cid) -> Remote {
         Remote::new(Arc::clone(&self.fetcher), *root)
+    }
+
+    /// Blocks within which a claim has to be on the ledger.
+    pub fn claim_blocks(&self) -> u64 {
+        self.server.claim_blocks()
+    }
+
+    /// What has left for other nodes in this calendar month.
+    pub fn traffic(&self) -> Traffic {
+        self.server.traffic()
     }
 
     /// Ends all sessions in order, makes the books durable and closes the endpoint; takes some seconds at most.

@@ -144,7 +144,7 @@ const DIALLED_MAX: usize = 1024;
 const ADDRESSES_MAX: usize = 8;
 /// What a connection may hold unread, over all its streams, in bytes.
 const RECEIVE_BYTES_MAX: u32 = 64 << 20;
-/// What a connection may hold unacknowledged, in bytes.
-const SEND_BYTES_MAX: u64 = 8 << 20;
+/// What a connection may hold unacknowledged, in bytes: the windows of as many streams as a fetch opens.
+const SEND_BYTES_MAX: u64 = 16 << 20;
 /// What a connection may hold of datagrams, which nobody reads: they ask for a sign of life.
 const DATAGRAM_BYTES_MAX: usize = 4 << 10;

@@ -7,6 +7,7 @@
 
 mod account;
 mod failure;
+mod got;
 mod lanes;
 mod line;
 mod metrics;
@@ -19,6 +20,7 @@ mod till;
 mod trail;
 mod transfer;
 mod wants;
+mod width;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};

@@ -32,6 +32,10 @@ pub struct Config {
     pub sessions_max: usize,
     /// Of them, for one peer: a peer needs one for each root that it reads.
     pub sessions_per_peer: usize,
+    /// Bytes that leave in a second, shared fairly between peers; 0: as fast as they are taken.
+    pub rate_max: u64,
+    /// Bytes that leave in a calendar month (UTC), then new sessions are refused until the next; 0: any number.
+    pub month_max: u64,
     /// Sessions end when nothing was asked for so long.
     pub idle: Duration,
     /// Blocks after which a claim is on the ledger at the latest: what is set aside for a shorter time counts as nothing.
@@ -53,6 +57,8 @@ impl Config {
             silence: Duration::from_secs(5),
             sessions_max: 256,
             sessions_per_peer: 32,
+            rate_max: 0,
+            month_max: 0,
             idle: Duration::from_secs(60),
             claim_blocks: 10,
         }

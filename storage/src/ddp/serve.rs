@@ -3,6 +3,7 @@
 //! Every connection and every session is a task of its own: what breaks in one of them, a panic too, ends that one alone.
 //! A session never waits for another; sessions of one payer meet in its tab ([`pairs`]).
 
+mod fair;
 mod line;
 mod metrics;
 mod open;
@@ -14,28 +15,31 @@ mod reading;
 mod seats;
 mod session;
 mod told;
+mod uplink;
 mod waiting;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use iroh::endpoint::{Connection, Incoming, RecvStream, SendStream, VarInt};
+use iroh::endpoint::{Connection, Incoming, IncomingAddr, RecvStream, SendStream, VarInt};
 use ledger::{Address, Amount, PublicKey, Quote};
+use nearest::Prefix;
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, debug, error, info_span};
 
-use super::books::Books;
+use super::books::{Books, Traffic};
 use super::endpoint::Endpoint;
 use super::{Config, Funds};
-use crate::Store;
+use crate::{Error, Store};
 use metrics::Metrics;
 use pairs::Pairs;
 use peers::Peers;
 use quotes::Quotes;
 use seats::Seats;
+use uplink::Uplink;
 
 /// The serving half of a node.
 pub(crate) struct Server {
@@ -48,6 +52,7 @@ pub(crate) struct Server {
     connections: Seats,
     peers: Peers,
     sessions: Seats,
+    uplink: Uplink,
     metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -55,6 +60,9 @@ pub(crate) struct Server {
 
 impl Server {
     /// Begins to accept connections.
+    ///
+    /// # Errors
+    /// If the books cannot be read.
     pub fn start(
         config: &Config,
         endpoint: &Endpoint,
@@ -62,13 +70,14 @@ impl Server {
         books: &Books,
         funds: Arc<dyn Funds>,
         registry: &mut Registry,
-    ) -> Arc<Server> {
+    ) -> Result<Arc<Server>, Error> {
         let metrics = Metrics::default();
         metrics.register(registry);
         let server = Arc::new(Server {
             quotes: Quotes::new(config),
             pairs: Pairs::new(books.clone(), config.credit, metrics.clone()),
             connections: Seats::new(2 * config.sessions_max, CONNECTIONS_PER_PEER),
+            uplink: Uplink::open(books.clone(), config.rate_max, config.month_max)?,
             peers: Peers::default(),
             sessions: Seats::new(config.sessions_max, config.sessions_per_peer),
             config: config.clone(),
@@ -81,7 +90,7 @@ impl Server {
         });
         let accepting = Arc::clone(&server).accept(endpoint.clone());
         server.tasks.spawn(accepting);
-        server
+        Ok(server)
     }
 
     /// What it asks now.
@@ -94,8 +103,21 @@ impl Server {
         self.quotes.set(terms);
     }
 
-    /// Sessions in hand.
+    /// What has left in this calendar month.
+    pub fn traffic(&self) -> Traffic {
+        self.uplink.traffic(now_ms())
+    }
+
+    /// See [`Config::claim_blocks`].
+    pub fn claim_blocks(&self) -> u64 {
+        self.config.claim_blocks
+    }
+
+    /// Sessions in hand; as many as there can be when nothing more may leave this month.
     pub fn load(&self) -> u32 {
+        if self.uplink.spent_for_ms(now_ms()).is_some() {
+            return u32::MAX;
+        }
         u32::try_from(self.sessions.taken()).unwrap_or(u32::MAX)
     }
 
@@ -105,6 +127,9 @@ impl Server {
         self.tasks.close();
         if timeout(STOP_TIME_MAX, self.tasks.wait()).await.is_err() {
             tracing::warn!("some deliveries did not end in order");
+        }
+        if let Err(error) = self.uplink.keep() {
+            tracing::warn!(%error, "the last of what was sent this month is not written down");
         }
     }
 
@@ -124,6 +149,7 @@ impl Server {
     }
 
     async fn greet(self: Arc<Self>, incoming: Incoming) {
+        let network = network(&incoming.remote_addr());
         let greeted = tokio::select! {
             greeted = timeout(HANDSHAKE_TIME_MAX, incoming) => greeted,
             () = self.stop.cancelled() => return,
@@ -135,17 +161,20 @@ impl Server {
         let Ok(peer) = PublicKey::from_bytes(*connection.remote_id().as_bytes()) else {
             return connection.close(REFUSED, b"a weak key");
         };
-        let Some(_seat) = self.connections.take(&peer) else {
+        let Some(_seat) = self.connections.take(&peer, network) else {
             return connection.close(REFUSED, b"too many connections");
         };
         let span = info_span!("delivery", %peer);
         let talk = self.peers.begin(peer, &connection).await;
-        self.clone().converse(connection, peer).instrument(span).await;
+        self.clone()
+            .converse(connection, peer, network)
+            .instrument(span)
+            .await;
         self.peers.end(&peer, &talk);
     }
 
     /// Serves the streams of one connection until it is closed.
-    async fn converse(self: Arc<Self>, connection: Connection, peer: PublicKey) {
+    async fn converse(self: Arc<Self>, connection: Connection, peer: PublicKey, network: Option<Prefix>) {
         let sessions = TaskTracker::new();
         loop {
             let stream = tokio::select! {
@@ -153,7 +182,7 @@ impl Server {
                 () = self.stop.cancelled() => break,
             };
             let Ok((send, recv)) = stream else { break };
-            let session = Arc::clone(&self).serve(peer, send, recv);
+            let session = Arc::clone(&self).serve(peer, network, send, recv);
             // The connection lives as long as its sessions.
             let held = connection.clone();
             sessions.spawn(async move {
@@ -168,11 +197,26 @@ impl Server {
         sessions.wait().await;
     }
 
-    async fn serve(self: Arc<Self>, peer: PublicKey, send: SendStream, recv: RecvStream) {
-        let seat = self.sessions.take(&peer);
+    async fn serve(
+        self: Arc<Self>,
+        peer: PublicKey,
+        network: Option<Prefix>,
+        send: SendStream,
+        recv: RecvStream,
+    ) {
+        let seat = self.sessions.take(&peer, network);
         session::run(self, peer, seat.is_some(), send, recv).await;
         drop(seat);
     }
+}
+
+/// The network that a connection comes from; on this machine and in private networks that says nothing.
+fn network(from: &IncomingAddr) -> Option<Prefix> {
+    let IncomingAddr::Ip(address) = from else {
+        return None;
+    };
+    let network = Prefix::network(address.ip().to_canonical());
+    (!network.is_private()).then_some(network)
 }
 
 /// Milliseconds since 1970, by this machine's clock.

@@ -14,6 +14,7 @@ mod doors;
 mod edges;
 mod far;
 mod ill;
+mod long_path;
 mod lost;
 mod names;
 mod network;

@@ -43,7 +43,8 @@ pub async fn claim(State(node): Shared, Body(EarnClaim {}): Body<EarnClaim>) -> 
     claimed.map(Json)
 }
 
-async fn claim_all(node: &Arc<Node>) -> Result<Claimed, Failed> {
+/// Claims all that the ledger would pay, one transaction after the other.
+pub async fn claim_all(node: &Arc<Node>) -> Result<Claimed, Failed> {
     let _turn = TURN.lock().await;
     let mut claimed = Claimed::default();
     for batch in read(node, |node| Ok(node.delivery.batches()?)).await? {

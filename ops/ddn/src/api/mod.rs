@@ -7,16 +7,16 @@
 
 mod assets;
 mod chain;
-mod claim;
+pub mod claim;
 mod content;
 mod doctor;
 mod document;
 mod door;
 mod download;
-mod earn;
+pub mod earn;
 mod edges;
 mod extract;
-mod failure;
+pub mod failure;
 mod names;
 mod ndjson;
 pub mod paths;

@@ -338,6 +338,9 @@ settings! {
         escrow: Coins = Coins::from_units(10 * ledger::COIN);
         /// The wallet that is paid for what this node delivers.
         payout: String = "default".to_owned();
+        /// Seconds after which what was earned is claimed from the ledger, if that is worth twenty fees; what could be lost
+        /// otherwise is claimed at once, if it is worth its fee. 0: only `ddn earn claim` claims.
+        claim_every_s: Whole<0, 604_800> = Whole::new(3600);
         /// Bytes that a payer may be ahead of its vouchers at most, however well it pays; it begins with one block of 1 MiB.
         window_max: Whole<1_048_576, 1_073_741_824> = Whole::new(64 << 20);
         /// Seconds after which a read gives up on a block that no provider gives; the gateway then answers 504.
@@ -346,6 +349,12 @@ settings! {
         silence_s: Whole<1, 300> = Whole::new(5);
         /// Requests that this node says it serves at once, so that others choose it accordingly.
         capacity: Whole<1, 1_000_000> = Whole::new(64);
+        /// Bytes that leave for other nodes in a second, shared fairly between them; 0: as fast as they take them. Those who
+        /// would wait for more than two seconds are told to come later.
+        rate_max: Whole<0, 1_000_000_000_000> = Whole::new(0);
+        /// GiB (2^30 bytes) that leave for other nodes in a calendar month (UTC); then they are told to come back in the next
+        /// one, and this node's advert says that it is full. 0: any number.
+        month_gib_max: Whole<0, 1_000_000_000> = Whole::new(0);
         /// Sessions with other nodes at once; each holds up to two blocks of 2 MiB. More are told to come later.
         sessions_max: Whole<1, 1_000_000> = Whole::new(256);
     }

@@ -4,6 +4,7 @@
 //! takes all down again in order. What requests need of the node is in [`Node`]; it holds no logic of other crates, only
 //! their handles.
 
+mod claiming;
 pub mod claims;
 pub mod digests;
 pub mod edges;
@@ -273,6 +274,7 @@ async fn work(
         }
         node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
+        node.tasks.spawn(claiming::keep(Arc::clone(node)));
         std::future::pending::<Result<(), Error>>().await
     };
     tokio::select! {

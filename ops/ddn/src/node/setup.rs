@@ -428,6 +428,8 @@ pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: 
         timeout: set.timeout_s.seconds(),
         silence: set.silence_s.seconds(),
         sessions_max: set.sessions_max.size(),
+        rate_max: set.rate_max.get(),
+        month_max: set.month_gib_max.get() << 30,
         ..ddp::Config::new(key.clone(), &genesis.chain_id, set.listen, payee)
     }
 }

@@ -81,7 +81,7 @@ impl<'a> Lanes<'a> {
             self.fetcher.metrics.lanes.inc();
         }
         let (fetcher, session) = (self.fetcher, self.session);
-        let asking = session.open_lane();
+        let asking = session.ask_another();
         self.open.push(Box::pin(async move {
             let end = provider::fetch(fetcher, session, asking, provider.node, connected).await;
             (provider, end)

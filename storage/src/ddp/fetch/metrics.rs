@@ -13,6 +13,7 @@ pub(super) struct Metrics {
     pub failures: Counter,
     pub lies: Counter,
     pub lanes: Counter,
+    pub streams: Counter,
     pub hedges: Counter,
 }
 
@@ -38,6 +39,11 @@ impl Metrics {
                 "lanes",
                 "Providers that were asked beside another one",
                 &self.lanes,
+            ),
+            (
+                "streams",
+                "Streams that were opened beside the first one with a provider, to fill the path",
+                &self.streams,
             ),
             (
                 "hedges",

@@ -1,16 +1,21 @@
 //! One provider: agree, transfer, and what became of it.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use iroh::endpoint::{Connection, VarInt};
 use ledger::{Address, Amount, Hash, PublicKey};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::failure::{Failure, Fault};
+use super::got::Got;
 use super::reach::gone;
-use super::session::Asking;
+use super::session::{Asking, lock};
 use super::terms::agree;
-use super::transfer::{Got, Transfer};
+use super::transfer::Transfer;
+use super::width::wider;
 use super::{Fetcher, Session};
 use crate::ddp::Outcome;
 use crate::ddp::wire::{Code, Refuse};
@@ -46,7 +51,7 @@ pub(super) async fn fetch(
         asking: &asking,
         node,
         got: Got::default(),
-        paying: None,
+        paying: Mutex::default(),
         allotted: false,
     };
     let (rtt_us, result) = match connected {
@@ -68,8 +73,6 @@ pub(super) async fn fetch(
     };
     let got = visit.got;
     if let Err(failure) = &result {
-        session.wants().lost(asking.lane);
-        session.changed();
         fetcher.metrics.failures.inc();
         fetcher
             .metrics
@@ -83,7 +86,7 @@ pub(super) async fn fetch(
         Ok(()) => End::Idle,
         Err(Failure { what, fault }) => End::Failed {
             what,
-            may_try_again: matches!(fault, Fault::Lost) && got.bytes > 0,
+            may_try_again: matches!(fault, Fault::Lost) && got.bytes() > 0,
             lacks_root: lacks_root(&fault),
             is_ours: matches!(fault, Fault::Own),
         },
@@ -105,8 +108,8 @@ fn outcome(got: &Got, rtt_us: Option<u32>, failure: Option<&Failure>) -> Outcome
         failure.filter(|failure| !matches!(failure.fault, Fault::Own) && !lacks_root(&failure.fault));
     Outcome {
         rtt_us,
-        bytes: got.bytes,
-        took: got.took,
+        bytes: got.bytes(),
+        took: got.took(),
         failure: failure.map(|failure| failure.what.clone()),
         lied: failure.is_some_and(|failure| matches!(failure.fault, Fault::Lied)),
         turned_away: failure.is_some_and(|failure| is_refused(&failure.fault, Code::Busy)),
@@ -120,7 +123,7 @@ struct Visit<'a> {
     node: PublicKey,
     got: Got,
     /// Who pays, and who is paid, if anything is.
-    paying: Option<(Hash, Address)>,
+    paying: Mutex<Option<(Hash, Address)>>,
     /// Whether more was set aside for it since something came.
     allotted: bool,
 }
@@ -130,14 +133,12 @@ impl Visit<'_> {
     async fn run(&mut self, connection: &Connection) -> Result<(), Failure> {
         let mut patience = Instant::now() + self.fetcher.patience();
         loop {
-            let had = self.got.bytes;
-            let failure = match self.once(connection).await {
+            let had = self.got.bytes();
+            let failure = match self.together(connection).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => failure,
             };
-            self.session.wants().lost(self.asking.lane);
-            self.session.changed();
-            if self.got.bytes > had {
+            if self.got.bytes() > had {
                 patience = Instant::now() + self.fetcher.patience();
                 self.allotted = false;
             }
@@ -148,14 +149,40 @@ impl Visit<'_> {
         }
     }
 
-    async fn once(&mut self, connection: &Connection) -> Result<(), Failure> {
+    /// One stream, and others beside it as long as readers wait and the windows of all of them are full. What breaks one
+    /// of them breaks all, but a refusal and the lack of a block: then the others go on, and there are no more of them.
+    async fn together(&self, connection: &Connection) -> Result<(), Failure> {
+        let mut streams = FuturesUnordered::from_iter([self.once(connection)]);
+        let mut meter = Meter::new(connection);
+        let mut result = None;
+        loop {
+            tokio::select! {
+                ended = streams.next() => match ended {
+                    None => return result.unwrap_or(Ok(())),
+                    Some(Err(failure)) if !matches!(failure.fault, Fault::Refused(_) | Fault::Lacks) => return Err(failure),
+                    Some(ended) => result = Some(ended),
+                },
+                () = sleep(WIDTH_LOOK), if result.is_none() => {
+                    let wider = meter.look(connection, streams.len(), self.got.bytes());
+                    let wanted = wider.filter(|_| self.session.wants().is_behind()).unwrap_or_default();
+                    while streams.len() < wanted {
+                        self.fetcher.metrics.streams.inc();
+                        streams.push(self.once(connection));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn once(&self, connection: &Connection) -> Result<(), Failure> {
+        let stream = self.asking.stream();
         let mut agreed = agree(self.fetcher, connection, self.node, &self.session.root).await?;
         let offer = &agreed.offer;
-        self.paying = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
+        *lock(&self.paying) = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
         let first = agreed
             .till
             .begin(&self.fetcher.config.chain, offer.vouched.as_ref())?;
-        let transfer = Transfer::new(self.fetcher, self.session, self.asking, agreed, &mut self.got);
+        let transfer = Transfer::new(self.fetcher, self.session, stream, agreed, &self.got);
         transfer.run(first).await
     }
 
@@ -170,7 +197,8 @@ impl Visit<'_> {
         else {
             return Err(failure);
         };
-        match (code, self.paying) {
+        let paying = *lock(&self.paying);
+        match (code, paying) {
             (Code::NoAllotment, Some((escrow, payee))) if !self.allotted => {
                 self.allotted = true;
                 self.allot(&escrow, &payee, *missing).await
@@ -199,6 +227,33 @@ impl Visit<'_> {
     }
 }
 
+/// How much comes on a path, and how long it is.
+struct Meter {
+    /// The shortest round trip that was seen: in others, packets waited in queues.
+    rtt: Duration,
+    looked: Instant,
+    bytes: u64,
+}
+
+impl Meter {
+    fn new(connection: &Connection) -> Meter {
+        Meter {
+            rtt: rtt(connection),
+            looked: Instant::now(),
+            bytes: 0,
+        }
+    }
+
+    /// How many streams there shall be, if more than there are, of which so many bytes came by now.
+    fn look(&mut self, connection: &Connection, streams: usize, bytes: u64) -> Option<usize> {
+        let now = Instant::now();
+        self.rtt = self.rtt.min(rtt(connection));
+        let (came, took) = (bytes - self.bytes, now - self.looked);
+        (self.bytes, self.looked) = (bytes, now);
+        wider(streams, came, took, self.rtt)
+    }
+}
+
 /// Closes a connection on which nothing comes any more, so that the next session makes a new one. Others may be well
 /// served on it.
 async fn close_if_dead(connection: Connection) {
@@ -217,6 +272,12 @@ pub(super) fn rtt_us(connection: &Connection) -> Option<u32> {
     Some(u32::try_from(selected.rtt().as_micros()).unwrap_or(u32::MAX))
 }
 
+fn rtt(connection: &Connection) -> Duration {
+    Duration::from_micros(rtt_us(connection).unwrap_or_default().into())
+}
+
+/// How often it is looked whether the streams fill the path.
+const WIDTH_LOOK: Duration = Duration::from_millis(250);
 /// How long a refused session waits before it is opened again.
 const WAIT_MIN: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(2);

@@ -19,8 +19,10 @@ pub(crate) struct Session {
     /// Whether anything came.
     has_some: AtomicBool,
     lanes_ever: AtomicU32,
-    /// Lanes that ask for more.
+    /// Providers that are asked for more.
     asking: AtomicUsize,
+    /// Streams on which more is asked for.
+    streams: AtomicUsize,
     /// Providers that were not asked yet.
     unasked: AtomicUsize,
 }
@@ -34,9 +36,17 @@ struct Tried {
     now: Vec<PublicKey>,
 }
 
-/// A lane that asks for more, until it is retired or dropped.
+/// A provider that is asked for more, until its last stream is retired or this is dropped.
 pub(super) struct Asking<'a> {
     session: &'a Session,
+    number: u32,
+    streams: AtomicUsize,
+    is_retired: AtomicBool,
+}
+
+/// A stream on which a provider is asked for more, until it is retired. What it owes when it is dropped is wanted again.
+pub(super) struct Stream<'a> {
+    asking: &'a Asking<'a>,
     pub lane: Lane,
     is_retired: AtomicBool,
 }
@@ -51,6 +61,7 @@ impl Session {
             has_some: AtomicBool::new(false),
             lanes_ever: AtomicU32::new(0),
             asking: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
             unasked: AtomicUsize::new(0),
         }
     }
@@ -75,19 +86,20 @@ impl Session {
         !self.has_some.swap(true, Ordering::Relaxed)
     }
 
-    /// A lane of its own, which asks for more.
-    pub(super) fn open_lane(&self) -> Asking<'_> {
+    /// One more provider, which is asked for more.
+    pub(super) fn ask_another(&self) -> Asking<'_> {
         self.asking.fetch_add(1, Ordering::SeqCst);
         Asking {
             session: self,
-            lane: Lane(self.lanes_ever.fetch_add(1, Ordering::Relaxed)),
+            number: self.lanes_ever.fetch_add(1, Ordering::Relaxed),
+            streams: AtomicUsize::new(0),
             is_retired: AtomicBool::new(false),
         }
     }
 
-    /// Whether one lane or none asks for more.
+    /// Whether there is one stream on which more is asked for, or none.
     pub(super) fn is_alone(&self) -> bool {
-        self.asking.load(Ordering::SeqCst) <= 1
+        self.streams.load(Ordering::SeqCst) <= 1
     }
 
     /// How many providers were not asked yet.
@@ -97,7 +109,7 @@ impl Session {
 
     /// Whether no other provider is asked, nor can be: what is absent there is absent.
     pub(super) fn is_last(&self) -> bool {
-        self.is_alone() && self.unasked.load(Ordering::SeqCst) == 0
+        self.asking.load(Ordering::SeqCst) <= 1 && self.unasked.load(Ordering::SeqCst) == 0
     }
 
     /// A provider is asked.
@@ -145,8 +157,22 @@ impl Session {
 }
 
 impl Asking<'_> {
-    /// From now on it only takes what is on its way.
-    pub fn retire(&self) {
+    /// One more stream.
+    pub fn stream(&self) -> Stream<'_> {
+        self.session.streams.fetch_add(1, Ordering::SeqCst);
+        self.streams.fetch_add(1, Ordering::SeqCst);
+        let lane = Lane {
+            provider: self.number,
+            stream: self.session.lanes_ever.fetch_add(1, Ordering::Relaxed),
+        };
+        Stream {
+            asking: self,
+            lane,
+            is_retired: AtomicBool::new(false),
+        }
+    }
+
+    fn retire(&self) {
         if !self.is_retired.swap(true, Ordering::SeqCst) {
             self.session.asking.fetch_sub(1, Ordering::SeqCst);
         }
@@ -156,6 +182,34 @@ impl Asking<'_> {
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.retire();
+    }
+}
+
+impl Stream<'_> {
+    /// From now on it only takes what is on its way.
+    pub fn retire(&self) {
+        if self.ends() && self.asking.streams.load(Ordering::SeqCst) == 0 {
+            self.asking.retire();
+        }
+    }
+
+    /// Whether it has asked for more until now.
+    fn ends(&self) -> bool {
+        let ends = !self.is_retired.swap(true, Ordering::SeqCst);
+        if ends {
+            self.asking.session.streams.fetch_sub(1, Ordering::SeqCst);
+            self.asking.streams.fetch_sub(1, Ordering::SeqCst);
+        }
+        ends
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.ends();
+        let session = self.asking.session;
+        session.wants().lost(self.lane);
+        session.changed();
     }
 }
 

@@ -5,15 +5,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::FuturesOrdered;
 use ledger::{Amount, Link, PublicKey, Signed, Voucher};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::account::Account;
 use super::failure::{Failure, Fault};
+use super::got::{Busy, Got};
 use super::line::{Frame, Line};
 use super::pace::Pace;
-use super::session::Asking;
+use super::session::Stream;
 use super::terms::Agreed;
 use super::till::{Ahead, Till};
 use super::trail::Trail;
@@ -22,27 +26,20 @@ use super::{Fetcher, IDLE, Session};
 use crate::Error;
 use crate::ddp::wire::{ToClient, ToServer, WireError};
 
-/// What came from a provider.
-#[derive(Debug, Default)]
-pub(super) struct Got {
-    /// Verified payload.
-    pub bytes: u64,
-    /// While something was wanted.
-    pub took: Duration,
-}
-
 /// A session that goes on until nothing is needed any more.
 pub(super) struct Transfer<'a> {
     fetcher: &'a Fetcher,
     session: &'a Session,
-    asking: &'a Asking<'a>,
+    stream: Stream<'a>,
     node: PublicKey,
     line: Line,
     account: Account,
     till: Till,
-    got: &'a mut Got,
+    got: &'a Got,
     /// What is asked for here and not answered, and since when.
     asked: HashMap<Cid, Instant>,
+    /// What came and is being verified and kept, in the order in which it came.
+    keeping: FuturesOrdered<BoxFuture<'static, Kept>>,
     /// Nothing more is wanted of this server.
     is_leaving: bool,
     /// What the server asks for and cannot have now, and why.
@@ -57,7 +54,7 @@ pub(super) struct Transfer<'a> {
     /// Since when something is wanted, or nothing.
     since: Instant,
     /// Whether something is wanted.
-    is_busy: bool,
+    busy: Busy<'a>,
     /// When a want was answered last.
     answered: Instant,
     /// When the last frame was dealt with: what this node takes for that is no silence of the server.
@@ -68,21 +65,22 @@ impl<'a> Transfer<'a> {
     pub fn new(
         fetcher: &'a Fetcher,
         session: &'a Session,
-        asking: &'a Asking<'a>,
+        stream: Stream<'a>,
         agreed: Agreed,
-        got: &'a mut Got,
+        got: &'a Got,
     ) -> Transfer<'a> {
         let now = Instant::now();
         Transfer {
             fetcher,
             session,
-            asking,
+            stream,
             node: agreed.node,
             line: agreed.line,
             account: agreed.account,
             till: agreed.till,
             got,
             asked: HashMap::new(),
+            keeping: FuturesOrdered::new(),
             is_leaving: false,
             due: None,
             changes: session.changes(),
@@ -90,7 +88,7 @@ impl<'a> Transfer<'a> {
             trail: None,
             pace: Pace::default(),
             since: now,
-            is_busy: false,
+            busy: got.stream(),
             answered: now,
             listening: now,
         }
@@ -116,6 +114,7 @@ impl<'a> Transfer<'a> {
                     }
                     taken => taken?,
                 },
+                Some(kept) = self.keeping.next() => self.kept(kept)?,
                 _ = self.changes.changed() => {}
                 _ = self.purses.changed(), if self.due.is_some() => {}
                 () = self.fetcher.stop.cancelled() => {}
@@ -126,7 +125,7 @@ impl<'a> Transfer<'a> {
 
     /// Whether nothing was needed for a while, or another lane has found so.
     fn is_over(&self) -> bool {
-        if self.is_busy {
+        if self.busy.is() {
             return false;
         }
         let mut wants = self.session.wants();
@@ -151,7 +150,7 @@ impl<'a> Transfer<'a> {
                 blocks: self.pace.room().saturating_sub(self.asked.len()),
                 is_alone: self.session.is_alone(),
             };
-            let taken = self.session.wants().take(self.asking.lane, room, now.into_std());
+            let taken = self.session.wants().take(self.stream.lane, room, now.into_std());
             if taken.is_empty() {
                 break;
             }
@@ -183,10 +182,14 @@ impl<'a> Transfer<'a> {
         Ok(absent)
     }
 
+    /// What the server says is about all blocks that came before.
     async fn take(&mut self, frame: Frame) -> Result<(), Failure> {
         match frame {
             Frame::Block(cid, block) => self.block(cid, block).await?,
-            Frame::Other(message) => self.hear(*message).await?,
+            Frame::Other(message) => {
+                self.keep_until(0).await?;
+                self.hear(*message).await?;
+            }
         }
         self.listening = Instant::now();
         Ok(())
@@ -214,6 +217,7 @@ impl<'a> Transfer<'a> {
         }
     }
 
+    /// The next one is received while this one is verified and kept, unless only this one tells which is the next.
     async fn block(&mut self, cid: Cid, block: Bytes) -> Result<(), Failure> {
         let is_next = self.trail.as_ref().is_some_and(|trail| trail.next() == Some(cid));
         let asked = self.asked.remove(&cid);
@@ -222,25 +226,49 @@ impl<'a> Transfer<'a> {
                 "sent block {cid}, which was not asked for"
             )));
         }
-        keep(self.till.clone(), cid, block.clone()).await?;
-        if self.session.is_first_block() {
-            self.fetcher.finder.fetched(&self.session.root);
-        }
         if let Some(asked) = asked {
             let mut hedge = self.fetcher.hedge();
             hedge.asked();
             hedge.note(micros(asked.elapsed()));
         }
+        self.keeping
+            .push_back(Box::pin(keep(self.till.clone(), cid, block, is_next)));
+        let others = if is_next { 0 } else { KEEPING_MAX };
+        self.keep_until(others).await
+    }
+
+    /// Waits until no more than so many blocks are being kept.
+    async fn keep_until(&mut self, others: usize) -> Result<(), Failure> {
+        while self.keeping.len() > others
+            && let Some(kept) = self.keeping.next().await
+        {
+            self.kept(kept)?;
+        }
+        Ok(())
+    }
+
+    fn kept(&mut self, kept: Kept) -> Result<(), Failure> {
+        let Kept {
+            cid,
+            block,
+            is_next,
+            result,
+        } = kept;
+        result?;
+        if self.session.is_first_block() {
+            self.fetcher.finder.fetched(&self.session.root);
+        }
         self.fetcher.metrics.blocks.inc();
         self.fetcher.metrics.bytes.inc_by(block.len() as u64);
         self.fetcher.purses.send_replace(());
         self.account.received(block.len());
-        self.got.bytes += block.len() as u64;
+        self.got.came(block.len());
         self.pace.saw(block.len(), Instant::now().into_std());
         self.session.wants().arrived(&cid, &block);
         if let (true, Some(trail)) = (is_next, &mut self.trail) {
             trail.arrived(cid, block);
         }
+        self.listening = Instant::now();
         self.answered()
     }
 
@@ -259,7 +287,7 @@ impl<'a> Transfer<'a> {
         }
         let what = format!("does not have block {cid}");
         let mut wants = self.session.wants();
-        match (wants.absent(self.asking.lane, cid), self.session.is_last()) {
+        match (wants.absent(self.stream.lane, cid), self.session.is_last()) {
             (false, _) => {}
             (true, false) if self.is_leaving => {}
             (true, false) => return Err(Failure::lacks(what)),
@@ -296,13 +324,13 @@ impl<'a> Transfer<'a> {
     /// Says that nothing more is needed, pays what was not stated yet, and waits until the server has it.
     async fn close(mut self) -> Result<(), Failure> {
         self.is_leaving = true;
-        self.asking.retire();
+        self.stream.retire();
         self.line.send(&ToServer::Close {}).await?;
         let silence = self.fetcher.config.silence;
         let ended = timeout(silence, async {
             loop {
                 match self.line.next().await {
-                    Err(WireError::Ended) => return Ok(()),
+                    Err(WireError::Ended) => return self.keep_until(0).await,
                     frame => self.take(frame?).await?,
                 }
             }
@@ -323,22 +351,20 @@ impl<'a> Transfer<'a> {
     }
 
     fn note_whether_busy(&mut self) {
-        let is_busy = self.trail.is_some() || !self.asked.is_empty();
-        if is_busy == self.is_busy {
+        let is_busy = self.trail.is_some() || !self.asked.is_empty() || !self.keeping.is_empty();
+        if is_busy == self.busy.is() {
             return;
         }
-        let now = Instant::now();
-        if self.is_busy {
-            self.got.took += now - self.since;
+        if !is_busy {
             self.pace.rests();
         }
-        self.is_busy = is_busy;
-        self.since = now;
+        self.busy.set(is_busy);
+        self.since = Instant::now();
     }
 
     /// When something has to be done though nothing happened.
     fn deadline(&self) -> Instant {
-        match self.is_busy {
+        match self.busy.is() {
             // Other lanes may be busy for longer.
             false => (self.since + IDLE).max(Instant::now() + IDLE / 8),
             true => self.silent_at().min(self.slow_at()),
@@ -356,31 +382,53 @@ impl<'a> Transfer<'a> {
 
     fn look_at_the_clock(&self) -> Result<(), Failure> {
         let now = Instant::now();
-        if self.is_busy
+        if self.busy.is()
             && now >= self.silent_at()
             && let Some((_, what)) = &self.due
         {
             return Err(Failure::poor(what));
         }
-        if self.is_busy && now >= self.silent_at() {
+        if self.busy.is() && now >= self.silent_at() {
             return Err(Failure::silent("sent nothing", self.fetcher.config.silence));
         }
-        if self.is_busy && now >= self.slow_at() {
+        if self.busy.is() && now >= self.slow_at() {
             return Err(Failure::silent("sent no block", self.fetcher.patience()));
         }
         Ok(())
     }
 }
 
+/// What became of a block that came.
+struct Kept {
+    cid: Cid,
+    block: Bytes,
+    /// Whether it is the next one of a path.
+    is_next: bool,
+    result: Result<(), Failure>,
+}
+
 /// Hashing and writing take long enough to be no work for an asynchronous thread.
-async fn keep(till: Till, cid: Cid, block: Bytes) -> Result<(), Failure> {
-    let kept = tokio::task::spawn_blocking(move || till.keep(&cid, &block)).await;
-    match kept {
-        Ok(Err(Error::Mismatch(_))) => Err(Failure::lied(format!("sent wrong bytes for block {cid}"))),
-        Ok(kept) => Ok(kept?),
-        Err(error) => Err(Failure::own(format!("was left: {error}"))),
+fn keep(till: Till, cid: Cid, block: Bytes, is_next: bool) -> impl Future<Output = Kept> + use<> {
+    let given = block.clone();
+    let keeping = tokio::task::spawn_blocking(move || till.keep(&cid, &given));
+    async move {
+        let result = match keeping.await {
+            Ok(Err(Error::Mismatch(_))) => Err(Failure::lied(format!("sent wrong bytes for block {cid}"))),
+            Ok(kept) => kept.map_err(Failure::from),
+            Err(error) => Err(Failure::own(format!("was left: {error}"))),
+        };
+        Kept {
+            cid,
+            block,
+            is_next,
+            result,
+        }
     }
 }
+
+/// Blocks of a stream that are being verified and kept while the next one comes: the store takes about as long for one as
+/// the transport.
+const KEEPING_MAX: usize = 3;
 
 /// In microseconds.
 pub(super) fn micros(time: Duration) -> u32 {

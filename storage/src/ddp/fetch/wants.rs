@@ -56,9 +56,12 @@ impl Slot {
     }
 }
 
-/// A provider that is asked, of those that a session asks at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Lane(pub u32);
+/// A stream of a provider that is asked, of those that a session asks at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub provider: u32,
+    pub stream: u32,
+}
 
 /// How much one lane may ask for.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +108,7 @@ struct Asked {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Second {
     No,
-    /// Any other lane shall ask for it.
+    /// Any other provider shall be asked for it.
     Wanted,
     At(Lane),
 }
@@ -181,12 +184,12 @@ impl Wants {
         taken
     }
 
-    /// The blocks that are to be asked for once more, unless it was here that they were asked for.
+    /// The blocks that are to be asked for once more, unless it was of this provider that they were asked for.
     fn take_second(&mut self, lane: Lane, room: Room) -> Vec<Cid> {
         let wanted = self
             .asked
             .iter_mut()
-            .filter(|(_, asked)| asked.second == Second::Wanted && asked.lane != lane);
+            .filter(|(_, asked)| asked.second == Second::Wanted && asked.lane.provider != lane.provider);
         wanted
             .take(room.blocks)
             .map(|(cid, asked)| {
@@ -207,7 +210,7 @@ impl Wants {
         waited.max_by_key(|(_, took)| *took)
     }
 
-    /// Has it asked for on a second lane.
+    /// Has it asked for of a second provider.
     pub fn hedge(&mut self, cid: &Cid) {
         if let Some(asked) = self.asked.get_mut(cid).filter(|asked| asked.second == Second::No) {
             asked.second = Second::Wanted;
@@ -466,8 +469,12 @@ mod tests {
         assert!(wants.is_idle());
     }
 
-    const ONE: Lane = Lane(1);
-    const TWO: Lane = Lane(2);
+    const ONE: Lane = lane(1);
+    const TWO: Lane = lane(2);
+
+    const fn lane(provider: u32) -> Lane {
+        Lane { provider, stream: 0 }
+    }
 
     fn room(blocks: usize) -> Room {
         Room {

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::line::{End, Line, refuse, refuse_for_now};
 use super::paying::Payer;
-use super::session::{Session, blocking};
+use super::session::{Session, blocking, spent};
 use super::told::Told;
 use super::{Server, now_ms};
 use crate::ddp::books::Pair;
@@ -28,6 +28,13 @@ pub(super) async fn open(
     };
     if !has_seat {
         let busy = "too many sessions: let one of yours end, or come back later";
+        return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
+    }
+    if let Some(ms) = server.uplink.spent_for_ms(now_ms()) {
+        return Err(spent(ms));
+    }
+    if server.uplink.is_crowded() {
+        let busy = "there is a queue already: come back later";
         return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
     }
     check(server, &open).await?;

@@ -1,9 +1,11 @@
-//! How many are served at once, in all and of one peer.
+//! How many are served at once, in all, of one network and of one peer.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger::PublicKey;
+use nearest::Prefix;
 
 /// A number of seats.
 pub(super) struct Seats {
@@ -16,12 +18,14 @@ pub(super) struct Seats {
 struct Taken {
     all: usize,
     by_peer: HashMap<PublicKey, usize>,
+    by_network: HashMap<Prefix, usize>,
 }
 
 /// A seat, until it is dropped.
 pub(super) struct Seat {
     taken: Arc<Mutex<Taken>>,
     peer: PublicKey,
+    network: Option<Prefix>,
 }
 
 impl Seats {
@@ -33,18 +37,26 @@ impl Seats {
         }
     }
 
-    /// A seat for this peer, if there is one.
-    pub fn take(&self, peer: &PublicKey) -> Option<Seat> {
+    /// A seat for this peer, if there is one. Keys cost nothing, so all peers of one network have a quarter of the seats.
+    pub fn take(&self, peer: &PublicKey, network: Option<Prefix>) -> Option<Seat> {
         let mut taken = lock(&self.taken);
         let by_peer = taken.by_peer.get(peer).copied().unwrap_or_default();
         if taken.all >= self.max || by_peer >= self.per_peer_max {
             return None;
+        }
+        if let Some(network) = network {
+            let by_network = taken.by_network.entry(network).or_default();
+            if *by_network >= self.max.div_ceil(NETWORK_PART) {
+                return None;
+            }
+            *by_network += 1;
         }
         taken.all += 1;
         taken.by_peer.insert(*peer, by_peer + 1);
         Some(Seat {
             taken: Arc::clone(&self.taken),
             peer: *peer,
+            network,
         })
     }
 
@@ -61,11 +73,19 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all -= 1;
-        if let Some(by_peer) = taken.by_peer.get_mut(&self.peer) {
-            *by_peer -= 1;
-            if *by_peer == 0 {
-                taken.by_peer.remove(&self.peer);
-            }
+        leave(&mut taken.by_peer, &self.peer);
+        if let Some(network) = &self.network {
+            leave(&mut taken.by_network, network);
+        }
+    }
+}
+
+/// One less; who has none is forgotten.
+fn leave<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
@@ -73,6 +93,9 @@ impl Drop for Seat {
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// One network has at most this part of all seats.
+const NETWORK_PART: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -84,17 +107,34 @@ mod tests {
     fn seats_are_bounded_in_all_and_for_each_peer() {
         let [a, b, c] = [1, 2, 3].map(|seed| SecretKey::from_seed([seed; 32]).public());
         let seats = Seats::new(3, 2);
-        let first = seats.take(&a).unwrap();
-        let _second = seats.take(&a).unwrap();
-        assert!(seats.take(&a).is_none(), "a peer has two");
-        let _third = seats.take(&b).unwrap();
-        assert!(seats.take(&c).is_none() && seats.is_full(), "there are three");
+        let first = seats.take(&a, None).unwrap();
+        let _second = seats.take(&a, None).unwrap();
+        assert!(seats.take(&a, None).is_none(), "a peer has two");
+        let _third = seats.take(&b, None).unwrap();
+        assert!(
+            seats.take(&c, None).is_none() && seats.is_full(),
+            "there are three"
+        );
         drop(first);
-        assert!(seats.take(&c).is_some());
+        assert!(seats.take(&c, None).is_some());
         assert_eq!(
             lock(&seats.taken).by_peer.len(),
             2,
             "those without a seat are forgotten"
         );
+    }
+
+    #[test]
+    fn one_network_has_a_quarter_of_the_seats() {
+        let network = |last| Some(Prefix::network([192, 0, last, 1].into()));
+        let seats = Seats::new(8, 8);
+        let peer = |seed| SecretKey::from_seed([seed; 32]).public();
+        let _held = [1, 2].map(|seed| seats.take(&peer(seed), network(1)).unwrap());
+        assert!(
+            seats.take(&peer(3), network(1)).is_none(),
+            "a new key helps nothing"
+        );
+        assert!(seats.take(&peer(3), network(2)).is_some());
+        assert_eq!(lock(&seats.taken).by_network.len(), 1);
     }
 }

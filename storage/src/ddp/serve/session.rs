@@ -8,7 +8,6 @@ use iroh::endpoint::{RecvStream, SendStream};
 use ledger::{Link, PublicKey, Quote, Receipt, Signed};
 use tokio::time::{Instant, timeout};
 
-use super::Server;
 use super::line::{End, Line, refuse, refuse_for_now};
 use super::open::open;
 use super::pairs::Charge;
@@ -16,6 +15,7 @@ use super::paying::{Payer, no_allotment};
 use super::reading::{self, Answer, Want};
 use super::told::Told;
 use super::waiting::Pause;
+use super::{Server, now_ms};
 use crate::ddp::wire::{
     Code, OUTSTANDING_MAX, PATH_SEGMENTS_MAX, Refuse, ToClient, ToServer, WANT_BLOCKS_MAX,
 };
@@ -172,6 +172,9 @@ impl Session {
             // Whatever this payer has from before, it has paid for by now.
             self.write_off().await?;
         }
+        if let Some(ms) = self.server.uplink.spent_for_ms(now_ms()) {
+            return self.spent(line, ms).await;
+        }
         match self.charge().await? {
             Charge::Go { count, window } => {
                 self.unpaid_since = None;
@@ -207,6 +210,15 @@ impl Session {
         }
     }
 
+    /// Nothing more leaves this month: what did leave is stated and paid for first.
+    async fn spent(&mut self, line: &mut Line, ms: u64) -> Result<Option<Pause>, End> {
+        self.state(line).await?;
+        match self.payer.is_some() && self.told.unacknowledged() > 0 {
+            true => Ok(Some(Pause::Unpaid)),
+            false => Err(spent(ms)),
+        }
+    }
+
     /// Reads the next batch if the last one is sent.
     async fn read_on(&mut self) -> Result<(), End> {
         if !self.ready.is_empty() || self.wants.is_empty() {
@@ -235,7 +247,10 @@ impl Session {
         for answer in answers {
             match answer {
                 Answer::Block(cid, block) => {
+                    let bytes = block.len() as u64;
+                    self.server.uplink.turn(&self.peer, bytes).await;
                     line.write_block(&cid, &block).await?;
+                    self.server.uplink.left(bytes, now_ms())?;
                     self.server.metrics.blocks.inc();
                     self.server.metrics.bytes.inc_by(block.len() as u64);
                 }
@@ -283,6 +298,11 @@ impl Session {
             tracing::error!(reason, "the receipt of a session is lost");
         }
     }
+}
+
+/// Nothing more leaves this month.
+pub(super) fn spent(ms: u64) -> End {
+    refuse_for_now(Code::Busy, "this node has sent all that it may this month", ms)
 }
 
 pub(super) fn stops() -> End {
