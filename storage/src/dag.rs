@@ -54,6 +54,11 @@ pub(crate) fn links(cid: &Cid, block: &Bytes) -> Result<Vec<Cid>, Error> {
     }
 }
 
+/// Whether blocks of this codec can link to others.
+pub(crate) fn has_links(cid: &Cid) -> bool {
+    matches!(cid.codec(), codec::DAG_PB | codec::DAG_CBOR | codec::DAG_JSON)
+}
+
 fn links_in(value: &Ipld, links: &mut Vec<Cid>) {
     match value {
         Ipld::Link(cid) => links.push(*cid),

@@ -6,6 +6,7 @@
 //! purse by the same write.
 
 mod account;
+mod asked;
 mod failure;
 mod got;
 mod lanes;
@@ -29,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
-use ledger::Hash;
+use ledger::{Hash, PublicKey};
 use nearest::hedge::Hedge;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
@@ -59,6 +60,8 @@ pub(crate) struct Fetcher {
     sessions: Mutex<HashMap<Cid, Arc<Session>>>,
     /// The escrow that paid last: most likely it pays the next provider too.
     last_escrow: Mutex<Option<Hash>>,
+    /// Until when the terms of a provider hold, in milliseconds since 1970. Nothing went wrong with it since it offered them.
+    terms: Mutex<HashMap<PublicKey, u64>>,
     /// Tells sessions of one payee of each other's blocks: its demands are for all of them.
     purses: watch::Sender<()>,
     /// How long blocks take, and how many may be asked for twice: of all sessions, so that a small one has no more of that.
@@ -91,6 +94,7 @@ impl Fetcher {
             payer,
             sessions: Mutex::default(),
             last_escrow: Mutex::default(),
+            terms: Mutex::default(),
             purses: watch::Sender::new(()),
             hedge: Mutex::default(),
             metrics,
@@ -120,6 +124,15 @@ impl Fetcher {
         self.config.timeout / 2
     }
 
+    /// How long a session stays open after the last block. Where many roots are read one after the other, providers have no
+    /// more seats for those that nobody reads.
+    fn linger(&self) -> Duration {
+        match lock(&self.sessions).len() <= LINGERING_MAX {
+            true => IDLE,
+            false => IDLE_OF_MANY,
+        }
+    }
+
     fn hedge(&self) -> MutexGuard<'_, Hedge> {
         lock(&self.hedge)
     }
@@ -130,6 +143,25 @@ impl Fetcher {
 
     fn set_last_escrow(&self, escrow: Hash) {
         *lock(&self.last_escrow) = Some(escrow);
+    }
+
+    /// Whether the terms of this provider are known and were taken.
+    fn knows_terms(&self, node: &PublicKey, now_ms: u64) -> bool {
+        lock(&self.terms)
+            .get(node)
+            .is_some_and(|until_ms| now_ms < *until_ms)
+    }
+
+    fn learn_terms(&self, node: PublicKey, until_ms: u64) {
+        let mut terms = lock(&self.terms);
+        if terms.len() >= TERMS_MAX {
+            terms.clear();
+        }
+        terms.insert(node, until_ms);
+    }
+
+    fn forget_terms(&self, node: &PublicKey) {
+        lock(&self.terms).remove(node);
     }
 
     /// The session for this root; begins one if there is none.
@@ -230,6 +262,11 @@ impl Fetcher {
 
 /// Idle sessions end after this time: a browser has asked for what a page needs by then.
 const IDLE: Duration = Duration::from_secs(2);
+/// Providers whose terms are remembered; one that is forgotten is asked for them again.
+const TERMS_MAX: usize = 1024;
+/// Of more sessions than so many, those that are idle end sooner.
+const LINGERING_MAX: usize = 12;
+const IDLE_OF_MANY: Duration = Duration::from_millis(50);
 /// Roots that are fetched at once: each has a connection and up to a few blocks in memory.
 const SESSIONS_MAX: usize = 256;
 /// Providers that a session tries; a reader's time is over sooner.

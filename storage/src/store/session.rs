@@ -13,7 +13,7 @@ use super::database::Column;
 use super::epochs::{Epoch, mark};
 use super::{Store, lock, pins};
 use crate::block::{Blocks, inline};
-use crate::dag::Sink;
+use crate::dag::{Sink, has_links};
 use crate::{Error, Walk, verify};
 
 /// An import in flight. Dropped without [`Session::close`], it has failed.
@@ -45,7 +45,7 @@ impl Session {
 
     /// Sees that everything below `roots` is here, and keeps it.
     pub fn keep_below(&self, roots: &[Cid]) -> Result<(), Error> {
-        for block in Walk::new(&self.store, roots) {
+        for block in Walk::new(Links(&self.store), roots) {
             let (cid, _) = block?;
             if !self.store.0.touch(&cid)? {
                 return Err(Error::Missing(cid));
@@ -105,6 +105,18 @@ impl Drop for Session {
         }
         lock(&self.store.0.epochs).fail(self.began);
         self.store.sweep_failed_or_warn();
+    }
+}
+
+/// Blocks that are read for their links alone: one that can have none is not read. Whether it is here is not said.
+struct Links<'a>(&'a Store);
+
+impl Blocks for Links<'_> {
+    fn block(&self, cid: &Cid) -> Result<Option<Bytes>, Error> {
+        match has_links(cid) {
+            true => self.0.get(cid),
+            false => Ok(Some(Bytes::new())),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use testkit::{Ddn, Node, tree, wait_until};
+use testkit::{Ddn, Launch, Node, tree, wait_until};
 
 use crate::story::comes_back;
 use crate::{number, publish, text};
@@ -74,6 +74,49 @@ fn a_delivery_is_paid_claimed_and_proved() -> Result<()> {
     let again = first.ddn().json(&["earn", "claim"])?;
     ensure!(number(&again, "/transactions")? == 0, "{again}");
     proved_elsewhere(&first, bytes)
+}
+
+/// Nobody asks for it: what is worth its fees is claimed after a while, and at once when the payer leaves.
+#[test]
+fn what_was_earned_is_claimed_by_itself() -> Result<()> {
+    // A MiB is worth ten fees.
+    let price = "delivery.price=0.01";
+    for (settings, mib, leaves) in [
+        (
+            &["--set", price, "--set", "delivery.claim_every_s=1"][..],
+            4,
+            false,
+        ),
+        (&["--set", price], 1, true),
+    ] {
+        let args = ["--dev"]
+            .iter()
+            .chain(settings)
+            .map(|&word| word.to_owned())
+            .collect();
+        let first = Node::launch(Launch {
+            args,
+            ..Launch::default()
+        })?;
+        let site = tempfile::tempdir()?;
+        let file: Vec<u8> = (0..mib << 17).flat_map(|at| (at as u64).to_le_bytes()).collect();
+        tree::write(site.path(), "file.bin", &file)?;
+        publish(&first, site.path(), "alice.ddn")?;
+        let second = Node::joining(&first)?;
+        comes_back(&second, "alice.ddn", site.path())?;
+        if leaves {
+            settled_bytes(&first)?;
+            let status = first.ddn().json(&["earn", "status"])?;
+            ensure!(units(&status, "/claimed")? == 0, "nothing presses yet: {status}");
+            second.ddn().ok(&["pay", "exit"])?;
+        }
+        wait_until("all of it is claimed", BLOCK_DEADLINE, || {
+            let status = first.ddn().json(&["earn", "status"])?;
+            let (earned, claimed) = (units(&status, "/earned")?, units(&status, "/claimed")?);
+            Ok(units(&status, "/owed")? == 0 && claimed == earned && earned >= mib as u64 * 1_000_000)
+        })?;
+    }
+    Ok(())
 }
 
 /// What comes by HTTP is paid by the same rule, and what is here already costs nothing.

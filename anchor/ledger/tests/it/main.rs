@@ -9,6 +9,7 @@ mod delivery;
 mod duel;
 mod edges;
 mod escrows;
+mod exhaustive;
 mod fixtures;
 mod genesis;
 mod keys;

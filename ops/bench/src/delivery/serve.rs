@@ -103,6 +103,9 @@ fn import(store: &Store, files: &Path) -> Result<Vec<(String, Cid)>> {
     names.into_iter().map(import).collect()
 }
 
+/// The blocks of a file.
+type File = Vec<(Cid, Bytes)>;
+
 /// The same blocks from memory, on the same transport.
 async fn floor(store: &Store, roots: &[(String, Cid)]) -> Result<(Endpoint, iroh::EndpointId)> {
     let key = iroh::SecretKey::from_bytes(&[201; 32]);
@@ -115,10 +118,10 @@ async fn floor(store: &Store, roots: &[(String, Cid)]) -> Result<(Endpoint, iroh
         .bind_addr("127.0.0.1:0")?
         .bind()
         .await?;
-    let mut files: Vec<Arc<Vec<(Cid, Bytes)>>> = Vec::new();
+    let mut files: Vec<File> = Vec::new();
     for (_, root) in roots {
         let blocks: Result<Vec<_>, _> = Walk::new(store, &[*root]).collect();
-        files.push(Arc::new(blocks?));
+        files.push(blocks?);
     }
     let (accepting, files) = (endpoint.clone(), Arc::new(files));
     tokio::spawn(async move {
@@ -135,11 +138,7 @@ async fn floor(store: &Store, roots: &[(String, Cid)]) -> Result<(Endpoint, iroh
     Ok((endpoint, id))
 }
 
-async fn answer(
-    files: Arc<Vec<Arc<Vec<(Cid, Bytes)>>>>,
-    mut send: SendStream,
-    mut recv: RecvStream,
-) -> Result<()> {
+async fn answer(files: Arc<Vec<File>>, mut send: SendStream, mut recv: RecvStream) -> Result<()> {
     let mut number = [0; 4];
     while recv.read_exact(&mut number).await.is_ok() {
         let number = u32::from_be_bytes(number);

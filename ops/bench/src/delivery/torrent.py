@@ -17,6 +17,15 @@ def session():
         "enable_upnp": False,
         "enable_natpmp": False,
         "allow_multiple_connections_per_ip": True,
+        # As fast as it can: TCP, no encryption, no queue of peers.
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "out_enc_policy": lt.enc_policy.disabled,
+        "in_enc_policy": lt.enc_policy.disabled,
+        "unchoke_slots_limit": -1,
+        "unchoke_interval": 1,
+        "max_out_request_queue": 2000,
+        "send_buffer_watermark": 16 * MIB,
         "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
     })
 
@@ -33,7 +42,7 @@ def seed(folder, torrents):
             out.write(lt.bencode(torrent.generate()))
         seeded = lt.add_torrent_params()
         seeded.ti, seeded.save_path = lt.torrent_info(path), folder
-        seeded.flags |= lt.torrent_flags.seed_mode
+        seeded.flags = lt.torrent_flags.seed_mode
         client.add_torrent(seeded)
     while client.listen_port() == 0:
         time.sleep(0.01)
@@ -45,6 +54,8 @@ def get(port, torrent, folder):
     client = session()
     wanted = lt.add_torrent_params()
     wanted.ti, wanted.save_path = lt.torrent_info(torrent), folder
+    # Neither queued nor paused.
+    wanted.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     began = time.monotonic()
     handle = client.add_torrent(wanted)
     handle.connect_peer(("127.0.0.1", port))

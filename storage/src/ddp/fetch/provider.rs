@@ -175,8 +175,16 @@ impl Visit<'_> {
     }
 
     async fn once(&self, connection: &Connection) -> Result<(), Failure> {
+        let result = self.stream(connection).await;
+        if result.is_err() {
+            self.fetcher.forget_terms(&self.node);
+        }
+        result
+    }
+
+    async fn stream(&self, connection: &Connection) -> Result<(), Failure> {
         let stream = self.asking.stream();
-        let mut agreed = agree(self.fetcher, connection, self.node, &self.session.root).await?;
+        let mut agreed = agree(self.fetcher, self.session, connection, self.node, stream.lane).await?;
         let offer = &agreed.offer;
         *lock(&self.paying) = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
         let first = agreed

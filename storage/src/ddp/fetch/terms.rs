@@ -7,11 +7,14 @@ use iroh::endpoint::Connection;
 use ledger::{Hash, Link, PublicKey, SessionTerms};
 use tokio::time::timeout;
 
-use super::Fetcher;
 use super::account::{Account, check_quote};
+use super::asked::Asked;
 use super::failure::Failure;
 use super::line::{Frame, Line};
+use super::pace::Pace;
 use super::till::Till;
+use super::wants::Lane;
+use super::{Fetcher, Session};
 use crate::BLOCK_BYTES_MAX;
 use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION};
 
@@ -24,20 +27,40 @@ pub(super) struct Agreed {
     pub offer: Offer,
     /// Who pays; `None` if there is nothing to pay.
     pub escrow: Option<Hash>,
+    /// What was asked for with the open.
+    pub asked: Asked,
+}
+
+/// A session whose offer came.
+struct Opened {
+    line: Line,
+    offer: Offer,
+    /// What this side has drawn.
+    nonce: Hash,
 }
 
 /// Opens a session with `node`. Which escrow pays is asked for when the price is known, and the session opened again with
 /// it, unless it is the one that paid last.
+///
+/// Of a server whose terms are known and were kept, the first blocks are asked for without waiting for its offer: that is
+/// one way there and back less until they come.
 pub(super) async fn agree(
     fetcher: &Fetcher,
+    session: &Session,
     connection: &Connection,
     node: PublicKey,
-    root: &Cid,
+    lane: Lane,
 ) -> Result<Agreed, Failure> {
+    let (root, mut asked) = (&session.root, Asked::default());
+    let early = match fetcher.knows_terms(&node, now_ms()) {
+        true => asked.next(fetcher, session, lane, Pace::default().room())?,
+        false => None,
+    };
+    let early = early.as_ref();
     let mut escrow = fetcher.last_escrow();
     let mut is_remembered = escrow.is_some();
     for _ in 0..3 {
-        let (line, offer, nonce) = match open(fetcher, connection, node, root, escrow).await {
+        let opened = match open(fetcher, connection, node, root, escrow, early).await {
             // It was closed since it paid last.
             Err(failure) if is_remembered && failure.is_no_escrow() => {
                 (escrow, is_remembered) = (None, false);
@@ -45,9 +68,11 @@ pub(super) async fn agree(
             }
             opened => opened?,
         };
-        let quote = &offer.quote.body;
+        let quote = &opened.offer.quote.body;
+        let until_ms = quote.until_ms;
         if quote.price.is_zero() {
-            return Ok(agreed(fetcher, node, root, line, offer, nonce, None));
+            fetcher.learn_terms(node, until_ms);
+            return Ok(agreed(fetcher, node, root, opened, None, asked));
         }
         let right = timeout(
             fetcher.config.timeout,
@@ -58,7 +83,8 @@ pub(super) async fn agree(
             .unwrap_or_else(|_| Err("no escrow was ready in time".to_owned()))
             .map_err(|why| Failure::own(format!("could not be paid: {why}")))?;
         if escrow == Some(right) {
-            return Ok(agreed(fetcher, node, root, line, offer, nonce, escrow));
+            fetcher.learn_terms(node, until_ms);
+            return Ok(agreed(fetcher, node, root, opened, escrow, asked));
         }
         fetcher.set_last_escrow(right);
         (escrow, is_remembered) = (Some(right), false);
@@ -72,7 +98,8 @@ async fn open(
     node: PublicKey,
     root: &Cid,
     escrow: Option<Hash>,
-) -> Result<(Line, Offer, Hash), Failure> {
+    early: Option<&ToServer>,
+) -> Result<Opened, Failure> {
     let mut nonce = Hash([0; 32]);
     getrandom::fill(&mut nonce.0).map_err(|error| Failure::own(format!("was left: {error}")))?;
     let mut line = Line::open(connection, fetcher.config.silence).await?;
@@ -84,6 +111,9 @@ async fn open(
         escrow,
     };
     line.send(&ToServer::Open(open)).await?;
+    if let Some(early) = early {
+        line.send(early).await?;
+    }
     let first = match line.next_in_time(fetcher.patience()).await? {
         Frame::Other(first) => Some(*first),
         Frame::Block(..) => None,
@@ -95,17 +125,16 @@ async fn open(
     };
     let config = &fetcher.config;
     check_quote(&offer.quote, &node, &config.chain, config.price_max, now_ms())?;
-    Ok((line, offer, nonce))
+    Ok(Opened { line, offer, nonce })
 }
 
 fn agreed(
     fetcher: &Fetcher,
     node: PublicKey,
     root: &Cid,
-    line: Line,
-    offer: Offer,
-    nonce: Hash,
+    Opened { line, offer, nonce }: Opened,
     escrow: Option<Hash>,
+    asked: Asked,
 ) -> Agreed {
     let terms = SessionTerms {
         client: fetcher.config.key.public(),
@@ -129,6 +158,7 @@ fn agreed(
         till: Till::new(shared, escrow, quote.payee, quote.price, window),
         offer,
         escrow,
+        asked,
     }
 }
 

@@ -1,18 +1,18 @@
 //! One open session: asks for what readers need, takes what comes, pays for it.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
 use futures::StreamExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, Either, ready};
 use futures::stream::FuturesOrdered;
-use ledger::{Amount, Link, PublicKey, Signed, Voucher};
+use ledger::{Amount, PublicKey, Signed, Voucher};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::account::Account;
+use super::asked::{Asked, Place};
 use super::failure::{Failure, Fault};
 use super::got::{Busy, Got};
 use super::line::{Frame, Line};
@@ -20,9 +20,8 @@ use super::pace::Pace;
 use super::session::Stream;
 use super::terms::Agreed;
 use super::till::{Ahead, Till};
-use super::trail::Trail;
-use super::wants::{Answer, Room};
-use super::{Fetcher, IDLE, Session};
+use super::wants::Answer;
+use super::{Fetcher, Session};
 use crate::Error;
 use crate::ddp::wire::{ToClient, ToServer, WireError};
 
@@ -36,8 +35,8 @@ pub(super) struct Transfer<'a> {
     account: Account,
     till: Till,
     got: &'a Got,
-    /// What is asked for here and not answered, and since when.
-    asked: HashMap<Cid, Instant>,
+    /// What is asked for here and not answered.
+    asked: Asked,
     /// What came and is being verified and kept, in the order in which it came.
     keeping: FuturesOrdered<BoxFuture<'static, Kept>>,
     /// Nothing more is wanted of this server.
@@ -48,8 +47,6 @@ pub(super) struct Transfer<'a> {
     changes: watch::Receiver<()>,
     /// Hears when anything was kept that counts in a purse.
     purses: watch::Receiver<()>,
-    /// The path that is being answered.
-    trail: Option<Trail>,
     pace: Pace,
     /// Since when something is wanted, or nothing.
     since: Instant,
@@ -79,13 +76,12 @@ impl<'a> Transfer<'a> {
             account: agreed.account,
             till: agreed.till,
             got,
-            asked: HashMap::new(),
+            asked: agreed.asked,
             keeping: FuturesOrdered::new(),
             is_leaving: false,
             due: None,
             changes: session.changes(),
             purses: fetcher.purses.subscribe(),
-            trail: None,
             pace: Pace::default(),
             since: now,
             busy: got.stream(),
@@ -128,8 +124,10 @@ impl<'a> Transfer<'a> {
         if self.busy.is() {
             return false;
         }
+        // Before the wants are held: who holds the sessions takes them.
+        let has_lingered = self.since.elapsed() >= self.fetcher.linger();
         let mut wants = self.session.wants();
-        let is_over = wants.is_closed() || (self.since.elapsed() >= IDLE && wants.close_if_idle());
+        let is_over = wants.is_closed() || (has_lingered && wants.close_if_idle());
         drop(wants);
         if is_over {
             self.session.changed();
@@ -137,49 +135,17 @@ impl<'a> Transfer<'a> {
         is_over
     }
 
-    /// Wants what readers need. A path goes alone: its blocks are not known, and may be among the others.
+    /// Wants what readers need.
     async fn ask(&mut self) -> Result<(), Failure> {
-        while self.trail.is_none() {
-            if let Some(segments) = self.path() {
-                self.trail = Some(Trail::new(self.session.root, segments.clone()));
-                self.line.send(&ToServer::Path { segments }).await?;
-                break;
-            }
-            let now = Instant::now();
-            let room = Room {
-                blocks: self.pace.room().saturating_sub(self.asked.len()),
-                is_alone: self.session.is_alone(),
-            };
-            let taken = self.session.wants().take(self.stream.lane, room, now.into_std());
-            if taken.is_empty() {
-                break;
-            }
-            let blocks = self.not_here(taken)?;
-            self.asked.extend(blocks.iter().map(|link| (link.0, now)));
-            if !blocks.is_empty() {
-                self.line.send(&ToServer::Want { blocks }).await?;
-            }
+        let lane = self.stream.lane;
+        while let Some(frame) = self
+            .asked
+            .next(self.fetcher, self.session, lane, self.pace.room())?
+        {
+            self.line.send(&frame).await?;
         }
         self.note_whether_busy();
         Ok(())
-    }
-
-    /// A path that a reader will follow, if it would bring anything.
-    fn path(&self) -> Option<Vec<String>> {
-        let path = self.session.wants().take_path()?;
-        matches!(self.fetcher.has(&self.session.root), Ok(false)).then_some(path)
-    }
-
-    /// Blocks may have come since a reader looked: those are not asked for again.
-    fn not_here(&self, taken: Vec<Cid>) -> Result<Vec<Link>, Error> {
-        let mut absent = Vec::new();
-        for cid in taken {
-            match self.fetcher.get(&cid)? {
-                Some(block) => self.session.wants().arrived(&cid, &block),
-                None => absent.push(Link(cid)),
-            }
-        }
-        Ok(absent)
     }
 
     /// What the server says is about all blocks that came before.
@@ -198,9 +164,9 @@ impl<'a> Transfer<'a> {
     async fn hear(&mut self, message: ToClient) -> Result<(), Failure> {
         match message {
             ToClient::Absent { cid } => self.absent(&cid.0),
-            ToClient::End {} => match self.trail.take() {
-                Some(_) => self.answered(),
-                None => Err(Failure::lied("ended a path that was not asked for")),
+            ToClient::End {} => match self.asked.end_path() {
+                true => self.answered(),
+                false => Err(Failure::lied("ended a path that was not asked for")),
             },
             ToClient::Statement { statement } => {
                 let chain = &self.fetcher.config.chain;
@@ -219,17 +185,15 @@ impl<'a> Transfer<'a> {
 
     /// The next one is received while this one is verified and kept, unless only this one tells which is the next.
     async fn block(&mut self, cid: Cid, block: Bytes) -> Result<(), Failure> {
-        let is_next = self.trail.as_ref().is_some_and(|trail| trail.next() == Some(cid));
-        let asked = self.asked.remove(&cid);
-        if !is_next && asked.is_none() {
+        let Some(Place { since, is_next }) = self.asked.came(&cid) else {
             return Err(Failure::lied(format!(
                 "sent block {cid}, which was not asked for"
             )));
-        }
-        if let Some(asked) = asked {
+        };
+        if let Some(since) = since {
             let mut hedge = self.fetcher.hedge();
             hedge.asked();
-            hedge.note(micros(asked.elapsed()));
+            hedge.note(micros(since.elapsed()));
         }
         self.keeping
             .push_back(Box::pin(keep(self.till.clone(), cid, block, is_next)));
@@ -265,22 +229,18 @@ impl<'a> Transfer<'a> {
         self.got.came(block.len());
         self.pace.saw(block.len(), Instant::now().into_std());
         self.session.wants().arrived(&cid, &block);
-        if let (true, Some(trail)) = (is_next, &mut self.trail) {
-            trail.arrived(cid, block);
+        if is_next {
+            self.asked.kept(cid, block);
         }
         self.listening = Instant::now();
         self.answered()
     }
 
     fn absent(&mut self, cid: &Cid) -> Result<(), Failure> {
-        if self
-            .trail
-            .as_ref()
-            .is_some_and(|trail| trail.next() == Some(*cid))
-        {
+        if self.asked.is_next(cid) {
             return self.answered();
         }
-        if self.asked.remove(cid).is_none() {
+        if !self.asked.leave(cid) {
             return Err(Failure::lied(format!(
                 "answered for block {cid}, which was not asked for"
             )));
@@ -351,7 +311,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn note_whether_busy(&mut self) {
-        let is_busy = self.trail.is_some() || !self.asked.is_empty() || !self.keeping.is_empty();
+        let is_busy = !self.asked.is_empty() || !self.keeping.is_empty();
         if is_busy == self.busy.is() {
             return;
         }
@@ -366,7 +326,10 @@ impl<'a> Transfer<'a> {
     fn deadline(&self) -> Instant {
         match self.busy.is() {
             // Other lanes may be busy for longer.
-            false => (self.since + IDLE).max(Instant::now() + IDLE / 8),
+            false => {
+                let linger = self.fetcher.linger();
+                (self.since + linger).max(Instant::now() + linger / 8)
+            }
             true => self.silent_at().min(self.slow_at()),
         }
     }
@@ -407,12 +370,18 @@ struct Kept {
     result: Result<(), Failure>,
 }
 
-/// Hashing and writing take long enough to be no work for an asynchronous thread.
+/// Hashing and writing a large block take long enough to be no work for an asynchronous thread; a small one takes less than
+/// to hand it over.
 fn keep(till: Till, cid: Cid, block: Bytes, is_next: bool) -> impl Future<Output = Kept> + use<> {
-    let given = block.clone();
-    let keeping = tokio::task::spawn_blocking(move || till.keep(&cid, &given));
+    let kept = match block.len() <= SMALL_BYTES {
+        true => Either::Left(ready(Ok(till.keep(&cid, &block)))),
+        false => {
+            let given = block.clone();
+            Either::Right(tokio::task::spawn_blocking(move || till.keep(&cid, &given)))
+        }
+    };
     async move {
-        let result = match keeping.await {
+        let result = match kept.await {
             Ok(Err(Error::Mismatch(_))) => Err(Failure::lied(format!("sent wrong bytes for block {cid}"))),
             Ok(kept) => kept.map_err(Failure::from),
             Err(error) => Err(Failure::own(format!("was left: {error}"))),
@@ -426,6 +395,8 @@ fn keep(till: Till, cid: Cid, block: Bytes, is_next: bool) -> impl Future<Output
     }
 }
 
+/// Kept where it is received.
+const SMALL_BYTES: usize = 16 << 10;
 /// Blocks of a stream that are being verified and kept while the next one comes: the store takes about as long for one as
 /// the transport.
 const KEEPING_MAX: usize = 3;

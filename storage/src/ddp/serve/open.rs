@@ -37,7 +37,7 @@ pub(super) async fn open(
         let busy = "there is a queue already: come back later";
         return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
     }
-    check(server, &open).await?;
+    check(server, &open)?;
     let nonce = random()?;
     let quote = server.quotes.now(now_ms());
     let terms = SessionTerms {
@@ -49,8 +49,16 @@ pub(super) async fn open(
     };
     let is_paid = !quote.body.price.is_zero();
     let escrow = open.escrow.filter(|_| is_paid);
-    let (payer, vouched, ahead) = match escrow {
-        Some(escrow) => join(server, &escrow, &quote.body.payee).await?,
+    let (root, payee) = (open.root.0, quote.body.payee);
+    let joined = blocking(server, move |server| {
+        if !server.store.has(&root)? {
+            return Err(refuse(Code::Absent, format!("{root} is not here")));
+        }
+        escrow.map(|escrow| join(server, &escrow, &payee)).transpose()
+    })
+    .await?;
+    let (payer, vouched, ahead) = match joined {
+        Some((payer, vouched, ahead)) => (Some(payer), vouched, ahead),
         None => (None, None, false),
     };
     let offer = Offer {
@@ -65,8 +73,8 @@ pub(super) async fn open(
     Ok(session)
 }
 
-/// Whether a session about this may be opened.
-async fn check(server: &Arc<Server>, open: &Open) -> Result<(), End> {
+/// Whether a session may be opened by somebody who says this.
+fn check(server: &Server, open: &Open) -> Result<(), End> {
     if open.version != VERSION {
         let reason = format!("version {} is not spoken here, only {VERSION}", open.version);
         return Err(refuse(Code::Version, reason));
@@ -75,31 +83,21 @@ async fn check(server: &Arc<Server>, open: &Open) -> Result<(), End> {
         let reason = format!("this node delivers for chain '{}'", server.config.chain);
         return Err(refuse(Code::Chain, reason));
     }
-    let root = open.root.0;
-    if !blocking(server, move |server| Ok(server.store.has(&root)?)).await? {
-        return Err(refuse(Code::Absent, format!("{root} is not here")));
-    }
     Ok(())
 }
 
 /// Begins the payer's part: its tab, the highest voucher, and whether it pays ahead.
-async fn join(
-    server: &Arc<Server>,
+fn join(
+    server: &Server,
     escrow: &Hash,
     payee: &Address,
-) -> Result<(Option<Payer>, Option<Signed<Voucher>>, bool), End> {
+) -> Result<(Payer, Option<Signed<Voucher>>, bool), End> {
     let pair = Pair::new(escrow, payee);
-    blocking(server, move |server| {
-        funds(server, &pair)?;
-        let (member, entry) = server.pairs.join(pair)?;
-        let payer = Payer::new(pair, member, entry.tab.vouched);
-        Ok((
-            Some(payer),
-            entry.voucher.clone(),
-            server.pairs.pays_ahead(&entry),
-        ))
-    })
-    .await
+    funds(server, &pair)?;
+    let (member, entry) = server.pairs.join(pair)?;
+    let payer = Payer::new(pair, member, entry.tab.vouched);
+    let ahead = server.pairs.pays_ahead(&entry);
+    Ok((payer, entry.voucher, ahead))
 }
 
 /// The escrow, and the highest voucher on it that the ledger would pay this node.

@@ -225,6 +225,13 @@ impl Pairs {
     }
 }
 
+impl Live {
+    /// Whether an earlier session has left something unpaid.
+    pub fn has_left(&self) -> bool {
+        lock(&self.left).is_some()
+    }
+}
+
 impl Member {
     pub fn live(&self) -> Arc<Live> {
         Arc::clone(&self.0)

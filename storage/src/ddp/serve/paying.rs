@@ -1,12 +1,15 @@
 //! The money of a session: what may leave, what was stated, what was promised for it.
 
+use std::sync::Arc;
+
 use ledger::{Amount, Hash, Owed, Receipt, Signed, Voucher, VoucherError};
 use tokio::sync::watch;
 
+use super::Server;
 use super::line::{End, Line, refuse};
 use super::now_ms;
 use super::open::{RETRY_LEDGER_MS, funds};
-use super::pairs::{Charge, Member, Paid, fitting};
+use super::pairs::{Charge, Live, Member, Paid, fitting};
 use super::reading::Answer;
 use super::session::{Session, blocking};
 use crate::ddp::books::Pair;
@@ -51,36 +54,70 @@ impl Payer {
     }
 }
 
-impl Session {
-    /// How much of what is ready may leave.
-    pub(super) async fn charge(&mut self) -> Result<Charge, End> {
-        let mut sizes: Vec<u64> = self.ready.iter().map(Answer::bytes).collect();
-        let Some(payer) = &mut self.payer else {
-            let (count, window) = (sizes.len(), self.server.config.credit.window_max);
+/// On what terms something leaves.
+pub(super) struct Bill {
+    /// `None` if nobody pays.
+    paid: Option<Paying>,
+}
+
+struct Paying {
+    pair: Pair,
+    live: Arc<Live>,
+    price: Amount,
+    /// The highest voucher that the session knows of.
+    last: Amount,
+    /// What the session has sent that no voucher acknowledges, if the payer has not shown the escrow's key.
+    stranger_had: Option<u64>,
+}
+
+impl Bill {
+    /// How much of this may leave. Blocks on disk.
+    pub fn charge<'a>(
+        &self,
+        server: &Server,
+        ready: impl Iterator<Item = &'a Answer>,
+    ) -> Result<Charge, End> {
+        let mut sizes: Vec<u64> = ready.map(Answer::bytes).collect();
+        let Some(paying) = &self.paid else {
+            let (count, window) = (sizes.len(), server.config.credit.window_max);
             return Ok(Charge::Go { count, window });
         };
-        payer.changes.borrow_and_update();
-        if !self.server.pairs.is_proven(&payer.pair.escrow, &self.peer) {
+        if let Some(had) = paying.stranger_had {
             // Who names an escrow need not hold its key: its owner's window is not for strangers.
-            let first_window = self.server.config.credit.first_window;
-            let left = first_window.saturating_sub(self.told.unacknowledged());
+            let left = server.config.credit.first_window.saturating_sub(had);
             let fits = fitting(&sizes, left).0;
-            if fits == 0 && self.told.unacknowledged() > 0 {
+            if fits == 0 && had > 0 {
                 let first = sizes.first().copied().unwrap_or_default();
-                let next = Owed::ZERO.add(first, self.quote.body.price).amount();
+                let next = Owed::ZERO.add(first, paying.price).amount();
                 return Ok(Charge::Wait {
-                    needed: payer.last.checked_add(next).unwrap_or(payer.last),
+                    needed: paying.last.checked_add(next).unwrap_or(paying.last),
                     all_paid: false,
                 });
             }
             sizes.truncate(fits.max(1));
         }
-        let (pair, live, price) = (payer.pair, payer.member.live(), self.quote.body.price);
-        blocking(&self.server, move |server| {
-            let (_, collectible) = funds(server, &pair)?;
-            Ok(server.pairs.charge(&live, &sizes, price, collectible)?)
-        })
-        .await
+        let (_, collectible) = funds(server, &paying.pair)?;
+        Ok(server
+            .pairs
+            .charge(&paying.live, &sizes, paying.price, collectible)?)
+    }
+}
+
+impl Session {
+    /// On what terms the next blocks leave.
+    pub(super) fn bill(&mut self) -> Bill {
+        let paid = self.payer.as_mut().map(|payer| {
+            payer.changes.borrow_and_update();
+            let is_proven = self.server.pairs.is_proven(&payer.pair.escrow, &self.peer);
+            Paying {
+                pair: payer.pair,
+                live: payer.member.live(),
+                price: self.quote.body.price,
+                last: payer.last,
+                stranger_had: (!is_proven).then(|| self.told.unacknowledged()),
+            }
+        });
+        Bill { paid }
     }
 
     /// States what was delivered, if that is more than was stated.
@@ -115,6 +152,9 @@ impl Session {
             return Ok(false);
         };
         let live = payer.member.live();
+        if !live.has_left() {
+            return Ok(false);
+        }
         let has_nothing_to_pay = self.told.unacknowledged() == 0;
         blocking(&self.server, move |server| {
             Ok(server.pairs.write_off(&live, has_nothing_to_pay)?)

@@ -164,8 +164,7 @@ impl Session {
 
     /// Sends what may be sent; else says what has to come first.
     async fn step(&mut self, line: &mut Line) -> Result<Option<Pause>, End> {
-        self.read_on().await?;
-        if self.ready.is_empty() {
+        if self.ready.is_empty() && self.wants.is_empty() {
             return Ok(Some(Pause::Idle));
         }
         if !std::mem::replace(&mut self.has_begun, true) {
@@ -219,21 +218,21 @@ impl Session {
         }
     }
 
-    /// Reads the next batch if the last one is sent.
-    async fn read_on(&mut self) -> Result<(), End> {
-        if !self.ready.is_empty() || self.wants.is_empty() {
-            return Ok(());
-        }
-        let mut wants = std::mem::take(&mut self.wants);
-        let root = self.root;
-        let (answers, rest) = blocking(&self.server, move |server| {
-            let answers = reading::answer(&server.store, &root, &mut wants)?;
-            Ok((answers, wants))
+    /// How much of what is ready may leave; the next batch is read if the last one is sent. All of it in one visit of the
+    /// disk: each takes as long as a small answer.
+    async fn charge(&mut self) -> Result<Charge, End> {
+        let (bill, root) = (self.bill(), self.root);
+        let (mut ready, mut wants) = (std::mem::take(&mut self.ready), std::mem::take(&mut self.wants));
+        let (charge, ready, wants) = blocking(&self.server, move |server| {
+            if ready.is_empty() {
+                ready = reading::answer(&server.store, &root, &mut wants)?.into();
+            }
+            let charge = bill.charge(server, ready.iter())?;
+            Ok((charge, ready, wants))
         })
         .await?;
-        self.ready = answers.into();
-        self.wants = rest;
-        Ok(())
+        (self.ready, self.wants) = (ready, wants);
+        Ok(charge)
     }
 
     /// Sends the first so many answers; they are on the tab.
