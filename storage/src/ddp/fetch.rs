@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
-use ledger::{Hash, PublicKey};
+use ledger::{Hash, PublicKey, Quote, Signed};
 use nearest::hedge::Hedge;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
@@ -60,8 +60,8 @@ pub(crate) struct Fetcher {
     sessions: Mutex<HashMap<Cid, Arc<Session>>>,
     /// The escrow that paid last: most likely it pays the next provider too.
     last_escrow: Mutex<Option<Hash>>,
-    /// Until when the terms of a provider hold, in milliseconds since 1970. Nothing went wrong with it since it offered them.
-    terms: Mutex<HashMap<PublicKey, u64>>,
+    /// The quotes that were taken. Nothing went wrong with their providers since they offered them.
+    quotes: Mutex<HashMap<PublicKey, Signed<Quote>>>,
     /// Tells sessions of one payee of each other's blocks: its demands are for all of them.
     purses: watch::Sender<()>,
     /// How long blocks take, and how many may be asked for twice: of all sessions, so that a small one has no more of that.
@@ -94,7 +94,7 @@ impl Fetcher {
             payer,
             sessions: Mutex::default(),
             last_escrow: Mutex::default(),
-            terms: Mutex::default(),
+            quotes: Mutex::default(),
             purses: watch::Sender::new(()),
             hedge: Mutex::default(),
             metrics,
@@ -124,12 +124,13 @@ impl Fetcher {
         self.config.timeout / 2
     }
 
-    /// How long a session stays open after the last block. Where many roots are read one after the other, providers have no
-    /// more seats for those that nobody reads.
+    /// How long a session stays open after the last block: the more there are, the less. Where many roots are read one after
+    /// the other, providers have no seats for those that nobody reads any more.
     fn linger(&self) -> Duration {
-        match lock(&self.sessions).len() <= LINGERING_MAX {
+        let sessions = u32::try_from(lock(&self.sessions).len()).unwrap_or(u32::MAX);
+        match sessions <= LINGERING {
             true => IDLE,
-            false => IDLE_OF_MANY,
+            false => IDLE * LINGERING.pow(4) / sessions.saturating_pow(4),
         }
     }
 
@@ -145,23 +146,25 @@ impl Fetcher {
         *lock(&self.last_escrow) = Some(escrow);
     }
 
-    /// Whether the terms of this provider are known and were taken.
-    fn knows_terms(&self, node: &PublicKey, now_ms: u64) -> bool {
-        lock(&self.terms)
+    /// The quote of this provider that was taken last, if it still holds.
+    fn quote(&self, node: &PublicKey, now_ms: u64) -> Option<Signed<Quote>> {
+        let quotes = lock(&self.quotes);
+        quotes
             .get(node)
-            .is_some_and(|until_ms| now_ms < *until_ms)
+            .filter(|quote| now_ms < quote.body.until_ms)
+            .cloned()
     }
 
-    fn learn_terms(&self, node: PublicKey, until_ms: u64) {
-        let mut terms = lock(&self.terms);
-        if terms.len() >= TERMS_MAX {
-            terms.clear();
+    fn take_quote(&self, node: PublicKey, quote: &Signed<Quote>) {
+        let mut quotes = lock(&self.quotes);
+        if quotes.len() >= QUOTES_MAX {
+            quotes.clear();
         }
-        terms.insert(node, until_ms);
+        quotes.insert(node, quote.clone());
     }
 
-    fn forget_terms(&self, node: &PublicKey) {
-        lock(&self.terms).remove(node);
+    fn forget_quote(&self, node: &PublicKey) {
+        lock(&self.quotes).remove(node);
     }
 
     /// The session for this root; begins one if there is none.
@@ -262,11 +265,10 @@ impl Fetcher {
 
 /// Idle sessions end after this time: a browser has asked for what a page needs by then.
 const IDLE: Duration = Duration::from_secs(2);
-/// Providers whose terms are remembered; one that is forgotten is asked for them again.
-const TERMS_MAX: usize = 1024;
-/// Of more sessions than so many, those that are idle end sooner.
-const LINGERING_MAX: usize = 12;
-const IDLE_OF_MANY: Duration = Duration::from_millis(50);
+/// Providers whose quotes are remembered; one that is forgotten is asked again.
+const QUOTES_MAX: usize = 1024;
+/// Of more sessions than so many, those that are idle end sooner: of 24 after an eighth of a second, of 48 after 8 ms.
+const LINGERING: u32 = 12;
 /// Roots that are fetched at once: each has a connection and up to a few blocks in memory.
 const SESSIONS_MAX: usize = 256;
 /// Providers that a session tries; a reader's time is over sooner.

@@ -56,7 +56,7 @@ impl Config {
             timeout: Duration::from_secs(30),
             silence: Duration::from_secs(5),
             sessions_max: 256,
-            sessions_per_peer: 32,
+            sessions_per_peer: 64,
             rate_max: 0,
             month_max: 0,
             idle: Duration::from_secs(60),

@@ -582,3 +582,86 @@ async fn a_read_ends_in_time_though_the_other_end_is_dead() {
         "{error}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_many_roots_one_after_the_other_is_not_turned_away() {
+    let (_coins, server, client) = pair().await;
+    let roots: Vec<Cid> = (0..100u8)
+        .map(|at| {
+            server
+                .scratch
+                .import(&[("file", &Generator::bytes(at.into(), 2000))])
+        })
+        .collect();
+    let mut bytes = 0;
+    for root in &roots {
+        bytes += client.read_all(root).await.unwrap();
+    }
+    let told = client.guide.told(&server.node());
+    assert!(told.iter().all(|outcome| !outcome.turned_away), "{told:?}");
+    assert_paid(&server, &client, bytes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_leaves_beyond_the_month_and_what_left_is_paid() {
+    let coins = Arc::new(Coins::default());
+    let mut server = Node::start_with(&coins, 1, |config| config.month_max = 3 << 20).await;
+    let root = server.scratch.import(&[("file", &Generator::bytes(3, 8 << 20))]);
+    let client = Node::start_with(&coins, 2, |config| config.timeout = Duration::from_secs(4)).await;
+    client.knows(&[server.provider()]);
+    let error = client.read_all(&root).await.unwrap_err();
+    assert!(
+        format!("{error:?}").contains("all that it may this month"),
+        "{error:?}"
+    );
+    assert_eq!(
+        server.delivery.load(),
+        u32::MAX,
+        "others are told that it is full"
+    );
+    let left = server.delivery.traffic().bytes;
+    // A batch that has begun to leave is sent to its end.
+    assert!((3 << 20..5 << 20).contains(&left), "{left} bytes left");
+    until("the last payment", || server.earned() == cost(left)).await;
+    server.restart().await;
+    assert_eq!(
+        server.delivery.traffic().bytes,
+        left,
+        "a new start is no new month"
+    );
+    client.knows(&[server.provider()]);
+    assert!(client.read_all(&root).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_of_much_leaves_half_of_the_line_to_another() {
+    let coins = Arc::new(Coins::default());
+    let server = Node::start_with(&coins, 1, |config| config.rate_max = 4 << 20).await;
+    // The first has begun with four trees, the second wants one.
+    let trees: Vec<Cid> = (0..5u8)
+        .map(|at| {
+            server
+                .scratch
+                .import(&[("file", &Generator::bytes(50 + u32::from(at), 4 << 20))])
+        })
+        .collect();
+    let much = Node::start(&coins, 2).await;
+    let little = Node::start(&coins, 3).await;
+    for client in [&much, &little] {
+        client.knows(&[server.provider()]);
+    }
+    let all_of_much = futures::future::try_join_all(trees[..4].iter().map(|root| much.read_all(root)));
+    let one = async {
+        until("the first is served", || server.delivery.traffic().bytes > 0).await;
+        little.read_all(&trees[4]).await.unwrap();
+        server.delivery.traffic().bytes
+    };
+    let (all, left) = tokio::join!(all_of_much, one);
+    let (all, own): (u64, u64) = (all.unwrap().iter().sum(), 4 << 20);
+    // While the second had its 4 MiB, the first had as much, and a batch of each of its sessions that was under way.
+    assert!(
+        left <= 2 * own + (6 << 20),
+        "{left} of {} had left by then",
+        all + own
+    );
+}

@@ -177,7 +177,7 @@ impl Visit<'_> {
     async fn once(&self, connection: &Connection) -> Result<(), Failure> {
         let result = self.stream(connection).await;
         if result.is_err() {
-            self.fetcher.forget_terms(&self.node);
+            self.fetcher.forget_quote(&self.node);
         }
         result
     }

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use cid::Cid;
 use iroh::endpoint::Connection;
-use ledger::{Hash, Link, PublicKey, SessionTerms};
+use ledger::{Hash, Link, PublicKey, Quote, SessionTerms, Signed};
 use tokio::time::timeout;
 
 use super::account::{Account, check_quote};
@@ -31,6 +31,14 @@ pub(super) struct Agreed {
     pub asked: Asked,
 }
 
+/// What is known before the offer comes.
+struct First<'a> {
+    /// Sent with the open.
+    early: Option<&'a ToServer>,
+    /// The quote that was taken last.
+    known: Option<&'a Signed<Quote>>,
+}
+
 /// A session whose offer came.
 struct Opened {
     line: Line,
@@ -52,15 +60,19 @@ pub(super) async fn agree(
     lane: Lane,
 ) -> Result<Agreed, Failure> {
     let (root, mut asked) = (&session.root, Asked::default());
-    let early = match fetcher.knows_terms(&node, now_ms()) {
-        true => asked.next(fetcher, session, lane, Pace::default().room())?,
-        false => None,
+    let known = fetcher.quote(&node, now_ms());
+    let early = match &known {
+        Some(_) => asked.next(fetcher, session, lane, Pace::default().room())?,
+        None => None,
     };
-    let early = early.as_ref();
+    let first = First {
+        early: early.as_ref(),
+        known: known.as_ref(),
+    };
     let mut escrow = fetcher.last_escrow();
     let mut is_remembered = escrow.is_some();
     for _ in 0..3 {
-        let opened = match open(fetcher, connection, node, root, escrow, early).await {
+        let opened = match open(fetcher, connection, node, root, escrow, &first).await {
             // It was closed since it paid last.
             Err(failure) if is_remembered && failure.is_no_escrow() => {
                 (escrow, is_remembered) = (None, false);
@@ -69,9 +81,8 @@ pub(super) async fn agree(
             opened => opened?,
         };
         let quote = &opened.offer.quote.body;
-        let until_ms = quote.until_ms;
         if quote.price.is_zero() {
-            fetcher.learn_terms(node, until_ms);
+            fetcher.take_quote(node, &opened.offer.quote);
             return Ok(agreed(fetcher, node, root, opened, None, asked));
         }
         let right = timeout(
@@ -83,7 +94,7 @@ pub(super) async fn agree(
             .unwrap_or_else(|_| Err("no escrow was ready in time".to_owned()))
             .map_err(|why| Failure::own(format!("could not be paid: {why}")))?;
         if escrow == Some(right) {
-            fetcher.learn_terms(node, until_ms);
+            fetcher.take_quote(node, &opened.offer.quote);
             return Ok(agreed(fetcher, node, root, opened, escrow, asked));
         }
         fetcher.set_last_escrow(right);
@@ -98,7 +109,7 @@ async fn open(
     node: PublicKey,
     root: &Cid,
     escrow: Option<Hash>,
-    early: Option<&ToServer>,
+    first: &First<'_>,
 ) -> Result<Opened, Failure> {
     let mut nonce = Hash([0; 32]);
     getrandom::fill(&mut nonce.0).map_err(|error| Failure::own(format!("was left: {error}")))?;
@@ -111,20 +122,28 @@ async fn open(
         escrow,
     };
     line.send(&ToServer::Open(open)).await?;
-    if let Some(early) = early {
+    if let Some(early) = first.early {
         line.send(early).await?;
     }
-    let first = match line.next_in_time(fetcher.patience()).await? {
-        Frame::Other(first) => Some(*first),
+    let answer = match line.next_in_time(fetcher.patience()).await? {
+        Frame::Other(answer) => Some(*answer),
         Frame::Block(..) => None,
     };
-    let offer = match first {
+    let offer = match answer {
         Some(ToClient::Offer(offer)) => offer,
         Some(ToClient::Refuse(refuse)) => return Err(Failure::refused(refuse)),
         _ => return Err(Failure::lied("sent something else in the place of an offer")),
     };
     let config = &fetcher.config;
-    check_quote(&offer.quote, &node, &config.chain, config.price_max, now_ms())?;
+    let is_known = first.known == Some(&offer.quote);
+    check_quote(
+        &offer.quote,
+        is_known,
+        &node,
+        &config.chain,
+        config.price_max,
+        now_ms(),
+    )?;
     Ok(Opened { line, offer, nonce })
 }
 

@@ -78,11 +78,15 @@ impl Till {
         let Some(escrow) = self.escrow else {
             return Ok(None);
         };
+        let mut purse = self.books.purse(&escrow, &self.payee)?;
         if let Some(held) = held {
-            self.recall(&escrow, chain, held)?;
+            // Who shows less than was signed says nothing new: only its own loss if that is not true.
+            if held.body.cumulative > purse.signed {
+                self.recall(&escrow, chain, held)?;
+                purse = self.books.purse(&escrow, &self.payee)?;
+            }
             self.sent = held.body.cumulative;
         }
-        let purse = self.books.purse(&escrow, &self.payee)?;
         self.lost = lost(&purse, self.window);
         self.promise(&escrow, None, Amount::ZERO)
     }
