@@ -8,11 +8,12 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 /// Our crates, each with those of ours that it may use. What is not here does not exist.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
+    ("database", &[]),
     ("ledger", &[]),
     ("nearest", &[]),
-    ("chain", &["ledger", "nearest"]),
-    ("storage", &["ledger", "nearest"]),
+    ("chain", &["database", "ledger", "nearest"]),
+    ("storage", &["database", "ledger", "nearest"]),
     ("named", &["ledger", "nearest"]),
     ("gateway", &["ledger", "nearest", "storage", "named"]),
     (

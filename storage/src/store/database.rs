@@ -2,14 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use cid::Cid;
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    DBWithThreadMode, Direction, ErrorKind, FlushOptions, IteratorMode, Options, SingleThreaded, WriteBatch,
-    WriteOptions,
+    Direction, ErrorKind, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
 use super::key;
@@ -63,22 +61,15 @@ pub(crate) type Row = (Box<[u8]>, Box<[u8]>);
 
 /// An open database.
 pub(crate) struct Database {
-    db: DBWithThreadMode<SingleThreaded>,
-    folder: PathBuf,
-    /// Why writing ended.
-    broken: OnceLock<rocksdb::Error>,
+    db: database::Database,
 }
 
 impl Database {
     pub fn open(folder: &Path) -> Result<Database, Error> {
         fs::create_dir_all(folder).map_err(Error::io("create the folder", folder))?;
-        let db = DBWithThreadMode::open_cf_descriptors(&options(), folder, columns());
+        let db = database::Database::open(&options(), folder, columns());
         let db = db.map_err(|error| open_error(folder, &error))?;
-        let database = Database {
-            db,
-            folder: folder.to_owned(),
-            broken: OnceLock::new(),
-        };
+        let database = Database { db };
         database.check_format()?;
         Ok(database)
     }
@@ -179,7 +170,7 @@ impl Database {
     /// Rewrites what deletions left, so that the disk gets its space back, the log's as well.
     pub fn compact(&self) -> Result<(), Error> {
         self.refuse_if_broken()?;
-        self.flush().map_err(|error| self.write_error(&error))?;
+        self.db.flush().map_err(|error| self.write_error(&error))?;
         for column in [Column::Blocks, Column::Index] {
             self.db
                 .compact_range_cf(self.column(column), None::<&[u8]>, None::<&[u8]>);
@@ -187,16 +178,9 @@ impl Database {
         Ok(())
     }
 
-    /// Moves what is only in the log into the tables.
-    fn flush(&self) -> Result<(), rocksdb::Error> {
-        let columns = Column::ALL.map(|column| self.column(column));
-        let columns = columns.each_ref().map(|column| *column);
-        self.db.flush_cfs_opt(&columns, &FlushOptions::default())
-    }
-
     /// Bytes of all files in the folder.
     pub fn disk_bytes(&self) -> u64 {
-        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let files = fs::read_dir(self.db.folder()).into_iter().flatten().flatten();
         files
             .filter_map(|file| file.metadata().ok())
             .map(|metadata| metadata.blocks() * 512)
@@ -207,7 +191,7 @@ impl Database {
         match self.get(Column::Meta, FORMAT_KEY)? {
             Some(format) if format == FORMAT => Ok(()),
             Some(_) => Err(Error::Open {
-                folder: self.folder.clone(),
+                folder: self.db.folder().to_owned(),
                 reason: "it was written by another version of this program".to_owned(),
             }),
             None => {
@@ -225,7 +209,7 @@ impl Database {
     /// What this version did not write.
     pub fn malformed(&self, reason: impl Into<String>) -> Error {
         Error::Read {
-            folder: self.folder.clone(),
+            folder: self.db.folder().to_owned(),
             reason: reason.into(),
         }
     }
@@ -237,21 +221,21 @@ impl Database {
     }
 
     fn refuse_if_broken(&self) -> Result<(), Error> {
-        match self.broken.get() {
+        match self.db.broken() {
             None => Ok(()),
             Some(error) if is_disk_full(error.as_ref()) => Err(Error::DiskFull {
-                folder: self.folder.clone(),
+                folder: self.db.folder().to_owned(),
             }),
             Some(error) => Err(Error::Unusable {
-                folder: self.folder.clone(),
+                folder: self.db.folder().to_owned(),
                 reason: error.to_string(),
             }),
         }
     }
 
     fn write_error(&self, error: &rocksdb::Error) -> Error {
-        let _ = self.broken.set(error.clone());
-        let folder = self.folder.clone();
+        self.db.break_down(error.clone());
+        let folder = self.db.folder().to_owned();
         match is_disk_full(error.as_ref()) {
             true => Error::DiskFull { folder },
             false => Error::Write {
@@ -263,7 +247,7 @@ impl Database {
 
     fn read_error(&self, error: &rocksdb::Error) -> Error {
         Error::Read {
-            folder: self.folder.clone(),
+            folder: self.db.folder().to_owned(),
             reason: error.to_string(),
         }
     }
@@ -362,17 +346,6 @@ impl Column {
             Column::ReceiptIds => "receipt_ids",
             Column::Claims => "claims",
             Column::Counts => "counts",
-        }
-    }
-}
-
-impl Drop for Database {
-    /// After a stop in order nothing depends on the log.
-    fn drop(&mut self) {
-        if self.broken.get().is_none()
-            && let Err(error) = self.flush()
-        {
-            tracing::warn!(folder = %self.folder.display(), %error, "cannot flush the block store; its log is read at the next start");
         }
     }
 }

@@ -3,10 +3,10 @@
 //! After a write has failed nobody knows what is on the disk: the database then refuses every further call and says
 //! why, until the folder is opened anew.
 
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
-use rocksdb::{ColumnFamily, DB, Direction, FlushOptions, IteratorMode, WriteBatch, WriteOptions};
+use database::Database;
+use rocksdb::{ColumnFamily, Direction, IteratorMode, WriteBatch, WriteOptions};
 
 use super::columns;
 use crate::Error;
@@ -14,9 +14,7 @@ use crate::Error;
 /// An open chain folder.
 #[derive(Debug)]
 pub(crate) struct Db {
-    rocks: DB,
-    dir: PathBuf,
-    broken: OnceLock<String>,
+    rocks: Database,
 }
 
 /// Rows that a scan yields: key and value.
@@ -29,18 +27,14 @@ impl Db {
             dir: dir.to_owned(),
             source,
         })?;
-        let rocks = DB::open_cf_descriptors(&columns::options(), dir, columns::descriptors())
+        let rocks = Database::open(&columns::options(), dir, columns::descriptors())
             .map_err(|source| open_error(dir, source))?;
-        Ok(Db {
-            rocks,
-            dir: dir.to_owned(),
-            broken: OnceLock::new(),
-        })
+        Ok(Db { rocks })
     }
 
     /// The folder.
     pub(crate) fn dir(&self) -> &Path {
-        &self.dir
+        self.rocks.folder()
     }
 
     /// The table, for a batch.
@@ -92,34 +86,18 @@ impl Db {
     }
 
     fn usable(&self) -> Result<(), Error> {
-        match self.broken.get() {
+        match self.rocks.broken() {
             Some(reason) => Err(Error::Broken {
-                dir: self.dir.clone(),
-                reason: reason.clone(),
+                dir: self.dir().to_owned(),
+                reason: format!("a write failed: {reason}"),
             }),
             None => Ok(()),
         }
     }
 
     fn break_down(&self, what: &'static str, source: rocksdb::Error) -> Error {
-        let _ = self.broken.set(format!("writing {what} failed: {source}"));
+        self.rocks.break_down(source.clone());
         Error::Write { what, source }
-    }
-}
-
-impl Drop for Db {
-    /// After a stop in order nothing depends on the log.
-    fn drop(&mut self) {
-        if self.broken.get().is_some() {
-            return;
-        }
-        let tables: Vec<&ColumnFamily> = columns::ALL
-            .iter()
-            .filter_map(|name| self.rocks.cf_handle(name))
-            .collect();
-        if let Err(error) = self.rocks.flush_cfs_opt(&tables, &FlushOptions::default()) {
-            tracing::warn!(dir = %self.dir.display(), %error, "cannot flush the chain; its log is read at the next start");
-        }
     }
 }
 
