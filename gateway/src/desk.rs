@@ -131,6 +131,9 @@ impl Desk {
                     Some(answer) => Ok(answer),
                     None => {
                         let root = start.cid;
+                        if let Some(name) = ask.address.root.name() {
+                            self.source.named(&root, &name);
+                        }
                         return Tried::Elsewhere(ask, trail, Wanted { root, block });
                     }
                 },

@@ -45,6 +45,9 @@ pub trait BlockSource: Send + Sync {
     /// Everything below `root`, from wherever it can be got. Reading may wait for the network.
     fn below(&self, root: &Cid) -> SharedBlocks;
 
+    /// A hint: what is below `root` is read under this name. What wraps another source passes it on.
+    fn named(&self, _root: &Cid, _name: &str) {}
+
     /// Only what is on this machine.
     fn here(&self) -> SharedBlocks;
 

@@ -18,7 +18,7 @@ mod remote;
 mod serve;
 pub mod wire;
 
-pub use books::{Batch, Count, CountRow, PurseRow, ReceiptRow, TabRow, Traffic};
+pub use books::{Batch, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 pub use delivery::Delivery;
-pub use parts::{Config, Finder, Funds, Outcome, Payer, Provider};
+pub use parts::{Budget, Config, Finder, Funds, Outcome, Payer, Provider};
 pub use remote::Remote;

@@ -18,6 +18,17 @@ pub(crate) enum Root {
     Domain(String),
 }
 
+impl Root {
+    /// The name, if it is one.
+    pub(crate) fn name(&self) -> Option<String> {
+        match self {
+            Root::Cid(_) => None,
+            Root::Name(name) | Root::Domain(name) => Some(name.clone()),
+            Root::Ipns(name) => Some(name.to_string()),
+        }
+    }
+}
+
 /// How the client reached the root, which decides how links back to us are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Face {

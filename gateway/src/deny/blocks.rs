@@ -29,6 +29,10 @@ impl BlockSource for Allowed {
         only(&self.lists, self.source.below(root))
     }
 
+    fn named(&self, root: &Cid, name: &str) {
+        self.source.named(root, name);
+    }
+
     fn here(&self) -> SharedBlocks {
         only(&self.lists, self.source.here())
     }

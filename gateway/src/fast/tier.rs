@@ -33,6 +33,10 @@ impl BlockSource for Tiered {
         self.over(self.source.below(root))
     }
 
+    fn named(&self, root: &Cid, name: &str) {
+        self.source.named(root, name);
+    }
+
     fn here(&self) -> SharedBlocks {
         self.over(self.source.here())
     }

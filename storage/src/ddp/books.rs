@@ -1,5 +1,5 @@
 //! What a node remembers of deliveries: tabs of those who owe to it, purses of what it owes, counts of what it serves by
-//! itself, receipts and claims, and what it has sent this month.
+//! itself, receipts and claims, what it has sent this month and spent today.
 //!
 //! All of it is in the database of the block store. Writes of money survive the death of the process at once; that of
 //! the machine since the last claim or stop in order.
@@ -7,6 +7,7 @@
 mod claims;
 mod counts;
 mod receipts;
+mod spent;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use serde::{Deserialize, Serialize};
 pub use claims::Batch;
 pub use counts::{Count, CountRow};
 pub use receipts::ReceiptRow;
+pub use spent::Purpose;
+pub(crate) use spent::Spending;
 pub use traffic::Traffic;
 
 use crate::store::database::Column;
@@ -130,7 +133,7 @@ impl Books {
         )
     }
 
-    /// Keeps a block that came from `payee`, and notes what is owed for it: both or neither.
+    /// Keeps a block that came from `payee`, and notes what is owed and spent for it: all or nothing.
     ///
     /// # Errors
     /// If the block is not what its CID says, or cannot be written.
@@ -141,6 +144,7 @@ impl Books {
         cid: &Cid,
         bytes: &[u8],
         price: Amount,
+        spending: &Spending<'_>,
     ) -> Result<(), Error> {
         verify(cid, bytes)?;
         let pair = Pair::new(escrow, payee);
@@ -149,6 +153,7 @@ impl Books {
         purse.receive(bytes.len() as u64, price);
         let mut batch = self.0.store.database().batch();
         batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
+        self.spend(&mut batch, spending, bytes.len() as u64, price)?;
         self.0.store.put_verified(cid, bytes, batch)
     }
 

@@ -7,9 +7,9 @@ use cid::Cid;
 use ledger::{Address, Amount, Hash, Quote};
 use prometheus_client::registry::Registry;
 
-use super::books::{Batch, Books, Count, CountRow, PurseRow, ReceiptRow, TabRow, Traffic};
+use super::books::{Batch, Books, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 use super::endpoint::Endpoint;
-use super::fetch::Fetcher;
+use super::fetch::{Fetcher, now_ms};
 use super::serve::Server;
 use super::{Config, Finder, Funds, Payer, Remote};
 use crate::{BlockSource, Error, SharedBlocks, Store};
@@ -41,6 +41,7 @@ impl Delivery {
         let endpoint = Endpoint::bind(&config).await?;
         let address = endpoint.local_addr().unwrap_or(config.listen);
         let books = Books::new(store.clone());
+        books.forget_spent(now_ms())?;
         let server = Server::start(&config, &endpoint, &store, &books, funds, registry)?;
         let fetcher = Fetcher::new(
             config,
@@ -86,6 +87,16 @@ impl Delivery {
     /// never read on an asynchronous worker.
     pub fn below(&self, root: &Cid) -> Remote {
         Remote::new(Arc::clone(&self.fetcher), *root)
+    }
+
+    /// From now on what is below `root` counts as read under this name, until another one is said.
+    pub fn named(&self, root: &Cid, name: &str) {
+        self.fetcher.named(root, name);
+    }
+
+    /// What deliveries have cost today (UTC); of a payee or a name only if they have a budget.
+    pub fn spent(&self, purpose: &Purpose) -> Result<Amount, Error> {
+        self.books.spent(purpose, now_ms())
     }
 
     /// Blocks within which a claim has to be on the ledger.
@@ -175,6 +186,10 @@ impl Delivery {
 }
 
 impl BlockSource for Delivery {
+    fn named(&self, root: &Cid, name: &str) {
+        Delivery::named(self, root, name);
+    }
+
     fn below(&self, root: &Cid) -> SharedBlocks {
         Arc::new(Delivery::below(self, root))
     }

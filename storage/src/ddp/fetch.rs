@@ -7,6 +7,7 @@
 
 mod account;
 mod asked;
+mod budget;
 mod failure;
 mod got;
 mod lanes;
@@ -26,11 +27,11 @@ mod width;
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use cid::Cid;
-use ledger::{Hash, PublicKey, Quote, Signed};
+use ledger::{Address, Hash, PublicKey, Quote, Signed};
 use nearest::hedge::Hedge;
 use prometheus_client::registry::Registry;
 use tokio::runtime::Handle;
@@ -43,6 +44,7 @@ use super::books::Books;
 use super::endpoint::Endpoint;
 use super::{Config, Finder, Payer, Provider};
 use crate::{Error, Store};
+use budget::Allowance;
 use lanes::Lanes;
 use metrics::Metrics;
 pub(crate) use session::Session;
@@ -62,6 +64,8 @@ pub(crate) struct Fetcher {
     last_escrow: Mutex<Option<Hash>>,
     /// The quotes that were taken. Nothing went wrong with their providers since they offered them.
     quotes: Mutex<HashMap<PublicKey, Signed<Quote>>>,
+    /// Under which names roots are read, if names have a budget.
+    names: Mutex<HashMap<Cid, String>>,
     /// Tells sessions of one payee of each other's blocks: its demands are for all of them.
     purses: watch::Sender<()>,
     /// How long blocks take, and how many may be asked for twice: of all sessions, so that a small one has no more of that.
@@ -95,6 +99,7 @@ impl Fetcher {
             sessions: Mutex::default(),
             last_escrow: Mutex::default(),
             quotes: Mutex::default(),
+            names: Mutex::default(),
             purses: watch::Sender::new(()),
             hedge: Mutex::default(),
             metrics,
@@ -165,6 +170,27 @@ impl Fetcher {
 
     fn forget_quote(&self, node: &PublicKey) {
         lock(&self.quotes).remove(node);
+    }
+
+    /// What is below `root` is read under this name.
+    pub fn named(&self, root: &Cid, name: &str) {
+        if self.config.budget.name.is_zero() {
+            return;
+        }
+        let mut names = lock(&self.names);
+        if names.get(root).is_some_and(|known| known == name) {
+            return;
+        }
+        if names.len() >= NAMES_MAX {
+            names.clear();
+        }
+        names.insert(*root, name.to_owned());
+    }
+
+    /// What the fetching of this root may cost.
+    fn allowance(&self, root: &Cid, payee: Address) -> Allowance {
+        let name = lock(&self.names).get(root).cloned();
+        Allowance::new(&self.config.budget, payee, name)
     }
 
     /// The session for this root; begins one if there is none.
@@ -263,10 +289,18 @@ impl Fetcher {
     }
 }
 
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
 /// Idle sessions end after this time: a browser has asked for what a page needs by then.
 const IDLE: Duration = Duration::from_secs(2);
 /// Providers whose quotes are remembered; one that is forgotten is asked again.
 const QUOTES_MAX: usize = 1024;
+/// Roots whose names are remembered; of one that is forgotten nothing counts for its name until it is read again.
+const NAMES_MAX: usize = 16_384;
 /// Of more sessions than so many, those that are idle end sooner: of 24 after an eighth of a second, of 48 after 8 ms.
 const LINGERING: u32 = 12;
 /// Roots that are fetched at once: each has a connection and up to a few blocks in memory.

@@ -20,6 +20,8 @@ pub struct Config {
     pub price: Amount,
     /// The most that this node pays for each MiB.
     pub price_max: Amount,
+    /// The most that deliveries cost it in a day.
+    pub budget: Budget,
     /// The account that vouchers to this node are made out to.
     pub payee: Address,
     /// How much leaves unpaid.
@@ -51,6 +53,7 @@ impl Config {
             listen,
             price: Amount::ZERO,
             price_max: Amount::from_units(ledger::COIN / 100),
+            budget: Budget::default(),
             payee,
             credit: CreditTerms::default(),
             timeout: Duration::from_secs(30),
@@ -63,6 +66,17 @@ impl Config {
             claim_blocks: 10,
         }
     }
+}
+
+/// The most that deliveries cost in a day (UTC); zero: any amount. What was asked for when it was reached is still paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// All of them.
+    pub all: Amount,
+    /// Those of one payee.
+    pub payee: Amount,
+    /// Those of what is read under one name.
+    pub name: Amount,
 }
 
 /// A node that may have content.

@@ -2,6 +2,7 @@
 
 mod crash;
 mod ddp_fetch;
+mod ddp_fetch_budget;
 mod ddp_fetch_hostile;
 mod ddp_fetch_lanes;
 mod ddp_fetch_link;

@@ -95,10 +95,13 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
     let resolved =
         dap::resolve(&*node.names, text).map_err(|error| Failed::new("bad_name", error.to_string()))?;
     match resolved {
-        Resolution::Found { records, name, .. } => records
-            .content
-            .map(|link| link.0)
-            .ok_or_else(|| Failed::not_found(format!("the name {name} points to no content"))),
+        Resolution::Found { records, name, .. } => {
+            let content = records.content.map(|link| link.0);
+            let root =
+                content.ok_or_else(|| Failed::not_found(format!("the name {name} points to no content")))?;
+            node.blocks.named(&root, &name.to_string());
+            Ok(root)
+        }
         Resolution::Absent { name, .. } => Err(Failed::not_found(format!("the name {name} does not exist"))),
         Resolution::Foreign => {
             let tld = dap::Names::tld(&*node.names);

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use cid::Cid;
 use ledger::{Action, Address, Amount, Escrow, Hash, Line, State as _};
-use storage::ddp::PurseRow;
+use storage::ddp::{Purpose, PurseRow};
 
 use super::extract::{Body, Segments, blocking};
 use super::failure::Failed;
@@ -33,6 +33,8 @@ fn status_of(node: &Node) -> Result<PayStatus, Failed> {
     Ok(PayStatus {
         escrows: views(node)?,
         price_max: node.config.settings.delivery.price_max.get(),
+        spent_today: node.delivery.spent(&Purpose::All)?,
+        budget_day: node.config.settings.delivery.budget_day.get(),
         height: node.chain.tip().height,
     })
 }

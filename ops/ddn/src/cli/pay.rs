@@ -34,7 +34,8 @@ Examples:
   ddn pay exit                      ask for the rest back; again later, to get it
 
 A node opens an escrow by itself when the first delivery has to be paid (settings delivery.escrow and
-delivery.price_max).")]
+delivery.price_max). What it spends in a day is bounded by delivery.budget_day, delivery.budget_day_payee and
+delivery.budget_day_name.")]
 pub enum Command {
     /// Put coins into a new escrow, from which this node can pay
     Open {
@@ -201,7 +202,16 @@ async fn status(context: &Context, node: &Node) -> Outcome {
                 "no escrow yet: the first delivery that costs something opens one, or `ddn pay open COINS`";
             writeln!(out, "{text}")?;
         }
-        writeln!(out, "this node pays {} coins a MiB at most", status.price_max)
+        writeln!(out, "this node pays {} coins a MiB at most", status.price_max)?;
+        let of = match status.budget_day.is_zero() {
+            true => String::new(),
+            false => format!(" of {}", status.budget_day),
+        };
+        writeln!(
+            out,
+            "deliveries have cost {}{of} coins today (UTC)",
+            status.spent_today
+        )
     })
 }
 

@@ -330,6 +330,13 @@ settings! {
         price: Coins = Coins::from_units(10_000);
         /// The most coins that this node pays for a MiB; dearer providers are not used.
         price_max: Coins = Coins::from_units(1_000_000);
+        /// Coins that deliveries cost this node in a day (UTC) at most; what was asked for by then is still paid, and what
+        /// costs nothing still comes. "0": any amount.
+        budget_day: Coins = Coins::from_units(0);
+        /// The same for what is paid to one address: an edge, or all edges of one operator.
+        budget_day_payee: Coins = Coins::from_units(0);
+        /// The same for what is read under one name.
+        budget_day_name: Coins = Coins::from_units(0);
         /// Coins that an escrow may owe this node without having set them aside for it. What is set aside is sure to be
         /// paid; this much is risked, so that nobody waits for a block before the first delivery.
         float: Coins = Coins::from_units(1_000_000);

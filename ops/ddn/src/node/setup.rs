@@ -420,6 +420,11 @@ pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: 
     ddp::Config {
         price: set.price.get(),
         price_max: set.price_max.get(),
+        budget: ddp::Budget {
+            all: set.budget_day.get(),
+            payee: set.budget_day_payee.get(),
+            name: set.budget_day_name.get(),
+        },
         credit: CreditTerms {
             window_max: set.window_max.get(),
             float: set.float.get(),

@@ -70,13 +70,31 @@ fn a_block_and_the_debt_for_it_are_kept_together() {
     let (escrow, payee, price) = (Hash::of(b"escrow"), key(8).address(), Amount::from_units(5));
     let block = vec![7; 1 << 20];
     let cid = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(&block));
-    let wrong = books.received(&escrow, &payee, &cid, b"wrong", price);
+    let spending = Spending {
+        purposes: &[Purpose::All, Purpose::Name("alice.ddn".to_owned())],
+        now_ms: 5,
+    };
+    let wrong = books.received(&escrow, &payee, &cid, b"wrong", price, &spending);
     assert!(matches!(wrong, Err(Error::Mismatch(_))));
     assert_eq!(books.purses().unwrap(), []);
-    books.received(&escrow, &payee, &cid, &block, price).unwrap();
+    books
+        .received(&escrow, &payee, &cid, &block, price, &spending)
+        .unwrap();
     // Whoever sends it again is owed for it again.
-    books.received(&escrow, &payee, &cid, &block, price).unwrap();
+    books
+        .received(&escrow, &payee, &cid, &block, price, &spending)
+        .unwrap();
     assert_eq!(books.0.store.get(&cid).unwrap().unwrap(), block);
+    let mut spent = spending.purposes.iter();
+    assert!(spent.all(|purpose| books.spent(purpose, 6).unwrap().units() == 10));
+    assert!(books.spent(&Purpose::Payee(payee), 6).unwrap().is_zero());
+    books.forget_spent(6).unwrap();
+    assert_eq!(books.spent(&Purpose::All, 6).unwrap().units(), 10);
+    books.forget_spent(24 * 3600 * 1000).unwrap();
+    assert!(
+        books.spent(&Purpose::All, 6).unwrap().is_zero(),
+        "the day is over"
+    );
     assert_eq!(
         books.purse(&escrow, &payee).unwrap().due(),
         Amount::from_units(10)

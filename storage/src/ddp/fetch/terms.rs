@@ -1,7 +1,5 @@
 //! How a session begins: open, offer, and an escrow if there is something to pay.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use cid::Cid;
 use iroh::endpoint::Connection;
 use ledger::{Hash, Link, PublicKey, Quote, SessionTerms, Signed};
@@ -14,7 +12,7 @@ use super::line::{Frame, Line};
 use super::pace::Pace;
 use super::till::Till;
 use super::wants::Lane;
-use super::{Fetcher, Session};
+use super::{Fetcher, Session, now_ms};
 use crate::BLOCK_BYTES_MAX;
 use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION};
 
@@ -61,6 +59,9 @@ pub(super) async fn agree(
 ) -> Result<Agreed, Failure> {
     let (root, mut asked) = (&session.root, Asked::default());
     let known = fetcher.quote(&node, now_ms());
+    if let Some(quote) = &known {
+        check_budget(fetcher, root, &quote.body)?;
+    }
     let early = match &known {
         Some(_) => asked.next(fetcher, session, lane, Pace::default().room())?,
         None => None,
@@ -85,6 +86,7 @@ pub(super) async fn agree(
             fetcher.take_quote(node, &opened.offer.quote);
             return Ok(agreed(fetcher, node, root, opened, None, asked));
         }
+        check_budget(fetcher, root, quote)?;
         let right = timeout(
             fetcher.config.timeout,
             fetcher.payer.escrow(&quote.payee, quote.price),
@@ -101,6 +103,18 @@ pub(super) async fn agree(
         (escrow, is_remembered) = (Some(right), false);
     }
     Err(Failure::own("could not be paid: the escrow changes all the time"))
+}
+
+/// Nothing is paid for beyond the budget.
+fn check_budget(fetcher: &Fetcher, root: &Cid, quote: &Quote) -> Result<(), Failure> {
+    if quote.price.is_zero() {
+        return Ok(());
+    }
+    let allowance = fetcher.allowance(root, quote.payee);
+    match allowance.exhausted(&fetcher.books, now_ms())? {
+        Some(why) => Err(Failure::own(why)),
+        None => Ok(()),
+    }
 }
 
 async fn open(
@@ -162,12 +176,13 @@ fn agreed(
         client_nonce: nonce,
         server_nonce: offer.nonce,
     };
+    let quote = &offer.quote.body;
     let shared = (
         fetcher.store.clone(),
         fetcher.books.clone(),
         fetcher.payer.clone(),
+        fetcher.allowance(root, quote.payee),
     );
-    let quote = &offer.quote.body;
     // Whatever the first window is, the largest block can be had.
     let window = fetcher.config.credit.first_window.max(BLOCK_BYTES_MAX as u64);
     Agreed {
@@ -179,9 +194,4 @@ fn agreed(
         escrow,
         asked,
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use cid::Cid;
 use ledger::{Address, Amount, Hash, Owed, Purse, Signed, Voucher};
 
+use super::budget::Allowance;
 use super::failure::Failure;
+use super::now_ms;
 use crate::ddp::Payer;
-use crate::ddp::books::Books;
+use crate::ddp::books::{Books, Spending};
 use crate::{Error, Store};
 
 /// The payer's side of one session.
@@ -16,6 +18,7 @@ pub(super) struct Till {
     store: Store,
     books: Books,
     payer: Arc<dyn Payer>,
+    allowance: Allowance,
     /// `None` if there is nothing to pay.
     escrow: Option<Hash>,
     payee: Address,
@@ -39,7 +42,7 @@ pub(super) enum Ahead {
 impl Till {
     /// `window` is in bytes.
     pub fn new(
-        (store, books, payer): (Store, Books, Arc<dyn Payer>),
+        (store, books, payer, allowance): (Store, Books, Arc<dyn Payer>, Allowance),
         escrow: Option<Hash>,
         payee: Address,
         price: Amount,
@@ -49,6 +52,7 @@ impl Till {
             store,
             books,
             payer,
+            allowance,
             escrow,
             payee,
             price,
@@ -60,9 +64,22 @@ impl Till {
 
     /// Verifies a block, keeps it, and notes what is owed for it. Blocks on disk.
     pub fn keep(&self, cid: &Cid, block: &[u8]) -> Result<(), Error> {
-        match &self.escrow {
-            None => self.store.put(cid, block),
-            Some(escrow) => self.books.received(escrow, &self.payee, cid, block, self.price),
+        let Some(escrow) = &self.escrow else {
+            return self.store.put(cid, block);
+        };
+        let spending = Spending {
+            purposes: self.allowance.purposes(),
+            now_ms: now_ms(),
+        };
+        self.books
+            .received(escrow, &self.payee, cid, block, self.price, &spending)
+    }
+
+    /// Why nothing more is to be asked for, if the budget of the day is spent.
+    pub fn exhausted(&self) -> Result<Option<String>, Error> {
+        match self.escrow {
+            None => Ok(None),
+            Some(_) => self.allowance.exhausted(&self.books, now_ms()),
         }
     }
 

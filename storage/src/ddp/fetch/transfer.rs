@@ -95,6 +95,11 @@ impl<'a> Transfer<'a> {
         self.pay(open).await?;
         loop {
             self.pay_due().await?;
+            if let Some(why) = self.till.exhausted()? {
+                // What is on its way is taken and paid for.
+                self.close().await?;
+                return Err(Failure::own(why));
+            }
             self.ask().await?;
             self.look_at_the_clock()?;
             if self.is_over() || self.fetcher.stop.is_cancelled() {

@@ -12,6 +12,14 @@ pub struct PayStatus {
     /// The most that this node pays for a MiB; dearer providers are not used.
     #[schema(value_type = String)]
     pub price_max: Amount,
+    /// What deliveries have cost this node today (UTC).
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub spent_today: Amount,
+    /// The most that they cost in a day; "0": any amount.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub budget_day: Amount,
     /// The height at which this is so.
     pub height: u64,
 }

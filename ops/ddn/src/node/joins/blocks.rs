@@ -36,6 +36,10 @@ impl BlockSource for NodeBlocks {
         })
     }
 
+    fn named(&self, root: &Cid, name: &str) {
+        self.delivery.named(root, name);
+    }
+
     fn here(&self) -> SharedBlocks {
         Arc::new(self.clone())
     }
