@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use iroh::dns::{DnsResolver, FallbackMode};
@@ -10,6 +10,7 @@ use iroh::endpoint::{Connection, Incoming, QuicTransportConfig, VarInt, WeakConn
 use iroh::{EndpointAddr, EndpointId, RelayMode};
 use ledger::PublicKey;
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::{Instant, sleep_until};
 
 use super::wire::ALPN;
 use super::{Config, Provider};
@@ -22,7 +23,14 @@ pub(crate) struct Endpoint(Arc<Shared>);
 struct Shared {
     inner: iroh::Endpoint,
     /// One connection for each peer that is or was dialled; a peer's lock is held while it is dialled.
-    dialled: Mutex<HashMap<PublicKey, Arc<AsyncMutex<Option<WeakConnectionHandle>>>>>,
+    dialled: Mutex<HashMap<PublicKey, Arc<AsyncMutex<Option<Dialled>>>>>,
+}
+
+/// A connection that was dialled.
+struct Dialled {
+    connection: WeakConnectionHandle,
+    /// When it was asked for last; what holds it open meanwhile looks there.
+    asked: Arc<Mutex<Instant>>,
 }
 
 impl Endpoint {
@@ -61,13 +69,15 @@ impl Endpoint {
     pub async fn connect(&self, provider: &Provider) -> Result<Connection, String> {
         let slot = self.slot(&provider.node);
         let mut slot = slot.lock().await;
-        let known = slot.as_ref().and_then(WeakConnectionHandle::upgrade);
-        let connection = match known.filter(|connection| connection.close_reason().is_none()) {
+        let known = slot.as_ref().and_then(Dialled::open);
+        if let (Some(known), Some(true)) = (&known, slot.as_ref().map(Dialled::is_held)) {
+            return Ok(known.clone());
+        }
+        let connection = match known {
             Some(connection) => connection,
             None => self.dial(provider).await?,
         };
-        *slot = Some(connection.weak_handle());
-        tokio::spawn(linger(connection.clone()));
+        *slot = Some(Dialled::hold(&connection));
         Ok(connection)
     }
 
@@ -81,8 +91,8 @@ impl Endpoint {
         self.0.inner.close().await;
     }
 
-    fn slot(&self, node: &PublicKey) -> Arc<AsyncMutex<Option<WeakConnectionHandle>>> {
-        let mut dialled = self.0.dialled.lock().unwrap_or_else(PoisonError::into_inner);
+    fn slot(&self, node: &PublicKey) -> Arc<AsyncMutex<Option<Dialled>>> {
+        let mut dialled = lock(&self.0.dialled);
         if dialled.len() >= DIALLED_MAX {
             // Nobody dials: at most the weak handle of a connection that lingers is forgotten.
             dialled.retain(|_, slot| Arc::strong_count(slot) > 1);
@@ -99,9 +109,46 @@ impl Endpoint {
     }
 }
 
-async fn linger(connection: Connection) {
-    tokio::time::sleep(LINGER).await;
-    drop(connection);
+impl Dialled {
+    fn hold(connection: &Connection) -> Dialled {
+        let asked = Arc::new(Mutex::new(Instant::now()));
+        tokio::spawn(linger(connection.clone(), Arc::clone(&asked)));
+        Dialled {
+            connection: connection.weak_handle(),
+            asked,
+        }
+    }
+
+    /// The connection, if it is open.
+    fn open(&self) -> Option<Connection> {
+        let connection = self.connection.upgrade()?;
+        connection.close_reason().is_none().then_some(connection)
+    }
+
+    /// Whether it is still held; then it is from now on for as long as after the first time.
+    fn is_held(&self) -> bool {
+        let mut asked = lock(&self.asked);
+        let is_held = asked.elapsed() < LINGER;
+        if is_held {
+            *asked = Instant::now();
+        }
+        is_held
+    }
+}
+
+/// Holds a connection until nobody has asked for it for so long.
+async fn linger(connection: Connection, asked: Arc<Mutex<Instant>>) {
+    loop {
+        let until = *lock(&asked) + LINGER;
+        if Instant::now() >= until {
+            return drop(connection);
+        }
+        sleep_until(until).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The reasons of an error, outermost first.

@@ -18,9 +18,11 @@ mod told;
 mod uplink;
 mod waiting;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures::FutureExt as _;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr, RecvStream, SendStream, VarInt};
 use ledger::{Address, Amount, PublicKey, Quote};
 use nearest::Prefix;
@@ -186,9 +188,9 @@ impl Server {
             // The connection lives as long as its sessions.
             let held = connection.clone();
             sessions.spawn(async move {
-                let session = tokio::spawn(session);
-                if let Err(panic) = session.await {
-                    error!(%peer, %panic, "a session failed; the others go on");
+                // What it shares is whole after a panic: each lock guards one write.
+                if AssertUnwindSafe(session).catch_unwind().await.is_err() {
+                    error!(%peer, "a session failed; the others go on");
                 }
                 drop(held);
             });

@@ -132,5 +132,5 @@ async fn a_name_costs_no_more_than_its_budget_and_others_go_on() {
     );
     world.client.delivery.named(&world.files[2], "bob.ddn");
     world.client.read_all(&world.files[2]).await.unwrap();
-    assert!(world.settled().await >= cost(2 * FILE_MIB << 20));
+    assert!(world.settled().await >= cost((2 * FILE_MIB) << 20));
 }

@@ -99,7 +99,7 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
             let content = records.content.map(|link| link.0);
             let root =
                 content.ok_or_else(|| Failed::not_found(format!("the name {name} points to no content")))?;
-            node.blocks.named(&root, &name.to_string());
+            node.blocks.named(&root, &name);
             Ok(root)
         }
         Resolution::Absent { name, .. } => Err(Failed::not_found(format!("the name {name} does not exist"))),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
-use futures::StreamExt as _;
 use futures::future::{BoxFuture, Either, ready};
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt as _, StreamExt as _};
 use ledger::{Amount, PublicKey, Signed, Voucher};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -37,8 +37,9 @@ pub(super) struct Transfer<'a> {
     got: &'a Got,
     /// What is asked for here and not answered.
     asked: Asked,
-    /// What came and is being verified and kept, in the order in which it came.
-    keeping: FuturesOrdered<BoxFuture<'static, Kept>>,
+    /// What came and is not dealt with, in the order in which it came: blocks are being verified and kept, and what the
+    /// server says of them waits for that.
+    coming: FuturesOrdered<BoxFuture<'static, Came>>,
     /// Nothing more is wanted of this server.
     is_leaving: bool,
     /// What the server asks for and cannot have now, and why.
@@ -77,7 +78,7 @@ impl<'a> Transfer<'a> {
             till: agreed.till,
             got,
             asked: agreed.asked,
-            keeping: FuturesOrdered::new(),
+            coming: FuturesOrdered::new(),
             is_leaving: false,
             due: None,
             changes: session.changes(),
@@ -106,20 +107,21 @@ impl<'a> Transfer<'a> {
                 return self.close().await;
             }
             let deadline = self.deadline();
-            tokio::select! {
-                frame = self.line.next() => match self.take(frame?).await {
-                    Err(failure) if matches!(failure.fault, Fault::Lacks) => {
-                        // What is on its way is taken and paid for.
-                        self.close().await?;
-                        return Err(failure);
-                    }
-                    taken => taken?,
-                },
-                Some(kept) = self.keeping.next() => self.kept(kept)?,
-                _ = self.changes.changed() => {}
-                _ = self.purses.changed(), if self.due.is_some() => {}
-                () = self.fetcher.stop.cancelled() => {}
-                () = sleep_until(deadline) => {}
+            let dealt = tokio::select! {
+                frame = self.line.next() => self.take(frame).await,
+                Some(came) = self.coming.next() => self.deal_with(came).await,
+                _ = self.changes.changed() => Ok(()),
+                _ = self.purses.changed(), if self.due.is_some() => Ok(()),
+                () = self.fetcher.stop.cancelled() => Ok(()),
+                () = sleep_until(deadline) => Ok(()),
+            };
+            match dealt {
+                Err(failure) if matches!(failure.fault, Fault::Lacks) => {
+                    // What is on its way is taken and paid for.
+                    self.close().await?;
+                    return Err(failure);
+                }
+                dealt => dealt?,
             }
         }
     }
@@ -153,17 +155,38 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// What the server says is about all blocks that came before.
-    async fn take(&mut self, frame: Frame) -> Result<(), Failure> {
+    async fn take(&mut self, frame: Result<Frame, WireError>) -> Result<(), Failure> {
         match frame {
-            Frame::Block(cid, block) => self.block(cid, block).await?,
-            Frame::Other(message) => {
-                self.keep_until(0).await?;
-                self.hear(*message).await?;
+            Err(error) => {
+                // Its last words say why.
+                self.deal_until(0).await?;
+                return Err(error.into());
+            }
+            Ok(Frame::Block(cid, block)) => self.block(cid, block).await?,
+            Ok(Frame::Other(message)) => {
+                self.coming.push_back(Box::pin(ready(Came::Message(message))));
+                self.deal_until(KEEPING_MAX).await?;
             }
         }
         self.listening = Instant::now();
         Ok(())
+    }
+
+    /// Waits until no more than so much is not dealt with.
+    async fn deal_until(&mut self, others: usize) -> Result<(), Failure> {
+        while self.coming.len() > others
+            && let Some(came) = self.coming.next().await
+        {
+            self.deal_with(came).await?;
+        }
+        Ok(())
+    }
+
+    async fn deal_with(&mut self, came: Came) -> Result<(), Failure> {
+        match came {
+            Came::Block(kept) => self.kept(kept),
+            Came::Message(message) => self.hear(*message).await,
+        }
     }
 
     async fn hear(&mut self, message: ToClient) -> Result<(), Failure> {
@@ -200,20 +223,10 @@ impl<'a> Transfer<'a> {
             hedge.asked();
             hedge.note(micros(since.elapsed()));
         }
-        self.keeping
-            .push_back(Box::pin(keep(self.till.clone(), cid, block, is_next)));
+        let kept = keep(self.till.clone(), cid, block, is_next);
+        self.coming.push_back(Box::pin(kept.map(Came::Block)));
         let others = if is_next { 0 } else { KEEPING_MAX };
-        self.keep_until(others).await
-    }
-
-    /// Waits until no more than so many blocks are being kept.
-    async fn keep_until(&mut self, others: usize) -> Result<(), Failure> {
-        while self.keeping.len() > others
-            && let Some(kept) = self.keeping.next().await
-        {
-            self.kept(kept)?;
-        }
-        Ok(())
+        self.deal_until(others).await
     }
 
     fn kept(&mut self, kept: Kept) -> Result<(), Failure> {
@@ -295,8 +308,8 @@ impl<'a> Transfer<'a> {
         let ended = timeout(silence, async {
             loop {
                 match self.line.next().await {
-                    Err(WireError::Ended) => return self.keep_until(0).await,
-                    frame => self.take(frame?).await?,
+                    Err(WireError::Ended) => return self.deal_until(0).await,
+                    frame => self.take(frame).await?,
                 }
             }
         });
@@ -316,7 +329,7 @@ impl<'a> Transfer<'a> {
     }
 
     fn note_whether_busy(&mut self) {
-        let is_busy = !self.asked.is_empty() || !self.keeping.is_empty();
+        let is_busy = !self.asked.is_empty() || !self.coming.is_empty();
         if is_busy == self.busy.is() {
             return;
         }
@@ -366,6 +379,12 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// What came from the server.
+enum Came {
+    Block(Kept),
+    Message(Box<ToClient>),
+}
+
 /// What became of a block that came.
 struct Kept {
     cid: Cid,
@@ -402,7 +421,7 @@ fn keep(till: Till, cid: Cid, block: Bytes, is_next: bool) -> impl Future<Output
 
 /// Kept where it is received.
 const SMALL_BYTES: usize = 16 << 10;
-/// Blocks of a stream that are being verified and kept while the next one comes: the store takes about as long for one as
+/// Blocks of a stream that are being verified and kept, or messages between them, while the next one comes: the store takes about as long for one as
 /// the transport.
 const KEEPING_MAX: usize = 3;
 

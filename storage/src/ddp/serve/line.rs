@@ -1,14 +1,14 @@
 //! The stream of one session, from the side that serves.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
+use futures::FutureExt as _;
 use iroh::endpoint::{RecvStream, SendStream};
 use ledger::{Amount, Link};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::Error;
 use crate::ddp::wire::{self, Code, Refuse, ToClient, ToServer, WireError};
@@ -30,36 +30,32 @@ pub(super) enum End {
 /// One stream.
 pub(super) struct Line {
     send: SendStream,
-    frames: mpsc::Receiver<Result<ToServer, WireError>>,
-    _listening: AbortOnDropHandle<()>,
+    reading: Reading,
     timeout: Duration,
 }
 
+/// A frame that is being read; it goes on where it was, however often it is waited for.
+type Reading = Pin<Box<dyn Future<Output = (RecvStream, Result<ToServer, WireError>)> + Send>>;
+
 impl Line {
     pub fn new(send: SendStream, recv: RecvStream, timeout: Duration) -> Line {
-        let (heard, frames) = mpsc::channel(FRAMES_MAX);
-        let listening = tokio::spawn(listen(recv, heard));
         Line {
             send,
-            frames,
-            _listening: AbortOnDropHandle::new(listening),
+            reading: Box::pin(read(recv)),
             timeout,
         }
     }
 
     /// The next frame, waited for. May be cancelled.
     pub async fn next(&mut self) -> Result<ToServer, End> {
-        let frame = self.frames.recv().await.unwrap_or(Err(WireError::Ended));
+        let (recv, frame) = (&mut self.reading).await;
+        self.reading = Box::pin(read(recv));
         frame.map_err(End::from)
     }
 
     /// The next frame, if it is here.
     pub fn next_here(&mut self) -> Option<Result<ToServer, End>> {
-        match self.frames.try_recv() {
-            Ok(frame) => Some(frame.map_err(End::from)),
-            Err(mpsc::error::TryRecvError::Empty) => None,
-            Err(mpsc::error::TryRecvError::Disconnected) => Some(Err(End::Gone(WireError::Ended))),
-        }
+        self.next().now_or_never()
     }
 
     pub async fn write(&mut self, message: &ToClient) -> Result<(), End> {
@@ -85,15 +81,9 @@ impl Line {
     }
 }
 
-/// Reads frames until the stream ends or sends what is none.
-async fn listen(mut recv: RecvStream, heard: mpsc::Sender<Result<ToServer, WireError>>) {
-    loop {
-        let frame = wire::read(&mut recv).await;
-        let is_last = frame.is_err();
-        if heard.send(frame).await.is_err() || is_last {
-            return;
-        }
-    }
+async fn read(mut recv: RecvStream) -> (RecvStream, Result<ToServer, WireError>) {
+    let frame = wire::read(&mut recv).await;
+    (recv, frame)
 }
 
 async fn in_time(limit: Duration, writing: impl Future<Output = Result<(), WireError>>) -> Result<(), End> {
@@ -140,8 +130,6 @@ impl From<Error> for End {
     }
 }
 
-/// Frames that were read and not looked at yet: 1 MiB at most.
-const FRAMES_MAX: usize = 16;
 /// How long a refusal may take to arrive.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(2);
 const RETRY_UNABLE_MS: u64 = 60_000;

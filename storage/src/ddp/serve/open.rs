@@ -1,5 +1,6 @@
 //! How a session begins: what may be opened, and on what terms.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,12 +8,13 @@ use ledger::{Address, Amount, Escrow, Hash, PublicKey, SessionTerms, Signed, Vou
 use tokio::time::timeout;
 
 use super::line::{End, Line, refuse, refuse_for_now};
-use super::paying::Payer;
-use super::session::{Session, blocking, spent};
+use super::paying::{Bill, Payer};
+use super::reading::Want;
+use super::session::{Batch, Session, blocking, spent};
 use super::told::Told;
 use super::{Server, now_ms};
 use crate::ddp::books::Pair;
-use crate::ddp::wire::{Code, Offer, Open, ToClient, ToServer, VERSION};
+use crate::ddp::wire::{Code, Offer, Open, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX};
 
 /// Hears what is wanted and offers a price.
 pub(super) async fn open(
@@ -49,18 +51,34 @@ pub(super) async fn open(
     };
     let is_paid = !quote.body.price.is_zero();
     let escrow = open.escrow.filter(|_| is_paid);
-    let (root, payee) = (open.root.0, quote.body.payee);
-    let joined = blocking(server, move |server| {
+    let (root, payee, price) = (open.root.0, quote.body.payee, quote.body.price);
+    // What is wanted at once is read in the same visit of the disk.
+    let along = line.next_here().transpose()?;
+    let wants = along.as_ref().map(wanted).unwrap_or_default();
+    let is_read = !wants.is_empty() && (escrow.is_some() || !is_paid);
+    let (payer, vouched, ahead, (first, charged)) = blocking(server, move |server| {
         if !server.store.has(&root)? {
             return Err(refuse(Code::Absent, format!("{root} is not here")));
         }
-        escrow.map(|escrow| join(server, &escrow, &payee)).transpose()
+        let joined = escrow.map(|escrow| join(server, &escrow, &payee)).transpose()?;
+        let (mut payer, vouched, ahead) = match joined {
+            Some((payer, vouched, ahead)) => (Some(payer), vouched, ahead),
+            None => (None, None, false),
+        };
+        let mut first = Batch {
+            wants,
+            ..Batch::default()
+        };
+        let mut charged = None;
+        if is_read && !payer.as_ref().is_some_and(Payer::has_left) {
+            let bill = payer
+                .as_mut()
+                .map_or(Bill::FREE, |payer| payer.bill(server, &peer, price, 0));
+            charged = Some(first.charge(server, &root, &bill)?);
+        }
+        Ok((payer, vouched, ahead, (first, charged)))
     })
     .await?;
-    let (payer, vouched, ahead) = match joined {
-        Some((payer, vouched, ahead)) => (Some(payer), vouched, ahead),
-        None => (None, None, false),
-    };
     let offer = Offer {
         quote: quote.clone(),
         nonce,
@@ -68,9 +86,24 @@ pub(super) async fn open(
         ahead,
     };
     let told = Told::new(terms.id(), terms.quote, open.root, escrow);
-    let session = Session::new(server, peer, open.root.0, quote, payer, told);
+    let mut session = Session::new(server, peer, root, quote, payer, told);
     line.write(&ToClient::Offer(offer)).await?;
+    match along {
+        Some(_) if is_read => session.begin(first, charged),
+        Some(frame) => session.take(frame).await?,
+        None => {}
+    }
     Ok(session)
+}
+
+/// The blocks that a frame wants, if it is one that may.
+fn wanted(frame: &ToServer) -> VecDeque<Want> {
+    match frame {
+        ToServer::Want { blocks } if blocks.len() <= WANT_BLOCKS_MAX => {
+            blocks.iter().map(|link| Want::Block(link.0)).collect()
+        }
+        _ => VecDeque::new(),
+    }
 }
 
 /// Whether a session may be opened by somebody who says this.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Amount, Hash, Owed, Receipt, Signed, Voucher, VoucherError};
+use ledger::{Amount, Hash, Owed, PublicKey, Receipt, Signed, Voucher, VoucherError};
 use tokio::sync::watch;
 
 use super::Server;
@@ -41,6 +41,27 @@ impl Payer {
         }
     }
 
+    /// On what terms the next blocks leave, at this price. `unacknowledged`: what the session has sent that no voucher
+    /// acknowledges.
+    pub fn bill(&mut self, server: &Server, peer: &PublicKey, price: Amount, unacknowledged: u64) -> Bill {
+        self.changes.borrow_and_update();
+        let is_proven = server.pairs.is_proven(&self.pair.escrow, peer);
+        Bill {
+            paid: Some(Paying {
+                pair: self.pair,
+                live: self.member.live(),
+                price,
+                last: self.last,
+                stranger_had: (!is_proven).then_some(unacknowledged),
+            }),
+        }
+    }
+
+    /// Whether an earlier session of it has left something unpaid.
+    pub fn has_left(&self) -> bool {
+        self.member.live().has_left()
+    }
+
     /// Whether this is the payer's only session.
     pub fn is_alone(&self) -> bool {
         self.member.is_alone()
@@ -71,6 +92,9 @@ struct Paying {
 }
 
 impl Bill {
+    /// Nobody pays.
+    pub const FREE: Bill = Bill { paid: None };
+
     /// How much of this may leave. Blocks on disk.
     pub fn charge<'a>(
         &self,
@@ -106,18 +130,11 @@ impl Bill {
 impl Session {
     /// On what terms the next blocks leave.
     pub(super) fn bill(&mut self) -> Bill {
-        let paid = self.payer.as_mut().map(|payer| {
-            payer.changes.borrow_and_update();
-            let is_proven = self.server.pairs.is_proven(&payer.pair.escrow, &self.peer);
-            Paying {
-                pair: payer.pair,
-                live: payer.member.live(),
-                price: self.quote.body.price,
-                last: payer.last,
-                stranger_had: (!is_proven).then(|| self.told.unacknowledged()),
-            }
-        });
-        Bill { paid }
+        let (price, unacknowledged) = (self.quote.body.price, self.told.unacknowledged());
+        match &mut self.payer {
+            Some(payer) => payer.bill(&self.server, &self.peer, price, unacknowledged),
+            None => Bill::FREE,
+        }
     }
 
     /// States what was delivered, if that is more than was stated.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::line::{End, Line, refuse, refuse_for_now};
 use super::open::open;
 use super::pairs::Charge;
-use super::paying::{Payer, no_allotment};
+use super::paying::{Bill, Payer, no_allotment};
 use super::reading::{self, Answer, Want};
 use super::told::Told;
 use super::waiting::Pause;
@@ -58,6 +58,8 @@ pub(super) struct Session {
     wants: VecDeque<Want>,
     /// What was read and not sent.
     pub ready: VecDeque<Answer>,
+    /// How much of it may leave, if that was asked for with the open.
+    charged: Option<Charge>,
     /// Whether anything was sent.
     has_begun: bool,
     is_closing: bool,
@@ -86,11 +88,17 @@ impl Session {
             receipt: None,
             wants: VecDeque::new(),
             ready: VecDeque::new(),
+            charged: None,
             has_begun: false,
             is_closing: false,
             active: Instant::now(),
             unpaid_since: None,
         }
+    }
+
+    /// What was wanted with the open.
+    pub fn begin(&mut self, first: Batch, charged: Option<Charge>) {
+        (self.wants, self.ready, self.charged) = (first.wants, first.ready, charged);
     }
 
     /// Goes on until it is over; returns why, if not in order.
@@ -171,10 +179,12 @@ impl Session {
             // Whatever this payer has from before, it has paid for by now.
             self.write_off().await?;
         }
-        if let Some(ms) = self.server.uplink.spent_for_ms(now_ms()) {
-            return self.spent(line, ms).await;
-        }
-        match self.charge().await? {
+        let charge = match (self.charged.take(), self.server.uplink.spent_for_ms(now_ms())) {
+            (Some(charge), _) => charge,
+            (None, Some(ms)) => return self.spent(line, ms).await,
+            (None, None) => self.charge().await?,
+        };
+        match charge {
             Charge::Go { count, window } => {
                 self.unpaid_since = None;
                 self.send(line, count).await?;
@@ -222,16 +232,16 @@ impl Session {
     /// disk: each takes as long as a small answer.
     async fn charge(&mut self) -> Result<Charge, End> {
         let (bill, root) = (self.bill(), self.root);
-        let (mut ready, mut wants) = (std::mem::take(&mut self.ready), std::mem::take(&mut self.wants));
-        let (charge, ready, wants) = blocking(&self.server, move |server| {
-            if ready.is_empty() {
-                ready = reading::answer(&server.store, &root, &mut wants)?.into();
-            }
-            let charge = bill.charge(server, ready.iter())?;
-            Ok((charge, ready, wants))
+        let mut next = Batch {
+            wants: std::mem::take(&mut self.wants),
+            ready: std::mem::take(&mut self.ready),
+        };
+        let (charge, next) = blocking(&self.server, move |server| {
+            let charge = next.charge(server, &root, &bill)?;
+            Ok((charge, next))
         })
         .await?;
-        (self.ready, self.wants) = (ready, wants);
+        (self.ready, self.wants) = (next.ready, next.wants);
         Ok(charge)
     }
 
@@ -296,6 +306,24 @@ impl Session {
         if let Err(End::Refused(Refuse { reason, .. })) = self.write_receipt(receipt).await {
             tracing::error!(reason, "the receipt of a session is lost");
         }
+    }
+}
+
+/// What is wanted, and what of it was read.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub wants: VecDeque<Want>,
+    pub ready: VecDeque<Answer>,
+}
+
+impl Batch {
+    /// Reads the next, unless something is ready, and puts on the bill what of it may leave: that much must leave then.
+    /// Blocks on disk.
+    pub fn charge(&mut self, server: &Server, root: &Cid, bill: &Bill) -> Result<Charge, End> {
+        if self.ready.is_empty() {
+            self.ready = reading::answer(&server.store, root, &mut self.wants)?.into();
+        }
+        bill.charge(server, self.ready.iter())
     }
 }
 
