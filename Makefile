@@ -61,7 +61,7 @@ BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and write BENCHMARKS.md
 	@ops/packages build
 	@ops/packages bench || echo "going on with the servers that are here"
-	cargo build --locked -p ddn -p bench --profile $(PROFILE)
+	cargo build --locked -p ddn -p bench -p testkit --profile $(PROFILE)
 	DDN_BIN=$(BUILT)/ddn $(BUILT)/bench run --rows '$(ROWS)' --rounds $(ROUNDS) --seconds $(SECONDS) \
 	  --large-mib $(LARGE_MIB) --profile $(PROFILE) --results $(CARGO_TARGET_DIR)/bench --page BENCHMARKS.md
 

@@ -20,5 +20,5 @@ pub mod wire;
 
 pub use books::{Batch, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 pub use delivery::Delivery;
-pub use parts::{Budget, Config, Finder, Funds, Outcome, Payer, Provider};
+pub use parts::{Budget, Config, Congestion, Finder, Funds, Outcome, Payer, Provider};
 pub use remote::Remote;

@@ -71,6 +71,12 @@ pub enum Peer {
     Free,
     /// A BitTorrent client.
     Libtorrent,
+    /// A copy by TCP.
+    Tcp,
+    /// A node with the other congestion control.
+    Cubic,
+    /// A node whose providers are all well.
+    Healthy,
 }
 
 impl Peer {
@@ -88,6 +94,9 @@ impl Peer {
             Self::FewNames => "ddn with 1,000 names",
             Self::Free => "ddn, for nothing",
             Self::Libtorrent => "libtorrent",
+            Self::Tcp => "TCP",
+            Self::Cubic => "ddn with Cubic",
+            Self::Healthy => "ddn, all four well",
         }
     }
 }

@@ -1,16 +1,18 @@
-//! Row C: content from one node to another, into a fresh store.
+//! Rows C and P: content from one node to another, into a fresh store.
 //!
 //! Provider and reader are processes of their own. The floor does what cannot be left out: a stream of the same transport,
 //! the hash of each block, the same store, durable at the end. What is paid goes by a ledger in memory.
 
 pub mod get;
+pub mod hold;
 mod ledger;
+mod paths;
 pub mod serve;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -24,6 +26,7 @@ use crate::page;
 use crate::round::drop_disturbed;
 use crate::server::Process;
 use crate::statistics::median;
+use paths::Way;
 use serve::{PAYERS, Place};
 
 /// One comparison.
@@ -41,10 +44,16 @@ pub struct Case {
     peers: &'static [Peer],
     goals: &'static [(Peer, f64)],
     goals_p50: &'static [(Peer, f64)],
+    /// What becomes of the way, if that is what it is about.
+    way: Option<Way>,
 }
 
-/// Every case, in the order in which they are measured.
-pub const CASES: &[Case] = &[
+/// Every case of both rows, in the order in which they are measured.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(&paths::CASES)
+}
+
+const CASES: &[Case] = &[
     Case {
         row: "C",
         name: "256 MiB into a fresh store",
@@ -56,6 +65,7 @@ pub const CASES: &[Case] = &[
         peers: &[Peer::Floor, Peer::Free, Peer::Libtorrent],
         goals: &[(Peer::Floor, 0.8), (Peer::Free, 0.98), (Peer::Libtorrent, 2.0)],
         goals_p50: &[],
+        way: None,
     },
     Case {
         row: "C",
@@ -68,6 +78,7 @@ pub const CASES: &[Case] = &[
         peers: &[Peer::Floor, Peer::Free],
         goals: &[(Peer::Floor, 0.8)],
         goals_p50: &[],
+        way: None,
     },
     Case {
         row: "C",
@@ -80,9 +91,25 @@ pub const CASES: &[Case] = &[
         peers: &[Peer::Floor, Peer::Free],
         goals: &[],
         goals_p50: &[(Peer::Floor, 5.0)],
+        way: None,
+    },
+    Case {
+        row: "C",
+        name: "idle peers",
+        what: "1,000 peers, each with a connection of its own after one offer: what the provider has more in memory",
+        prefix: "kib",
+        files: 101,
+        bytes: 1 << 10,
+        unit: Unit::KibPerConnection,
+        peers: &[],
+        goals: &[],
+        goals_p50: &[],
+        way: None,
     },
 ];
 
+/// Peers that are idle.
+const IDLE_PEERS: u16 = 1000;
 /// Coins for a MiB, in units: what a node asks by default.
 const PRICE: u64 = 10_000;
 
@@ -90,14 +117,38 @@ const PRICE: u64 = 10_000;
 pub fn run(run: &Run) -> Result<()> {
     let work = TempDir::new_in("/dev/shm")?;
     eprintln!("writing files, starting providers");
-    let stage = Stage::start(run, work.path())?;
+    let files = write_files(run, work.path())?;
+    if CASES.iter().any(|case| run.wants(case.row)) {
+        near(run, work.path(), &files)?;
+    }
+    paths::run(run, work.path(), &files)
+}
+
+/// Row C.
+fn near(run: &Run, work: &Path, files: &Path) -> Result<()> {
+    let stage = Stage::start(run, work, files)?;
     let mut patience = Duration::from_secs_f64(run.patience);
-    for case in CASES.iter().filter(|case| run.wants(case.row)) {
+    for case in CASES {
         let outcome = stage.case(case, &mut patience)?;
         page::keep(&run.results, &outcome)?;
         page::write(&run.results, &run.page)?;
     }
     Ok(())
+}
+
+/// The files of all wanted cases.
+fn write_files(run: &Run, work: &Path) -> Result<PathBuf> {
+    let files = work.join("files");
+    fs::create_dir(&files)?;
+    for (at, case) in cases().enumerate().filter(|(_, case)| run.wants(case.row)) {
+        for number in 0..case.files {
+            let path = files.join(file(case, number));
+            if !path.exists() {
+                fs::write(path, noise(at * 1000 + number, case.bytes))?;
+            }
+        }
+    }
+    Ok(files)
 }
 
 struct Stage<'a> {
@@ -123,23 +174,13 @@ struct Torrent {
 }
 
 impl<'a> Stage<'a> {
-    fn start(run: &'a Run, work: &'a Path) -> Result<Stage<'a>> {
-        let files = work.join("files");
-        fs::create_dir(&files)?;
-        for (at, case) in CASES.iter().enumerate() {
-            for number in 0..case.files {
-                fs::write(
-                    files.join(file(case, number)),
-                    noise(at * 1000 + number, case.bytes),
-                )?;
-            }
-        }
-        let torrent = Torrent::start(work, &files);
+    fn start(run: &'a Run, work: &'a Path, files: &Path) -> Result<Stage<'a>> {
+        let torrent = Torrent::start(work, files);
         Ok(Stage {
             run,
             work,
-            paid: Provider::start(work, &files, "paid", PRICE)?,
-            free: Provider::start(work, &files, "free", 0)?,
+            paid: Provider::start(work, files, "paid", PRICE)?,
+            free: Provider::start(work, files, "free", 0)?,
             torrent: torrent.inspect_err(|error| eprintln!("left out: {error:#}")).ok(),
         })
     }
@@ -151,7 +192,7 @@ impl<'a> Stage<'a> {
             .into_iter()
             .filter(is_here)
             .collect();
-        let mut outcome = self.outcome(case);
+        let mut outcome = case.outcome(self.run);
         for at in 0..=self.run.rounds {
             if !is_quiet(patience)? {
                 outcome.disturbed += 1;
@@ -188,6 +229,9 @@ impl<'a> Stage<'a> {
 
     fn measure(&self, case: &Case, peer: Peer, round: usize) -> Result<Measured> {
         let target = TempDir::new_in(self.work)?;
+        if case.unit == Unit::KibPerConnection {
+            return self.hold(target.path());
+        }
         let store = target.path().join("store");
         let names = (0..case.files).map(|number| file(case, number));
         let (server, command) = match peer {
@@ -204,7 +248,7 @@ impl<'a> Stage<'a> {
                 let mut command = Command::new(std::env::current_exe()?);
                 command
                     .arg("delivery-get")
-                    .arg(serde_json::to_string(&provider.place)?)
+                    .arg(serde_json::to_string(&[&provider.place])?)
                     .arg(&store);
                 command.arg((round % usize::from(PAYERS)).to_string());
                 if peer == Peer::Floor {
@@ -224,41 +268,71 @@ impl<'a> Stage<'a> {
             got.bytes
         );
         let cpu_s = got.cpu_s + cpu_time(pid).saturating_sub(before).as_secs_f64();
-        let (rate, each) = match case.unit {
-            Unit::Bytes => (
-                got.bytes as f64 / got.seconds,
-                got.bytes as f64 / f64::from(1 << 20),
-            ),
-            _ => (case.files as f64 / got.seconds, case.files as f64),
-        };
-        let mut first = got.first_us;
-        first.sort_by(f64::total_cmp);
-        let last = first.len().saturating_sub(1);
+        Ok(measured(&got, cpu_s, case.unit, case.files, pid))
+    }
+}
+
+impl Stage<'_> {
+    /// What so many idle peers take of a provider of their own.
+    fn hold(&self, target: &Path) -> Result<Measured> {
+        let provider = Provider::start(target, &self.work.join("files"), "idle", PRICE)?;
+        let pid = provider.process.child.id();
+        let before = pss_kib(pid);
+        let mut command = Command::new(std::env::current_exe()?);
+        command
+            .arg("delivery-hold")
+            .arg(serde_json::to_string(&provider.place)?);
+        command.arg(IDLE_PEERS.to_string());
+        let held = spoken("idle peers", command)?;
+        ensure!(held.said == "open", "the peers said {:?}", held.said);
+        let after = pss_kib(pid);
         Ok(Measured {
-            rate,
-            cpu_us: cpu_s * 1e6 / each,
-            p50_us: (!first.is_empty()).then(|| median(&first)),
-            p99_us: first.get(last * 99 / 100).copied(),
-            pss_kib: pss_kib(pid),
+            rate: after.saturating_sub(before) as f64 / f64::from(IDLE_PEERS),
+            pss_kib: after,
             ..Measured::default()
         })
     }
+}
 
-    fn outcome(&self, case: &Case) -> Outcome {
+/// What came of a fetch of so many files, with the processor time of both sides.
+fn measured(got: &get::Outcome, cpu_s: f64, unit: Unit, files: usize, pid: u32) -> Measured {
+    let (rate, each) = match unit {
+        Unit::Bytes => (
+            got.bytes as f64 / got.seconds,
+            got.bytes as f64 / f64::from(1 << 20),
+        ),
+        _ => (files as f64 / got.seconds, files as f64),
+    };
+    let mut first = got.first_us.clone();
+    first.sort_by(f64::total_cmp);
+    let last = first.len().saturating_sub(1);
+    Measured {
+        rate,
+        cpu_us: cpu_s * 1e6 / each,
+        p50_us: (!first.is_empty()).then(|| median(&first)),
+        p99_us: first.get(last * 99 / 100).copied(),
+        pss_kib: pss_kib(pid),
+        ..Measured::default()
+    }
+}
+
+impl Case {
+    /// Without rounds.
+    fn outcome(&self, run: &Run) -> Outcome {
         Outcome {
-            row: case.row.into(),
-            name: case.name.into(),
-            what: case.what.into(),
-            unit: case.unit,
+            row: self.row.into(),
+            name: self.name.into(),
+            what: self.what.into(),
+            unit: self.unit,
             rounds: Vec::new(),
             dropped: 0,
             disturbed: 0,
-            goals: case.goals.to_vec(),
+            goals: self.goals.to_vec(),
             goals_cpu: Vec::new(),
-            goals_p50: case.goals_p50.to_vec(),
+            goals_p50: self.goals_p50.to_vec(),
             goals_p99: Vec::new(),
             seconds: 0.0,
-            profile: self.run.profile.clone(),
+            profile: run.profile.clone(),
             machine: Machine::here(),
         }
     }
@@ -272,8 +346,12 @@ impl Provider {
             .arg(files)
             .arg(work.join(name))
             .arg(price.to_string());
-        let (process, line) = spoken(name, command)?;
-        let place = serde_json::from_str(&line).with_context(|| format!("the provider said {line:?}"))?;
+        Provider::started(name, command)
+    }
+
+    fn started(name: &'static str, command: Command) -> Result<Provider> {
+        let Spoken { process, said, .. } = spoken(name, command)?;
+        let place = serde_json::from_str(&said).with_context(|| format!("the provider said {said:?}"))?;
         Ok(Provider { place, process })
     }
 }
@@ -285,10 +363,10 @@ impl Torrent {
         fs::create_dir(&torrents)?;
         let mut command = Command::new("/usr/bin/python3");
         command.arg(&script).arg("seed").args([files, &torrents]);
-        let (process, port) = spoken("libtorrent", command)?;
+        let Spoken { process, said, .. } = spoken("libtorrent", command)?;
         Ok(Torrent {
             script,
-            port,
+            port: said,
             torrents,
             process,
         })
@@ -302,18 +380,28 @@ impl Torrent {
     }
 }
 
-/// Starts a program that ends with its input, and returns the first line that it says.
-fn spoken(name: &'static str, mut command: Command) -> Result<(Process, String)> {
+/// A program, and what it said.
+struct Spoken {
+    process: Process,
+    /// Its first line.
+    said: String,
+    /// What comes after it.
+    out: BufReader<ChildStdout>,
+}
+
+/// Starts a program that ends with its input, and waits for the first line that it says.
+fn spoken(name: &'static str, mut command: Command) -> Result<Spoken> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let child = command.spawn().with_context(|| format!("starting {name}"))?;
     let mut process = Process { name, child };
-    let out = process.child.stdout.take().context("no output")?;
+    let mut out = BufReader::new(process.child.stdout.take().context("no output")?);
     let mut line = String::new();
-    BufReader::new(out).read_line(&mut line)?;
+    out.read_line(&mut line)?;
     if line.is_empty() {
         bail!("{name} did not start; `ops/packages bench` installs what is needed");
     }
-    Ok((process, line.trim().to_owned()))
+    let said = line.trim().to_owned();
+    Ok(Spoken { process, said, out })
 }
 
 fn file(case: &Case, number: usize) -> String {

@@ -65,6 +65,8 @@ enum Command {
     DeliveryServe(delivery::serve::Wanted),
     /// Fetches files from another node into a fresh store, and prints the outcome.
     DeliveryGet(delivery::get::Wanted),
+    /// Connects to another node as so many peers, asks once as each, and holds them until its input ends.
+    DeliveryHold(delivery::hold::Wanted),
     /// Opens connections, asks once on each, and holds them until its input ends.
     Idle(idle::Wanted),
 }
@@ -123,6 +125,7 @@ fn main() -> Result<()> {
         Command::DnsVisit(wanted) => names::visit::load(&wanted),
         Command::DeliveryServe(wanted) => delivery::serve::serve(&wanted),
         Command::DeliveryGet(wanted) => delivery::get::get(&wanted),
+        Command::DeliveryHold(wanted) => delivery::hold::hold(&wanted),
         Command::Idle(wanted) => idle::hold(&wanted),
     }
 }

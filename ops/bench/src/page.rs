@@ -30,7 +30,7 @@ pub fn write(results: &Path, page: &Path) -> Result<()> {
     let place = |name: &str| {
         let of_names = || names::CASES.iter().position(|case| case.name == name);
         let first = CASES.iter().position(|case| case.name == name);
-        let of_delivery = || delivery::CASES.iter().position(|case| case.name == name);
+        let of_delivery = || delivery::cases().position(|case| case.name == name);
         let after = CASES.len() + names::CASES.len();
         first
             .or_else(|| of_names().map(|at| CASES.len() + at))

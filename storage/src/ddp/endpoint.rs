@@ -9,11 +9,12 @@ use iroh::dns::{DnsResolver, FallbackMode};
 use iroh::endpoint::{Connection, Incoming, QuicTransportConfig, VarInt, WeakConnectionHandle, presets};
 use iroh::{EndpointAddr, EndpointId, RelayMode};
 use ledger::PublicKey;
+use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::{Instant, sleep_until};
 
 use super::wire::ALPN;
-use super::{Config, Provider};
+use super::{Config, Congestion, Provider};
 use crate::Error;
 
 /// The endpoint. Clones share it.
@@ -180,7 +181,23 @@ fn transport(config: &Config) -> QuicTransportConfig {
         .receive_window(VarInt::from_u32(RECEIVE_BYTES_MAX))
         .send_window(SEND_BYTES_MAX)
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES_MAX))
+        .congestion_controller_factory(congestion(config.congestion))
         .build()
+}
+
+fn congestion(kind: Congestion) -> Arc<dyn ControllerFactory + Send + Sync + 'static> {
+    match kind {
+        Congestion::Cubic => {
+            let mut config = CubicConfig::default();
+            config.initial_window(FIRST_WINDOW_BYTES);
+            Arc::new(config)
+        }
+        Congestion::Bbr3 => {
+            let mut config = Bbr3Config::default();
+            config.initial_window(FIRST_WINDOW_BYTES);
+            Arc::new(config)
+        }
+    }
 }
 
 /// How long a connection that nobody holds stays open for the next.
@@ -193,5 +210,8 @@ const ADDRESSES_MAX: usize = 8;
 const RECEIVE_BYTES_MAX: u32 = 64 << 20;
 /// What a connection may hold unacknowledged, in bytes: the windows of as many streams as a fetch opens.
 const SEND_BYTES_MAX: u64 = 16 << 20;
+/// What leaves before anything is acknowledged: a small page comes in one way there and back. RFC 6928 has 14,600 bytes; what
+/// deliver content have had more for long.
+const FIRST_WINDOW_BYTES: u64 = 32 * 1200;
 /// What a connection may hold of datagrams, which nobody reads: they ask for a sign of life.
 const DATAGRAM_BYTES_MAX: usize = 4 << 10;

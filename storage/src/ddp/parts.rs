@@ -16,6 +16,8 @@ pub struct Config {
     pub chain: String,
     /// Where to listen, UDP; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// How fast it sends on a path.
+    pub congestion: Congestion,
     /// What this node asks for each MiB; 0: it delivers for nothing.
     pub price: Amount,
     /// The most that this node pays for each MiB.
@@ -51,6 +53,7 @@ impl Config {
             key,
             chain: chain.to_owned(),
             listen,
+            congestion: Congestion::default(),
             price: Amount::ZERO,
             price_max: Amount::from_units(ledger::COIN / 100),
             budget: Budget::default(),
@@ -66,6 +69,16 @@ impl Config {
             claim_blocks: 10,
         }
     }
+}
+
+/// How fast a node sends on a path: its congestion control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Congestion {
+    /// Until packets are lost, then less (RFC 9438).
+    Cubic,
+    /// As much as arrives (BBR version 3, draft-ietf-ccwg-bbr).
+    #[default]
+    Bbr3,
 }
 
 /// The most that deliveries cost in a day (UTC); zero: any amount. What was asked for when it was reached is still paid.

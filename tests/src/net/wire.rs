@@ -63,15 +63,12 @@ impl Drop for Wire {
 
 fn program() -> Result<PathBuf> {
     let own = env::current_exe()?;
-    let folder = own
-        .ancestors()
-        .nth(2)
-        .context("the test binary is in target/PROFILE/deps")?;
-    let program = folder.join(PROGRAM);
-    ensure!(
-        program.is_file(),
-        "{} is not built: run `cargo build -p testkit` first",
-        program.display()
-    );
-    Ok(program)
+    // A program is in target/PROFILE, a test in target/PROFILE/deps.
+    let mut places = own.ancestors().skip(1).take(2).map(|folder| folder.join(PROGRAM));
+    places.find(|place| place.is_file()).with_context(|| {
+        format!(
+            "{PROGRAM} is not built beside {}: run `cargo build -p testkit` first",
+            own.display()
+        )
+    })
 }

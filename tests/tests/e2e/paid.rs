@@ -109,6 +109,46 @@ fn what_was_earned_is_claimed_by_itself() -> Result<()> {
     claimed.with_context(|| format!("{last}\n{}", first.log_tail()))
 }
 
+/// Readers of a name that has cost enough for a day are told that it cannot be had, and nothing of coins.
+#[test]
+fn a_name_costs_no_more_in_a_day_than_it_may() -> Result<()> {
+    let maker = Node::launch(Launch {
+        args: ["--dev", "--set", "delivery.price=0.01"].map(str::to_owned).to_vec(),
+        ..Launch::default()
+    })?;
+    let mut args = maker.invitation()?;
+    args.extend(["--set", "delivery.budget_day_name=0.03"].map(str::to_owned));
+    let node = Node::launch(Launch {
+        args,
+        ..Launch::default()
+    })?;
+    for (name, mib) in [("alice.ddn", [4, 6]), ("bob.ddn", [1, 2])] {
+        let site = tempfile::tempdir()?;
+        for (file, mib) in ["a.bin", "b.bin"].into_iter().zip(mib) {
+            let seed = u64::from(name.as_bytes()[0]) << 32 | mib << 40;
+            let bytes: Vec<u8> = (seed..seed + (mib << 17)).flat_map(u64::to_le_bytes).collect();
+            tree::write(site.path(), file, &bytes)?;
+        }
+        publish(&maker, site.path(), name)?;
+    }
+    let mut status = 0;
+    wait_until("the name is here", BLOCK_DEADLINE, || {
+        status = node.gateway()?.get("alice.ddn", "/a.bin")?.status;
+        Ok(status == 200)
+    })
+    .with_context(|| format!("{status}"))?;
+    let refused = node.gateway()?.get("alice.ddn", "/b.bin")?;
+    ensure!(refused.status >= 500, "{}", refused.status);
+    ensure!(!refused.text().contains("coins"), "{}", refused.text());
+    let said = node.ddn().run(&["get", "alice.ddn/b.bin", "-o", "/dev/null"])?;
+    said.failed(1, &["0.03 coins were spent today on what is read as alice.ddn"])?;
+    ensure!(node.gateway()?.get("bob.ddn", "/b.bin")?.status == 200, "another name");
+    let spent = node.ddn().json(&["pay", "status"])?;
+    ensure!(units(&spent, "/spent_today")? >= 6_000_000, "{spent}");
+    ensure!(node.gateway()?.get("alice.ddn", "/a.bin")?.status == 200, "what is here costs nothing");
+    Ok(())
+}
+
 /// What comes by HTTP is paid by the same rule, and what is here already costs nothing.
 #[test]
 fn what_is_here_already_costs_nothing() -> Result<()> {

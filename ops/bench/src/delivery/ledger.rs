@@ -67,12 +67,12 @@ impl Payer for Wallet {
     }
 }
 
-/// Knows one provider.
+/// Knows the providers.
 pub struct Guide(pub Mutex<Vec<Provider>>);
 
 impl Guide {
-    pub fn new(provider: Option<Provider>) -> Arc<Guide> {
-        Arc::new(Guide(Mutex::new(provider.into_iter().collect())))
+    pub fn new(providers: Vec<Provider>) -> Arc<Guide> {
+        Arc::new(Guide(Mutex::new(providers)))
     }
 }
 

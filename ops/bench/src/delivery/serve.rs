@@ -1,7 +1,7 @@
 //! The node that has the content, and the floor that has the same blocks.
 
 use std::io::Read as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,8 +13,10 @@ use iroh::endpoint::{RecvStream, SendStream, presets};
 use iroh::{Endpoint, RelayMode};
 use ledger::{Amount, SecretKey};
 use serde::{Deserialize, Serialize};
-use storage::ddp::{Config, Delivery};
+use storage::ddp::{Config, Congestion, Delivery};
 use storage::{Profile, Store, Walk};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 use super::ledger::{CHAIN, Coins, Guide, Wallet};
 
@@ -27,6 +29,23 @@ pub struct Wanted {
     store: PathBuf,
     /// The price of a MiB in units; 0 serves for nothing.
     price: u64,
+    /// Which of several providers this is.
+    #[arg(long, default_value_t = 0)]
+    number: u8,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1")]
+    listen: IpAddr,
+    /// The congestion control of the node.
+    #[arg(long, value_parser = congestion, default_value = "bbr3")]
+    congestion: Congestion,
+}
+
+fn congestion(name: &str) -> Result<Congestion, String> {
+    match name {
+        "cubic" => Ok(Congestion::Cubic),
+        "bbr3" => Ok(Congestion::Bbr3),
+        _ => Err("cubic or bbr3".to_owned()),
+    }
 }
 
 /// Where it is served.
@@ -38,6 +57,8 @@ pub struct Place {
     /// Where the floor has the same blocks, and its key.
     pub floor: SocketAddr,
     pub floor_node: String,
+    /// Where whoever connects by TCP gets bytes without end.
+    pub tcp: SocketAddr,
     /// Each file and its CID.
     pub roots: Vec<(String, String)>,
 }
@@ -60,24 +81,29 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
     runtime.block_on(async {
         let store = Store::open(&wanted.store)?;
         let roots = import(&store, &wanted.files)?;
-        let key = SecretKey::from_seed([200; 32]);
-        let mut config = Config::new(key.clone(), CHAIN, ([127, 0, 0, 1], 0).into(), key.address());
+        let key = SecretKey::from_seed([200 + wanted.number; 32]);
+        let listen = SocketAddr::new(wanted.listen, 0);
+        let mut config = Config::new(key.clone(), CHAIN, listen, key.address());
+        config.congestion = wanted.congestion;
+        config.sessions_max = 1024;
         config.price = Amount::from_units(wanted.price);
         let delivery = Delivery::start(
             config,
             store.clone(),
-            Guide::new(None),
+            Guide::new(Vec::new()),
             Arc::new(Wallet(key.clone())),
             Arc::new(Coins::new((0..PAYERS).map(payer))),
             &mut Default::default(),
         )
         .await?;
-        let floor = floor(&store, &roots).await?;
+        let floor = floor(listen, &store, &roots).await?;
+        let tcp = tcp(listen).await?;
         let place = Place {
             node: key.public().to_string(),
             address: delivery.local_addr(),
             floor: floor.0.bound_sockets()[0],
             floor_node: hex(floor.1.as_bytes()),
+            tcp,
             roots: roots
                 .iter()
                 .map(|(name, root)| (name.clone(), root.to_string()))
@@ -107,7 +133,11 @@ fn import(store: &Store, files: &Path) -> Result<Vec<(String, Cid)>> {
 type File = Vec<(Cid, Bytes)>;
 
 /// The same blocks from memory, on the same transport.
-async fn floor(store: &Store, roots: &[(String, Cid)]) -> Result<(Endpoint, iroh::EndpointId)> {
+async fn floor(
+    listen: SocketAddr,
+    store: &Store,
+    roots: &[(String, Cid)],
+) -> Result<(Endpoint, iroh::EndpointId)> {
     let key = iroh::SecretKey::from_bytes(&[201; 32]);
     let id = key.public();
     let endpoint = Endpoint::builder(presets::Minimal)
@@ -115,7 +145,7 @@ async fn floor(store: &Store, roots: &[(String, Cid)]) -> Result<(Endpoint, iroh
         .alpns(vec![FLOOR_ALPN.to_vec()])
         .relay_mode(RelayMode::Disabled)
         .clear_ip_transports()
-        .bind_addr("127.0.0.1:0")?
+        .bind_addr(listen)?
         .bind()
         .await?;
     let mut files: Vec<File> = Vec::new();
@@ -157,6 +187,19 @@ async fn answer(files: Arc<Vec<File>>, mut send: SendStream, mut recv: RecvStrea
     }
     send.finish()?;
     Ok(())
+}
+
+/// A plain copy: bytes until the other side has enough.
+async fn tcp(listen: SocketAddr) -> Result<SocketAddr> {
+    let listener = TcpListener::bind(listen).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        let bytes = vec![7; 256 << 10];
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while stream.write_all(&bytes).await.is_ok() {}
+        }
+    });
+    Ok(address)
 }
 
 fn hex(bytes: &[u8]) -> String {

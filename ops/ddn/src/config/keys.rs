@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use gateway::{Network, Redirect};
 use named::mesh::Web;
+use storage::ddp::Congestion;
 
 use super::value::{Coins, DomainPath, LogStyle, Loopback, Setting, Whole};
 
@@ -326,6 +327,9 @@ settings! {
         listen: SocketAddr = loopback(4102);
         /// Addresses at which others reach it, `IP:PORT`, at most 8, if they are not those that it listens on.
         external: Vec<SocketAddr> = Vec::new();
+        /// How fast this node sends on a path: "bbr3" as much as arrives, "cubic" until packets are lost, then less. Where
+        /// one packet of a hundred is lost for other reasons than a full line, "cubic" sends a tenth of that.
+        congestion: Congestion = Congestion::default();
         /// Coins that this node asks for a MiB (2^20 bytes); "0" delivers for nothing, also to those without an escrow.
         price: Coins = Coins::from_units(10_000);
         /// The most coins that this node pays for a MiB; dearer providers are not used.

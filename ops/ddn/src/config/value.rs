@@ -6,6 +6,7 @@ use std::time::Duration;
 use gateway::{Network, Redirect, Style};
 use ledger::Amount;
 use named::mesh::{NoWeb, Web};
+use storage::ddp::Congestion;
 use toml::Value;
 
 /// A type of setting.
@@ -239,6 +240,24 @@ impl Setting for LogStyle {
         let text = match self.0 {
             Style::Combined => "combined",
             Style::Json => "json",
+        };
+        Value::String(text.to_owned())
+    }
+}
+
+impl Setting for Congestion {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("bbr3") => Ok(Self::Bbr3),
+            Some("cubic") => Ok(Self::Cubic),
+            _ => Err("give \"bbr3\" or \"cubic\"".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Value {
+        let text = match self {
+            Self::Bbr3 => "bbr3",
+            Self::Cubic => "cubic",
         };
         Value::String(text.to_owned())
     }

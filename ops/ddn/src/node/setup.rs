@@ -418,6 +418,7 @@ pub fn capacity(settings: &Settings) -> u32 {
 pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: Address) -> ddp::Config {
     let set = &settings.delivery;
     ddp::Config {
+        congestion: set.congestion,
         price: set.price.get(),
         price_max: set.price_max.get(),
         budget: ddp::Budget {
