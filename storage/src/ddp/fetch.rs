@@ -60,8 +60,8 @@ pub(crate) struct Fetcher {
     finder: Arc<dyn Finder>,
     payer: Arc<dyn Payer>,
     sessions: Mutex<HashMap<Cid, Arc<Session>>>,
-    /// The escrow that paid last: most likely it pays the next provider too.
-    last_escrow: Mutex<Option<Hash>>,
+    /// The escrow that paid last, and when the payer said so: most likely it pays the next provider too.
+    last_escrow: Mutex<Option<(Hash, Instant)>>,
     /// The quotes that were taken. Nothing went wrong with their providers since they offered them.
     quotes: Mutex<HashMap<PublicKey, Signed<Quote>>>,
     /// Under which names roots are read, if names have a budget.
@@ -143,12 +143,17 @@ impl Fetcher {
         lock(&self.hedge)
     }
 
-    fn last_escrow(&self) -> Option<Hash> {
-        *lock(&self.last_escrow)
+    /// The escrow that paid last, and whether that is so recent that the payer need not be asked again. A server that knows
+    /// better refuses.
+    fn last_escrow(&self) -> (Option<Hash>, bool) {
+        match *lock(&self.last_escrow) {
+            Some((escrow, said)) => (Some(escrow), said.elapsed() < ESCROW_HOLDS),
+            None => (None, false),
+        }
     }
 
     fn set_last_escrow(&self, escrow: Hash) {
-        *lock(&self.last_escrow) = Some(escrow);
+        *lock(&self.last_escrow) = Some((escrow, Instant::now()));
     }
 
     /// The quote of this provider that was taken last, if it still holds.
@@ -297,6 +302,8 @@ pub(crate) fn now_ms() -> u64 {
 
 /// Idle sessions end after this time: a browser has asked for what a page needs by then.
 const IDLE: Duration = Duration::from_secs(2);
+/// How long the payer's word for an escrow holds; each time it is asked, it reads the ledger.
+const ESCROW_HOLDS: Duration = Duration::from_secs(1);
 /// Providers whose quotes are remembered; one that is forgotten is asked again.
 const QUOTES_MAX: usize = 1024;
 /// Roots whose names are remembered; of one that is forgotten nothing counts for its name until it is read again.

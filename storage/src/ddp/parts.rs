@@ -153,12 +153,12 @@ pub trait Payer: Send + Sync + 'static {
     async fn allot(&self, escrow: &Hash, payee: &Address, amount: Amount) -> Result<(), String>;
 }
 
-/// The ledger, as far as a payee looks at it. May block on disk.
+/// The ledger, as far as a payee looks at it.
 pub trait Funds: Send + Sync + 'static {
-    /// The height of the newest block.
+    /// The height of the newest block. Does not wait for a disk.
     fn height(&self) -> u64;
 
-    /// An escrow, and what is set aside there for `payee`.
+    /// An escrow, and what is set aside there for `payee`. May block on disk.
     ///
     /// # Errors
     /// One line: why the ledger cannot be read.

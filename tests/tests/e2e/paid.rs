@@ -41,6 +41,8 @@ fn a_delivery_is_paid_claimed_and_proved() -> Result<()> {
         "{earned}"
     );
 
+    ensure!(number(&earned, "/month_bytes")? >= bytes, "{earned}");
+
     let (payee, escrow) = (balance(&first)?, escrowed(&second)?);
     let claimed = first.ddn().json(&["earn", "claim"])?;
     let fees = number(&claimed, "/transactions")? * fee(&first)?;
@@ -113,7 +115,9 @@ fn what_was_earned_is_claimed_by_itself() -> Result<()> {
 #[test]
 fn a_name_costs_no_more_in_a_day_than_it_may() -> Result<()> {
     let maker = Node::launch(Launch {
-        args: ["--dev", "--set", "delivery.price=0.01"].map(str::to_owned).to_vec(),
+        args: ["--dev", "--set", "delivery.price=0.01"]
+            .map(str::to_owned)
+            .to_vec(),
         ..Launch::default()
     })?;
     let mut args = maker.invitation()?;
@@ -142,10 +146,16 @@ fn a_name_costs_no_more_in_a_day_than_it_may() -> Result<()> {
     ensure!(!refused.text().contains("coins"), "{}", refused.text());
     let said = node.ddn().run(&["get", "alice.ddn/b.bin", "-o", "/dev/null"])?;
     said.failed(1, &["0.03 coins were spent today on what is read as alice.ddn"])?;
-    ensure!(node.gateway()?.get("bob.ddn", "/b.bin")?.status == 200, "another name");
+    ensure!(
+        node.gateway()?.get("bob.ddn", "/b.bin")?.status == 200,
+        "another name"
+    );
     let spent = node.ddn().json(&["pay", "status"])?;
     ensure!(units(&spent, "/spent_today")? >= 6_000_000, "{spent}");
-    ensure!(node.gateway()?.get("alice.ddn", "/a.bin")?.status == 200, "what is here costs nothing");
+    ensure!(
+        node.gateway()?.get("alice.ddn", "/a.bin")?.status == 200,
+        "what is here costs nothing"
+    );
     Ok(())
 }
 

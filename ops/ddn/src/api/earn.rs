@@ -45,6 +45,8 @@ pub fn status_of(node: &Node) -> Result<EarnStatus, Failed> {
             .iter()
             .fold(Earned::default(), |sum, one| sum.plus(&one.earned)),
         escrows,
+        month_bytes: node.delivery.traffic().bytes,
+        month_bytes_max: node.config.settings.delivery.month_gib_max.get() << 30,
         claims_open: node.delivery.batches()?.len() as u64,
         height: node.chain.tip().height,
     })

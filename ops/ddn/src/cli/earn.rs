@@ -86,6 +86,10 @@ fn tell(out: &mut dyn Write, status: &EarnStatus) -> io::Result<()> {
         0 => String::new(),
         lost => format!("{}, delivered to payers who left", screen::bytes(lost)),
     };
+    let month = match status.month_bytes_max {
+        0 => screen::bytes(status.month_bytes),
+        most => format!("{} of {}", screen::bytes(status.month_bytes), screen::bytes(most)),
+    };
     screen::facts(
         out,
         &[
@@ -96,6 +100,7 @@ fn tell(out: &mut dyn Write, status: &EarnStatus) -> io::Result<()> {
             ("unclaimed", format!("{unclaimed} coins")),
             ("owed", format!("{owed} coins, delivered and not paid yet")),
             ("lost", lost),
+            ("sent this month", month),
         ],
     )?;
     let mut table = Table::new(&[

@@ -70,13 +70,13 @@ pub(super) async fn agree(
         early: early.as_ref(),
         known: known.as_ref(),
     };
-    let mut escrow = fetcher.last_escrow();
+    let (mut escrow, mut is_said) = fetcher.last_escrow();
     let mut is_remembered = escrow.is_some();
     for _ in 0..3 {
         let opened = match open(fetcher, connection, node, root, escrow, &first).await {
             // It was closed since it paid last.
             Err(failure) if is_remembered && failure.is_no_escrow() => {
-                (escrow, is_remembered) = (None, false);
+                (escrow, is_remembered, is_said) = (None, false, false);
                 continue;
             }
             opened => opened?,
@@ -87,22 +87,28 @@ pub(super) async fn agree(
             return Ok(agreed(fetcher, node, root, opened, None, asked));
         }
         check_budget(fetcher, root, quote)?;
-        let right = timeout(
-            fetcher.config.timeout,
-            fetcher.payer.escrow(&quote.payee, quote.price),
-        )
-        .await;
-        let right = right
-            .unwrap_or_else(|_| Err("no escrow was ready in time".to_owned()))
-            .map_err(|why| Failure::own(format!("could not be paid: {why}")))?;
+        let right = match escrow.filter(|_| is_said) {
+            Some(said) => said,
+            None => payers_word(fetcher, quote).await?,
+        };
         if escrow == Some(right) {
             fetcher.take_quote(node, &opened.offer.quote);
             return Ok(agreed(fetcher, node, root, opened, escrow, asked));
         }
-        fetcher.set_last_escrow(right);
         (escrow, is_remembered) = (Some(right), false);
     }
     Err(Failure::own("could not be paid: the escrow changes all the time"))
+}
+
+/// The escrow that the payer names.
+async fn payers_word(fetcher: &Fetcher, quote: &Quote) -> Result<Hash, Failure> {
+    let asked = fetcher.payer.escrow(&quote.payee, quote.price);
+    let escrow = timeout(fetcher.config.timeout, asked)
+        .await
+        .unwrap_or_else(|_| Err("no escrow was ready in time".to_owned()))
+        .map_err(|why| Failure::own(format!("could not be paid: {why}")))?;
+    fetcher.set_last_escrow(escrow);
+    Ok(escrow)
 }
 
 /// Nothing is paid for beyond the budget.

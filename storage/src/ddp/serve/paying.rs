@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Amount, Hash, Owed, PublicKey, Receipt, Signed, Voucher, VoucherError};
+use ledger::{Amount, Owed, PublicKey, Receipt, Signed, Voucher, VoucherError};
 use tokio::sync::watch;
 
 use super::Server;
@@ -142,12 +142,9 @@ impl Session {
         if self.told.unstated() == 0 {
             return Ok(());
         }
-        let mut body = self.told.next();
-        let signed = blocking(&self.server, move |server| {
-            body.height = server.funds.height();
-            Ok(Signed::sign(body, &server.config.chain, &server.config.key))
-        });
-        let statement = signed.await?;
+        let (server, mut body) = (&self.server, self.told.next());
+        body.height = server.funds.height();
+        let statement = Signed::sign(body, &server.config.chain, &server.config.key);
         self.told.stated(statement.clone());
         line.write(&ToClient::Statement { statement }).await
     }
@@ -190,10 +187,17 @@ impl Session {
             statement,
             ..
         } = voucher.body;
-        let given = voucher.clone();
-        let paid = blocking(&self.server, move |server| {
+        // A statement of this session that is acknowledged is its receipt so far.
+        let acknowledged = statement.as_ref().and_then(|statement| self.told.open(statement));
+        let receipt = acknowledged.map(|statement| Receipt {
+            quote: self.quote.clone(),
+            statement: statement.clone(),
+            voucher: Some(voucher.clone()),
+        });
+        let at = self.receipt;
+        let (paid, written) = blocking(&self.server, move |server| {
             let (escrow, collectible) = funds(server, &pair)?;
-            given
+            voucher
                 .check(
                     &server.config.chain,
                     &pair.escrow,
@@ -201,11 +205,14 @@ impl Session {
                     &escrow.voucher_key,
                 )
                 .map_err(|error| not_honoured(&error))?;
-            if may_repeat && given.body.cumulative == last {
-                return Ok(Paid::Overtaken);
-            }
-            let honoured = server.pairs.honour(&live, &peer, given, last, collectible)?;
-            honoured.map_err(|error| not_honoured(&error))
+            let paid = if may_repeat && cumulative == last {
+                Paid::Overtaken
+            } else {
+                let honoured = server.pairs.honour(&live, &peer, voucher, last, collectible)?;
+                honoured.map_err(|error| not_honoured(&error))?
+            };
+            let written = receipt.map(|receipt| server.books.write_receipt(at, receipt, now_ms()));
+            Ok((paid, written.transpose()?))
         })
         .await?;
         payer.last = cumulative;
@@ -213,23 +220,11 @@ impl Session {
         if paid == Paid::Fresh {
             self.unpaid_since = None;
         }
-        match statement {
-            Some(statement) => self.acknowledged(&statement, voucher).await,
-            None => Ok(()),
+        if let (Some(statement), Some(number)) = (statement, written) {
+            self.told.acknowledge(&statement);
+            self.receipt = Some(number);
         }
-    }
-
-    /// A statement of this session was acknowledged: that is its receipt so far.
-    async fn acknowledged(&mut self, statement: &Hash, voucher: Signed<Voucher>) -> Result<(), End> {
-        let Some(statement) = self.told.acknowledge(statement) else {
-            return Ok(());
-        };
-        self.write_receipt(Receipt {
-            quote: self.quote.clone(),
-            statement,
-            voucher: Some(voucher),
-        })
-        .await
+        Ok(())
     }
 
     pub(super) async fn write_receipt(&mut self, receipt: Receipt) -> Result<(), End> {

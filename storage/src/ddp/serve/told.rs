@@ -75,6 +75,12 @@ impl Told {
         self.open.push_back((statement.hash(), statement));
     }
 
+    /// A statement that no voucher has acknowledged.
+    pub fn open(&self, statement: &Hash) -> Option<&Signed<Statement>> {
+        let open = self.open.iter().find(|(hash, _)| hash == statement)?;
+        Some(&open.1)
+    }
+
     /// A voucher names this statement: it and those before it are acknowledged. `None` if it is no open one.
     pub fn acknowledge(&mut self, statement: &Hash) -> Option<Signed<Statement>> {
         let at = self.open.iter().position(|(hash, _)| hash == statement)?;

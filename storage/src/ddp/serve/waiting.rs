@@ -95,7 +95,8 @@ async fn changed(payer: &mut Option<Payer>) {
     }
 }
 
-/// After so long without a further want, what was sent is stated: readers that ask for block after block are faster.
-const QUIET: Duration = Duration::from_millis(20);
+/// After so long without a further want, what was sent is stated: readers that ask for block after block are faster, and who
+/// reads many small files closes the session before.
+const QUIET: Duration = Duration::from_millis(50);
 /// Several round trips on the longest path.
 const GRACE_MAX: Duration = Duration::from_secs(1);

@@ -17,6 +17,12 @@ pub struct EarnStatus {
     pub total: Earned,
     /// Each escrow that ever paid, or owes.
     pub escrows: Vec<EarnView>,
+    /// Bytes of blocks that have left in this calendar month (UTC), paid or not.
+    #[serde(default)]
+    pub month_bytes: u64,
+    /// How many may leave in a month; 0: any number.
+    #[serde(default)]
+    pub month_bytes_max: u64,
     /// Claims that were begun and are not settled: `earn claim` finishes them.
     pub claims_open: u64,
     /// The height at which this is so.
