@@ -58,7 +58,7 @@ LARGE_MIB ?= 1024
 PROFILE ?= release
 BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-bench: ## measure the gateway beside nginx, varnish, caddy and a floor, and write BENCHMARKS.md
+bench: ## measure the gateway, names and deliveries beside others and a floor, and write BENCHMARKS.md
 	@ops/packages build
 	@ops/packages bench || echo "going on with the servers that are here"
 	cargo build --locked -p ddn -p bench -p testkit --profile $(PROFILE)

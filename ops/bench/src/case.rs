@@ -154,6 +154,8 @@ pub struct Outcome {
 pub enum Unit {
     Requests,
     Bytes,
+    /// Of slower lines.
+    Megabytes,
     /// Less is better.
     KibPerConnection,
     /// Less is better.

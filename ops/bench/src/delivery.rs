@@ -297,9 +297,10 @@ impl Stage<'_> {
 /// What came of a fetch of so many files, with the processor time of both sides.
 fn measured(got: &get::Outcome, cpu_s: f64, unit: Unit, files: usize, pid: u32) -> Measured {
     let (rate, each) = match unit {
-        Unit::Bytes => (
+        Unit::Bytes | Unit::Megabytes => (
             got.bytes as f64 / got.seconds,
-            got.bytes as f64 / f64::from(1 << 20),
+            // Where nothing came, its cost is that of the attempt.
+            (got.bytes as f64 / f64::from(1 << 20)).max(1.0),
         ),
         _ => (files as f64 / got.seconds, files as f64),
     };

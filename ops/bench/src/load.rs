@@ -36,11 +36,11 @@ pub fn measure(
         "no request was answered: {done:?}"
     );
     let count = match load.unit() {
-        Unit::Bytes => done.bytes as f64,
+        Unit::Bytes | Unit::Megabytes => done.bytes as f64,
         _ => done.requests as f64,
     };
     let cpu_each = match load.unit() {
-        Unit::Bytes => count / f64::from(1 << 20),
+        Unit::Bytes | Unit::Megabytes => count / f64::from(1 << 20),
         _ => count,
     };
     Ok(Measured {

@@ -180,7 +180,7 @@ fn line(outcome: &Outcome, peer: Peer) -> String {
     let cpu = match (outcome.unit, of(&|measured| measured.cpu_us)) {
         (Unit::KibPerConnection | Unit::BytesPerName, _) => "–".into(),
         (Unit::Requests, cpu) => format!("{cpu:.2} µs"),
-        (Unit::Bytes, cpu) => format!("{cpu:.0} µs/MiB"),
+        (Unit::Bytes | Unit::Megabytes, cpu) => format!("{cpu:.0} µs/MiB"),
     };
     let peak = outcome
         .rounds
@@ -327,6 +327,7 @@ fn head(unit: Unit) -> &'static str {
     match unit {
         Unit::Requests => "requests/s",
         Unit::Bytes => "GB/s",
+        Unit::Megabytes => "MB/s",
         Unit::KibPerConnection => "KiB a connection",
         Unit::BytesPerName => "bytes a name",
     }
@@ -338,6 +339,7 @@ pub fn rate(unit: Unit, rate: f64) -> String {
         Unit::Requests if rate >= 10_000.0 => format!("{:.1} k", rate / 1e3),
         Unit::Requests => format!("{rate:.0}"),
         Unit::Bytes => format!("{:.2}", rate / 1e9),
+        Unit::Megabytes => format!("{:.2}", rate / 1e6),
         Unit::KibPerConnection => format!("{rate:.2}"),
         Unit::BytesPerName => format!("{rate:.0}"),
     }
@@ -369,5 +371,9 @@ Row C is about blocks that one process fetches from another, into a fresh store,
 What is paid goes by a ledger in memory. Its floor is one stream of the same transport, the hash of each block and the same
 store, durable at the end as ours is. Processor time is that of both sides. libtorrent is a BitTorrent client with pieces of
 1 MiB, over TCP and not encrypted.
+
+Row P is the same between network namespaces, over a link that takes as long, carries as much and loses as many packets as a
+case says (an emulator of our own). The node has the congestion control that public addresses get, BBR; the floor is one raw
+stream as it comes, with Cubic; TCP is the system's, here with BBR too.
 
 ";

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use iroh::dns::{DnsResolver, FallbackMode};
-use iroh::endpoint::{Connection, Incoming, QuicTransportConfig, VarInt, WeakConnectionHandle, presets};
+use iroh::endpoint::{
+    Connection, Incoming, QuicTransportConfig, ServerConfig, VarInt, WeakConnectionHandle, presets,
+};
 use iroh::{EndpointAddr, EndpointId, RelayMode};
 use ledger::PublicKey;
 use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig};
@@ -23,6 +25,8 @@ pub(crate) struct Endpoint(Arc<Shared>);
 
 struct Shared {
     inner: iroh::Endpoint,
+    /// How those are served who come from far away, if otherwise than others.
+    far: Option<Arc<ServerConfig>>,
     /// One connection for each peer that is or was dialled; a peer's lock is held while it is dialled.
     dialled: Mutex<HashMap<PublicKey, Arc<AsyncMutex<Option<Dialled>>>>>,
 }
@@ -45,14 +49,20 @@ impl Endpoint {
             .alpns(vec![ALPN.to_vec()])
             .relay_mode(RelayMode::Disabled)
             .dns_resolver(dns_resolver())
-            .transport_config(transport(config))
+            .transport_config(transport(config, config.congestion))
             .clear_ip_transports()
             .bind_addr(config.listen)
             .map_err(|error| failed(error.to_string()))?;
         let bound = builder.bind().await;
         let inner = bound.map_err(|error| failed(chain_of(&error)))?;
+        let far = (config.congestion == Congestion::Auto).then(|| {
+            let server = inner.create_server_config_builder(vec![ALPN.to_vec()]);
+            let transport = transport(config, Congestion::Bbr3);
+            Arc::new(server.set_transport_config(transport).build())
+        });
         Ok(Endpoint(Arc::new(Shared {
             inner,
+            far,
             dialled: Mutex::default(),
         })))
     }
@@ -85,6 +95,19 @@ impl Endpoint {
     /// The next connection that somebody opens; `None` once the endpoint is closed.
     pub async fn accept(&self) -> Option<Incoming> {
         self.0.inner.accept().await
+    }
+
+    /// Lets somebody in, who comes from far away or not.
+    ///
+    /// # Errors
+    /// If the connection is not made.
+    pub async fn admit(&self, incoming: Incoming, is_far: bool) -> Result<Connection, String> {
+        let accepting = match self.0.far.as_ref().filter(|_| is_far) {
+            Some(far) => incoming.accept_with(Arc::clone(far)),
+            None => incoming.accept(),
+        };
+        let connection = accepting.map_err(|error| chain_of(&error))?.await;
+        connection.map_err(|error| chain_of(&error))
     }
 
     /// Closes all connections, and returns when the other sides were told, or after some seconds.
@@ -172,7 +195,7 @@ fn dns_resolver() -> DnsResolver {
 }
 
 /// Streams have the default window of 1.25 MB: with more, a burst of loss ends the connection.
-fn transport(config: &Config) -> QuicTransportConfig {
+fn transport(config: &Config, kind: Congestion) -> QuicTransportConfig {
     // Twice as many as are served, so that a refusal is told.
     let streams = u32::try_from(2 * config.sessions_per_peer).unwrap_or(u32::MAX);
     QuicTransportConfig::builder()
@@ -181,13 +204,13 @@ fn transport(config: &Config) -> QuicTransportConfig {
         .receive_window(VarInt::from_u32(RECEIVE_BYTES_MAX))
         .send_window(SEND_BYTES_MAX)
         .datagram_receive_buffer_size(Some(DATAGRAM_BYTES_MAX))
-        .congestion_controller_factory(congestion(config.congestion))
+        .congestion_controller_factory(congestion(kind))
         .build()
 }
 
 fn congestion(kind: Congestion) -> Arc<dyn ControllerFactory + Send + Sync + 'static> {
     match kind {
-        Congestion::Cubic => {
+        Congestion::Auto | Congestion::Cubic => {
             let mut config = CubicConfig::default();
             config.initial_window(FIRST_WINDOW_BYTES);
             Arc::new(config)

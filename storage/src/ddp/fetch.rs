@@ -308,8 +308,8 @@ const ESCROW_HOLDS: Duration = Duration::from_secs(1);
 const QUOTES_MAX: usize = 1024;
 /// Roots whose names are remembered; of one that is forgotten nothing counts for its name until it is read again.
 const NAMES_MAX: usize = 16_384;
-/// Of more sessions than so many, those that are idle end sooner: of 24 after an eighth of a second, of 48 after 8 ms.
-const LINGERING: u32 = 12;
+/// Of more sessions than so many, those that are idle end sooner: of 20 after an eighth of a second, of 40 after 8 ms.
+const LINGERING: u32 = 10;
 /// Roots that are fetched at once: each has a connection and up to a few blocks in memory.
 const SESSIONS_MAX: usize = 256;
 /// Providers that a session tries; a reader's time is over sooner.

@@ -74,10 +74,12 @@ impl Config {
 /// How fast a node sends on a path: its congestion control.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Congestion {
+    /// Cubic within this machine and private networks, BBR to all others.
+    #[default]
+    Auto,
     /// Until packets are lost, then less (RFC 9438).
     Cubic,
     /// As much as arrives (BBR version 3, draft-ietf-ccwg-bbr).
-    #[default]
     Bbr3,
 }
 

@@ -146,14 +146,15 @@ impl Server {
                 incoming.refuse();
                 continue;
             }
-            self.tasks.spawn(Arc::clone(&self).greet(incoming));
+            self.tasks
+                .spawn(Arc::clone(&self).greet(endpoint.clone(), incoming));
         }
     }
 
-    async fn greet(self: Arc<Self>, incoming: Incoming) {
+    async fn greet(self: Arc<Self>, endpoint: Endpoint, incoming: Incoming) {
         let network = network(&incoming.remote_addr());
         let greeted = tokio::select! {
-            greeted = timeout(HANDSHAKE_TIME_MAX, incoming) => greeted,
+            greeted = timeout(HANDSHAKE_TIME_MAX, endpoint.admit(incoming, network.is_some())) => greeted,
             () = self.stop.cancelled() => return,
         };
         let Ok(Ok(connection)) = greeted else {

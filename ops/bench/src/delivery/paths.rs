@@ -1,8 +1,9 @@
 //! Row P: over paths that are long, lose packets, and change.
 //!
 //! Provider and reader are in network namespaces, with a link between them that takes as long, carries as much and loses as
-//! many packets as a case says. Beside the node: a plain copy by TCP, and the floor of row C, which is one raw stream of the
-//! same transport as it comes.
+//! many packets as a case says. The node has the congestion control that public addresses get. Beside it: a plain copy by
+//! TCP, as the system does that, the node with the other control, and the floor of row C, which is one raw stream of the same
+//! transport as it comes.
 
 use std::io::BufRead as _;
 use std::path::Path;
@@ -31,12 +32,12 @@ pub enum Way {
     Throttled,
 }
 
-const LOAD: &str = "200 Mbit/s, for 8 s or until 256 MiB are here; the file is kept durably in a fresh store";
+const LOAD: &str = "200 Mbit/s, for 6 s or until 256 MiB are here; the file is kept durably in a fresh store";
 const FOUR: &str = "64 MiB from four providers with lines of 40 Mbit/s, 20 ms there and back";
 const BESIDE: &[Peer] = &[Peer::Floor, Peer::Tcp, Peer::Cubic];
 /// A file of row C, 256 MiB long.
 const FILE: &str = "large000.bin";
-const SECONDS: f64 = 8.0;
+const SECONDS: f64 = 6.0;
 
 const fn path(name: &'static str, rtt_ms: u64, loss_ppm: u32) -> Case {
     Case {
@@ -46,7 +47,7 @@ const fn path(name: &'static str, rtt_ms: u64, loss_ppm: u32) -> Case {
         prefix: "large",
         files: 1,
         bytes: 256 << 20,
-        unit: Unit::Bytes,
+        unit: Unit::Megabytes,
         peers: BESIDE,
         goals: &[],
         goals_p50: &[],
@@ -62,7 +63,7 @@ const fn four(name: &'static str, way: Way) -> Case {
         prefix: "quarter",
         files: 1,
         bytes: 64 << 20,
-        unit: Unit::Bytes,
+        unit: Unit::Megabytes,
         peers: &[Peer::Healthy],
         // A time of at most 1.25 times.
         goals: &[(Peer::Healthy, 0.8)],
@@ -164,7 +165,7 @@ fn along(
     let before = cpu_time(pid);
     let got: get::Outcome = serde_json::from_str(&crate::load::output(command)?)?;
     let cpu_s = got.cpu_s + cpu_time(pid).saturating_sub(before).as_secs_f64();
-    Ok(measured(&got, cpu_s, Unit::Bytes, 1, pid))
+    Ok(measured(&got, cpu_s, Unit::Megabytes, 1, pid))
 }
 
 fn from_four(
@@ -207,7 +208,7 @@ fn from_four(
     Ok(measured(
         &got,
         got.cpu_s,
-        Unit::Bytes,
+        Unit::Megabytes,
         1,
         reader.process.child.id(),
     ))

@@ -36,15 +36,16 @@ pub struct Wanted {
     #[arg(long, default_value = "127.0.0.1")]
     listen: IpAddr,
     /// The congestion control of the node.
-    #[arg(long, value_parser = congestion, default_value = "bbr3")]
+    #[arg(long, value_parser = congestion, default_value = "auto")]
     congestion: Congestion,
 }
 
 fn congestion(name: &str) -> Result<Congestion, String> {
     match name {
+        "auto" => Ok(Congestion::Auto),
         "cubic" => Ok(Congestion::Cubic),
         "bbr3" => Ok(Congestion::Bbr3),
-        _ => Err("cubic or bbr3".to_owned()),
+        _ => Err("auto, cubic or bbr3".to_owned()),
     }
 }
 

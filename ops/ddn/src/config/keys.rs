@@ -327,8 +327,9 @@ settings! {
         listen: SocketAddr = loopback(4102);
         /// Addresses at which others reach it, `IP:PORT`, at most 8, if they are not those that it listens on.
         external: Vec<SocketAddr> = Vec::new();
-        /// How fast this node sends on a path: "bbr3" as much as arrives, "cubic" until packets are lost, then less. Where
-        /// one packet of a hundred is lost for other reasons than a full line, "cubic" sends a tenth of that.
+        /// How fast this node sends on a path: "bbr3" as much as arrives, "cubic" until packets are lost, then less; "auto":
+        /// "cubic" within this machine and private networks, "bbr3" to all others. Where one packet of a hundred is lost
+        /// for other reasons than a full line, "cubic" sends a tenth of what "bbr3" does; within a machine, two times as much.
         congestion: Congestion = Congestion::default();
         /// Coins that this node asks for a MiB (2^20 bytes); "0" delivers for nothing, also to those without an escrow.
         price: Coins = Coins::from_units(10_000);

@@ -248,14 +248,16 @@ impl Setting for LogStyle {
 impl Setting for Congestion {
     fn read(value: &Value) -> Result<Self, String> {
         match value.as_str() {
+            Some("auto") => Ok(Self::Auto),
             Some("bbr3") => Ok(Self::Bbr3),
             Some("cubic") => Ok(Self::Cubic),
-            _ => Err("give \"bbr3\" or \"cubic\"".to_owned()),
+            _ => Err("give \"auto\", \"bbr3\" or \"cubic\"".to_owned()),
         }
     }
 
     fn show(&self) -> Value {
         let text = match self {
+            Self::Auto => "auto",
             Self::Bbr3 => "bbr3",
             Self::Cubic => "cubic",
         };

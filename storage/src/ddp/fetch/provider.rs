@@ -287,7 +287,7 @@ fn rtt(connection: &Connection) -> Duration {
 /// How often it is looked whether the streams fill the path.
 const WIDTH_LOOK: Duration = Duration::from_millis(250);
 /// How long a refused session waits before it is opened again.
-const WAIT_MIN: Duration = Duration::from_millis(50);
+const WAIT_MIN: Duration = Duration::from_millis(20);
 const WAIT_MAX: Duration = Duration::from_secs(2);
 /// How long nothing comes from a node that is gone.
 const DEAD_AFTER: Duration = Duration::from_secs(1);

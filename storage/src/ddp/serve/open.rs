@@ -30,7 +30,11 @@ pub(super) async fn open(
     };
     if !has_seat {
         let busy = "too many sessions: let one of yours end, or come back later";
-        return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
+        let retry_ms = match server.sessions.has(&peer) {
+            true => RETRY_OWN_MS,
+            false => RETRY_BUSY_MS,
+        };
+        return Err(refuse_for_now(Code::Busy, busy, retry_ms));
     }
     if let Some(ms) = server.uplink.spent_for_ms(now_ms()) {
         return Err(spent(ms));
@@ -165,5 +169,7 @@ fn random() -> Result<Hash, End> {
 /// A stream that was opened says at once what for.
 const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
 const RETRY_BUSY_MS: u64 = 1000;
+/// Who has sessions of its own ends them one by one.
+const RETRY_OWN_MS: u64 = 20;
 /// A block of the ledger may be on its way.
 pub(super) const RETRY_LEDGER_MS: u64 = 500;

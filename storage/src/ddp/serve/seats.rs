@@ -60,6 +60,11 @@ impl Seats {
         })
     }
 
+    /// Whether this peer has a seat.
+    pub fn has(&self, peer: &PublicKey) -> bool {
+        lock(&self.taken).by_peer.contains_key(peer)
+    }
+
     pub fn taken(&self) -> usize {
         lock(&self.taken).all
     }
