@@ -121,7 +121,7 @@ fn a_name_costs_no_more_in_a_day_than_it_may() -> Result<()> {
         ..Launch::default()
     })?;
     let mut args = maker.invitation()?;
-    args.extend(["--set", "delivery.budget_day_name=0.03"].map(str::to_owned));
+    args.extend(["--set", "delivery.budget_day_name=0.04"].map(str::to_owned));
     let node = Node::launch(Launch {
         args,
         ..Launch::default()
@@ -144,8 +144,12 @@ fn a_name_costs_no_more_in_a_day_than_it_may() -> Result<()> {
     let refused = node.gateway()?.get("alice.ddn", "/b.bin")?;
     ensure!(refused.status >= 500, "{}", refused.status);
     ensure!(!refused.text().contains("coins"), "{}", refused.text());
-    let said = node.ddn().run(&["get", "alice.ddn/b.bin", "-o", "/dev/null"])?;
-    said.failed(1, &["0.03 coins were spent today on what is read as alice.ddn"])?;
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join("b.bin");
+    let said = node
+        .ddn()
+        .run(&["get", "alice.ddn/b.bin", "-o", &place.to_string_lossy()])?;
+    said.failed(1, &["0.04 coins were spent today on what is read as alice.ddn"])?;
     ensure!(
         node.gateway()?.get("bob.ddn", "/b.bin")?.status == 200,
         "another name"
