@@ -372,7 +372,7 @@ What is paid goes by a ledger in memory. Its floor is one stream of the same tra
 store, durable at the end as ours is. Processor time is that of both sides. libtorrent is a BitTorrent client with pieces of
 1 MiB, over TCP and not encrypted.
 
-Row P is the same between network namespaces, over a link that takes as long, carries as much and loses as many packets as a
+Rows P1 and P2 are the same between network namespaces, over a link that takes as long, carries as much and loses as many packets as a
 case says (an emulator of our own). The node has the congestion control that public addresses get, BBR; the floor is one raw
 stream as it comes, with Cubic; TCP is the system's, here with BBR too.
 

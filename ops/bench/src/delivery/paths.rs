@@ -1,4 +1,4 @@
-//! Row P: over paths that are long, lose packets, and change.
+//! Rows P1 and P2: over paths that are long, lose packets, and change.
 //!
 //! Provider and reader are in network namespaces, with a link between them that takes as long, carries as much and loses as
 //! many packets as a case says. The node has the congestion control that public addresses get. Beside it: a plain copy by
@@ -41,7 +41,7 @@ const SECONDS: f64 = 6.0;
 
 const fn path(name: &'static str, rtt_ms: u64, loss_ppm: u32) -> Case {
     Case {
-        row: "P",
+        row: "P1",
         name,
         what: LOAD,
         prefix: "large",
@@ -57,7 +57,7 @@ const fn path(name: &'static str, rtt_ms: u64, loss_ppm: u32) -> Case {
 
 const fn four(name: &'static str, way: Way) -> Case {
     Case {
-        row: "P",
+        row: "P2",
         name,
         what: FOUR,
         prefix: "quarter",

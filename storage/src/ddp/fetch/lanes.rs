@@ -135,14 +135,23 @@ impl<'a> Lanes<'a> {
         let Some((cid, took)) = wants.latest(now.into_std()) else {
             return false;
         };
-        let may = self.fetcher.hedge().may(micros(took));
-        if may {
-            wants.hedge(&cid);
-            drop(wants);
-            self.fetcher.metrics.hedges.inc();
-            self.session.changed();
+        let mut hedge = self.fetcher.hedge();
+        if !hedge.may(micros(took)) {
+            return false;
         }
-        may
+        wants.hedge(&cid);
+        self.fetcher.metrics.hedges.inc();
+        for (cid, since) in wants.beside(&cid) {
+            let took = now.into_std().saturating_duration_since(since);
+            if !hedge.may(micros(took)) {
+                break;
+            }
+            wants.hedge(&cid);
+            self.fetcher.metrics.hedges.inc();
+        }
+        drop((hedge, wants));
+        self.session.changed();
+        true
     }
 }
 

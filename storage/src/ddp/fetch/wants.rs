@@ -210,6 +210,25 @@ impl Wants {
         waited.max_by_key(|(_, took)| *took)
     }
 
+    /// The other blocks that are asked for once, and of the same provider: since when, the oldest first. Who is late with one is
+    /// late with them too, and readers come to them next.
+    pub fn beside(&self, cid: &Cid) -> Vec<(Cid, Instant)> {
+        let Some(late) = self.asked.get(cid) else {
+            return Vec::new();
+        };
+        let mut beside: Vec<(&Cid, &Asked)> = self
+            .asked
+            .iter()
+            .filter(|(other, asked)| *other != cid && asked.second == Second::No)
+            .filter(|(_, asked)| asked.lane.provider == late.lane.provider)
+            .collect();
+        beside.sort_by_key(|(_, asked)| asked.order);
+        beside
+            .into_iter()
+            .map(|(cid, asked)| (*cid, asked.since))
+            .collect()
+    }
+
     /// Has it asked for of a second provider.
     pub fn hedge(&mut self, cid: &Cid) {
         if let Some(asked) = self.asked.get_mut(cid).filter(|asked| asked.second == Second::No) {
