@@ -18,7 +18,15 @@ mod remote;
 mod serve;
 pub mod wire;
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 pub use books::{Batch, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 pub use delivery::Delivery;
 pub use parts::{Budget, Config, Congestion, Finder, Funds, Outcome, Payer, Provider};
 pub use remote::Remote;
+
+/// Milliseconds since 1970, by this machine's clock.
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+}

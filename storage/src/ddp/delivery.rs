@@ -9,9 +9,9 @@ use prometheus_client::registry::Registry;
 
 use super::books::{Batch, Books, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 use super::endpoint::Endpoint;
-use super::fetch::{Fetcher, now_ms};
+use super::fetch::Fetcher;
 use super::serve::Server;
-use super::{Config, Finder, Funds, Payer, Remote};
+use super::{Config, Finder, Funds, Payer, Remote, now_ms};
 use crate::{BlockSource, Error, SharedBlocks, Store};
 
 /// Serves what a store holds and fetches what it does not hold. Clones share it; it works until [`Delivery::shutdown`].

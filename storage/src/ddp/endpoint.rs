@@ -233,8 +233,8 @@ const ADDRESSES_MAX: usize = 8;
 const RECEIVE_BYTES_MAX: u32 = 64 << 20;
 /// What a connection may hold unacknowledged, in bytes: the windows of as many streams as a fetch opens.
 const SEND_BYTES_MAX: u64 = 16 << 20;
-/// What leaves before anything is acknowledged: a small page comes in one way there and back. RFC 6928 has 14,600 bytes; what
-/// deliver content have had more for long.
+/// What leaves before anything is acknowledged: a small page comes in one way there and back (RFC 6928 has
+/// 14,600 bytes). Chosen, not measured.
 const FIRST_WINDOW_BYTES: u64 = 32 * 1200;
 /// What a connection may hold of datagrams, which nobody reads: they ask for a sign of life.
 const DATAGRAM_BYTES_MAX: usize = 4 << 10;

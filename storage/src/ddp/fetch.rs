@@ -27,7 +27,7 @@ mod width;
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cid::Cid;
@@ -42,7 +42,7 @@ use tokio_util::task::TaskTracker;
 
 use super::books::Books;
 use super::endpoint::Endpoint;
-use super::{Config, Finder, Payer, Provider};
+use super::{Config, Finder, Payer, Provider, now_ms};
 use crate::{Error, Store};
 use budget::Allowance;
 use lanes::Lanes;
@@ -292,12 +292,6 @@ impl Fetcher {
         }
         providers
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Idle sessions end after this time: a browser has asked for what a page needs by then.

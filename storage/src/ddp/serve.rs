@@ -20,7 +20,7 @@ mod waiting;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr, RecvStream, SendStream, VarInt};
@@ -34,7 +34,7 @@ use tracing::{Instrument, debug, error, info_span};
 
 use super::books::{Books, Traffic};
 use super::endpoint::Endpoint;
-use super::{Config, Funds};
+use super::{Config, Funds, now_ms};
 use crate::{Error, Store};
 use metrics::Metrics;
 use pairs::Pairs;
@@ -220,12 +220,6 @@ fn network(from: &IncomingAddr) -> Option<Prefix> {
     };
     let network = Prefix::network(address.ip().to_canonical());
     (!network.is_private()).then_some(network)
-}
-
-/// Milliseconds since 1970, by this machine's clock.
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A connection that takes longer to be made is dropped.

@@ -110,12 +110,18 @@ pub fn run(run: &Run, work: &Path, files: &Path) -> Result<()> {
 fn round(case: &Case, at: usize, work: &Path, files: &Path, outcome: &mut Outcome) -> Result<bool> {
     let peers = [&[Peer::Node], case.peers].concat();
     let mut round = Vec::new();
-    for turn in 0..peers.len() {
-        let peer = peers[(at + turn) % peers.len()];
+    for place in 0..peers.len() {
+        let peer = peers[(at + place) % peers.len()];
         let Some(net) = Net::new()? else { return Ok(false) };
+        let turn = Turn {
+            peer,
+            at,
+            work,
+            files,
+        };
         let measured = match case.way {
-            Some(Way::Path { rtt_ms, loss_ppm }) => along(net, rtt_ms, loss_ppm, peer, at, work, files)?,
-            Some(way) => from_four(net, case, way, peer, at, work, files)?,
+            Some(Way::Path { rtt_ms, loss_ppm }) => turn.along(net, rtt_ms, loss_ppm)?,
+            Some(way) => turn.by_four(net, case, way)?,
             None => continue,
         };
         round.push((peer, measured));
@@ -134,84 +140,90 @@ fn round(case: &Case, at: usize, work: &Path, files: &Path, outcome: &mut Outcom
     Ok(true)
 }
 
-fn along(
-    mut net: Net,
-    rtt_ms: u64,
-    loss_ppm: u32,
+/// Who is measured in which round, and where its files are.
+struct Turn<'a> {
     peer: Peer,
     at: usize,
-    work: &Path,
-    files: &Path,
-) -> Result<Measured> {
-    let near = net.host(Link::delay_ms(0))?;
-    let far = net.host(Link {
-        delay: Duration::from_micros(rtt_ms * 500),
-        rate_kbit: Some(200_000),
-        loss_ppm,
-        seed: at as u64,
-        ..Link::delay_ms(0)
-    })?;
-    let provider = Provider::on(&near, work, files, 0, congestion(peer))?;
-    let target = TempDir::new_in(work)?;
-    let mut command = get_on(&far, &[&provider.place], &target.path().join("store"), at)?;
-    command.args(["--seconds", &SECONDS.to_string()]);
-    match peer {
-        Peer::Floor => command.arg("--floor"),
-        Peer::Tcp => command.arg("--tcp"),
-        _ => &mut command,
-    };
-    command.arg(FILE);
-    let pid = provider.process.child.id();
-    let before = cpu_time(pid);
-    let got: get::Outcome = serde_json::from_str(&crate::load::output(command)?)?;
-    let cpu_s = got.cpu_s + cpu_time(pid).saturating_sub(before).as_secs_f64();
-    Ok(measured(&got, cpu_s, Unit::Megabytes, 1, pid))
+    work: &'a Path,
+    files: &'a Path,
 }
 
-fn from_four(
-    mut net: Net,
-    case: &Case,
-    way: Way,
-    peer: Peer,
-    at: usize,
-    work: &Path,
-    files: &Path,
-) -> Result<Measured> {
-    let near = net.host(Link::delay_ms(5))?;
-    let line = |kbit: u32| Link {
-        rate_kbit: Some(kbit),
-        ..Link::delay_ms(5)
-    };
-    let hosts = (0..4)
-        .map(|_| net.host(line(40_000)))
-        .collect::<Result<Vec<Host>>>()?;
-    let providers = (0u8..)
-        .zip(&hosts)
-        .map(|(number, host)| Provider::on(host, work, files, number, "bbr3"));
-    let mut providers = providers.collect::<Result<Vec<Provider>>>()?;
-    let places: Vec<&Place> = providers.iter().map(|provider| &provider.place).collect();
-    let target = TempDir::new_in(work)?;
-    let mut command = get_on(&near, &places, &target.path().join("store"), at)?;
-    command.args(["--half", &(case.bytes / 2).to_string(), &super::file(case, 0)]);
-    let mut reader = spoken("the reader", command)?;
-    ensure!(reader.said == "half", "the reader said {:?}", reader.said);
-    match (peer, way) {
-        (Peer::Healthy, _) => {}
-        (_, Way::Throttled) => net.relink(&hosts[0], line(400))?,
-        _ => drop(providers.remove(0)),
+impl Turn<'_> {
+    fn along(&self, mut net: Net, rtt_ms: u64, loss_ppm: u32) -> Result<Measured> {
+        let Turn {
+            peer,
+            at,
+            work,
+            files,
+        } = *self;
+        let near = net.host(Link::delay_ms(0))?;
+        let far = net.host(Link {
+            delay: Duration::from_micros(rtt_ms * 500),
+            rate_kbit: Some(200_000),
+            loss_ppm,
+            seed: at as u64,
+            ..Link::delay_ms(0)
+        })?;
+        let provider = Provider::on(&near, work, files, 0, congestion(peer))?;
+        let target = TempDir::new_in(work)?;
+        let mut command = get_on(&far, &[&provider.place], &target.path().join("store"), at)?;
+        command.args(["--seconds", &SECONDS.to_string()]);
+        match peer {
+            Peer::Floor => command.arg("--floor"),
+            Peer::Tcp => command.arg("--tcp"),
+            _ => &mut command,
+        };
+        command.arg(FILE);
+        let pid = provider.process.child.id();
+        let before = cpu_time(pid);
+        let got: get::Outcome = serde_json::from_str(&crate::load::output(command)?)?;
+        let cpu_s = got.cpu_s + cpu_time(pid).saturating_sub(before).as_secs_f64();
+        Ok(measured(&got, cpu_s, Unit::Megabytes, 1, pid))
     }
-    let mut line = String::new();
-    reader.out.read_line(&mut line)?;
-    let got: get::Outcome =
-        serde_json::from_str(&line).with_context(|| format!("the reader said {line:?}"))?;
-    ensure!(got.bytes >= case.bytes as u64, "{} bytes came", got.bytes);
-    Ok(measured(
-        &got,
-        got.cpu_s,
-        Unit::Megabytes,
-        1,
-        reader.process.child.id(),
-    ))
+
+    fn by_four(&self, mut net: Net, case: &Case, way: Way) -> Result<Measured> {
+        let Turn {
+            peer,
+            at,
+            work,
+            files,
+        } = *self;
+        let near = net.host(Link::delay_ms(5))?;
+        let line = |kbit: u32| Link {
+            rate_kbit: Some(kbit),
+            ..Link::delay_ms(5)
+        };
+        let hosts = (0..4)
+            .map(|_| net.host(line(40_000)))
+            .collect::<Result<Vec<Host>>>()?;
+        let providers = (0u8..)
+            .zip(&hosts)
+            .map(|(number, host)| Provider::on(host, work, files, number, "bbr3"));
+        let mut providers = providers.collect::<Result<Vec<Provider>>>()?;
+        let places: Vec<&Place> = providers.iter().map(|provider| &provider.place).collect();
+        let target = TempDir::new_in(work)?;
+        let mut command = get_on(&near, &places, &target.path().join("store"), at)?;
+        command.args(["--half", &(case.bytes / 2).to_string(), &super::file(case, 0)]);
+        let mut reader = spoken("the reader", command)?;
+        ensure!(reader.said == "half", "the reader said {:?}", reader.said);
+        match (peer, way) {
+            (Peer::Healthy, _) => {}
+            (_, Way::Throttled) => net.relink(&hosts[0], line(400))?,
+            _ => drop(providers.remove(0)),
+        }
+        let mut line = String::new();
+        reader.out.read_line(&mut line)?;
+        let got: get::Outcome =
+            serde_json::from_str(&line).with_context(|| format!("the reader said {line:?}"))?;
+        ensure!(got.bytes >= case.bytes as u64, "{} bytes came", got.bytes);
+        Ok(measured(
+            &got,
+            got.cpu_s,
+            Unit::Megabytes,
+            1,
+            reader.process.child.id(),
+        ))
+    }
 }
 
 impl Provider {
