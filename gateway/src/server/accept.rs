@@ -13,13 +13,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Limited, Protocol, Refused};
-use super::lobby::{Lobby, Resting};
+use super::lobby;
 use super::measured::Measured;
 use super::places::{Place, Places};
 use super::service::{Client, Served, Service};
 use super::signal::{self, Word};
 use super::workers::Workers;
 use crate::metrics::{Connected, Metrics};
+
+/// When accepting is tried again after it failed, which it does at once for as long as there are no descriptors.
+pub(super) const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What all listeners of a gateway share.
 #[derive(Clone)]
@@ -38,8 +41,20 @@ pub(super) struct House {
 }
 
 impl House {
+    /// What a new connection of `client` needs to be served.
+    pub(super) fn admit(&self, client: Client) -> Result<(Served, Place), Refused> {
+        let served = self.service.to(client);
+        match served.barred() {
+            Some(time) => Err(Refused::Barred(time)),
+            None => match self.places.try_take(client.address.ip()) {
+                Some(place) => Ok((served, place)),
+                None => Err(Refused::Busy),
+            },
+        }
+    }
+
     /// Refuses a connection. So many of those are waited for at a time; of more, the answer may be lost.
-    fn refuse(&self, stream: TcpStream, why: Refused) {
+    pub(super) fn refuse(&self, stream: std::net::TcpStream, why: Refused) {
         self.metrics.refuse_connection();
         connection::refuse(&stream, why);
         let Ok(waiting) = Arc::clone(&self.dismissals).try_acquire_owned() else {
@@ -47,13 +62,15 @@ impl House {
         };
         let (stop, cut) = (self.stop.clone(), self.cut.clone());
         self.tasks.spawn(async move {
-            signal::until(&cut, connection::dismiss(stream, stop)).await;
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                signal::until(&cut, connection::dismiss(stream, stop)).await;
+            }
             drop(waiting);
         });
     }
 
     /// What a connection holds for as long as it is there.
-    fn stay(&self, place: Place) -> Stay {
+    pub(super) fn stay(&self, place: Place) -> Stay {
         Stay {
             _place: place,
             _connected: self.metrics.connection(),
@@ -98,21 +115,22 @@ pub(super) struct Acceptor {
 impl Acceptor {
     /// Takes connections until the house stops, with one of `listeners` on each of `workers`.
     pub(super) fn start(&self, listeners: Vec<std::net::TcpListener>, workers: &Workers) -> io::Result<()> {
+        // Memory answers readers only, and what is encrypted has its own state.
+        let rests = self.agreement.is_none() && !self.is_node;
         for (listener, worker) in listeners.into_iter().zip(workers.handles()) {
+            if rests {
+                lobby::open(listener, &self.house, worker)?;
+                continue;
+            }
             let here = worker.enter();
             let listener = TcpListener::from_std(listener)?;
             drop(here);
-            // Memory answers readers only, and what is encrypted has its own state.
-            let rests = self.agreement.is_none() && !self.is_node;
-            let lobby = rests.then(|| Lobby::open(&self.house, worker)).transpose()?;
-            self.house
-                .tasks
-                .spawn_on(self.clone().run(listener, lobby), worker);
+            self.house.tasks.spawn_on(self.clone().run(listener), worker);
         }
         Ok(())
     }
 
-    async fn run(self, listener: TcpListener, lobby: Option<Lobby>) {
+    async fn run(self, listener: TcpListener) {
         let stop = self.house.stop.token();
         loop {
             let accepted = tokio::select! {
@@ -120,7 +138,7 @@ impl Acceptor {
                 accepted = listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => self.take(stream, address, lobby.as_ref()),
+                Ok((stream, address)) => self.take(stream, address),
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -130,35 +148,19 @@ impl Acceptor {
         }
     }
 
-    fn take(&self, stream: TcpStream, address: SocketAddr, lobby: Option<&Lobby>) {
+    fn take(&self, stream: TcpStream, address: SocketAddr) {
         let (house, agreement) = (Arc::clone(&self.house), self.agreement.clone());
         let client = Client {
             address,
             secure: agreement.is_some(),
             is_node: self.is_node,
         };
-        let served = house.service.to(client);
-        if let Some(time) = served.barred() {
-            house.refuse(stream, Refused::Barred(time));
-            return;
-        }
-        let Some(place) = house.places.try_take(address.ip()) else {
-            house.refuse(stream, Refused::Busy);
-            return;
+        let (served, place) = match house.admit(client) {
+            Ok(admitted) => admitted,
+            Err(why) => return stream.into_std().map_or((), |stream| house.refuse(stream, why)),
         };
         // Small answers must not wait for the acknowledgement of the last.
         let _ = stream.set_nodelay(true);
-        if let Some(lobby) = lobby {
-            match stream.into_std() {
-                Ok(stream) => lobby.take(Resting {
-                    stream,
-                    served,
-                    stay: house.stay(place),
-                }),
-                Err(error) => tracing::warn!(%error, "a connection could not be taken"),
-            }
-            return;
-        }
         let stream = Measured::new(stream, client, &house.service);
         self.house.host(place, async move {
             match agreement {
@@ -174,7 +176,7 @@ impl Acceptor {
         let stop = self.house.stop.token();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            () = tokio::time::sleep(ACCEPT_AGAIN) => {}
         }
     }
 }
@@ -214,7 +216,7 @@ async fn encrypted(stream: Measured, served: Served, agreement: Arc<ServerConfig
     connection::serve(stream, protocol, served, house.limits, house.stop.clone()).await;
 }
 
-fn is_of_the_client(error: &io::Error) -> bool {
+pub(super) fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(
         error.kind(),

@@ -2,7 +2,7 @@
 //! `line`, HTTP/2 for `http2`; what is left of HTTP/1 is in the hands of the HTTP library here.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write as _};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -180,7 +180,7 @@ pub(super) enum Refused {
 }
 
 /// Tells the client of a plain connection, as far as its socket takes it at once.
-pub(super) fn refuse(stream: &TcpStream, why: Refused) {
+pub(super) fn refuse(mut stream: &std::net::TcpStream, why: Refused) {
     let (status, after) = match why {
         Refused::Busy => ("503 Service Unavailable", 1),
         Refused::Barred(time) => ("429 Too Many Requests", time.as_secs() + 1),
@@ -188,7 +188,7 @@ pub(super) fn refuse(stream: &TcpStream, why: Refused) {
     let answer = format!(
         "HTTP/1.1 {status}\r\nRetry-After: {after}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     );
-    let _ = stream.try_write(answer.as_bytes());
+    let _ = stream.write(answer.as_bytes());
 }
 
 /// Closes a connection that was refused, so that its client sees the answer.

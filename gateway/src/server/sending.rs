@@ -156,21 +156,45 @@ impl Sending {
     }
 
     fn write<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(self.offer(|slices| Pin::new(stream).poll_write_vectored(cx, slices)))?;
+        Poll::Ready(self.wrote(written))
+    }
+
+    /// Sends as much as `stream` takes at once, of an answer that is here as a whole; true when that was all of it.
+    pub(super) fn go_on(&mut self, stream: &mut impl io::Write, moved: &mut bool) -> io::Result<bool> {
+        while !self.pending.is_empty() {
+            match self.offer(|slices| stream.write_vectored(slices)) {
+                Ok(written) => self.wrote(written)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            *moved |= self.has_moved();
+        }
+        Ok(true)
+    }
+
+    /// Gives what goes out next to `write`.
+    fn offer<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let count = self.pending.len().min(SLICES_MAX);
         for (slice, part) in slices.iter_mut().zip(&self.pending) {
             *slice = IoSlice::new(part);
         }
-        let written = match ready!(Pin::new(stream).poll_write_vectored(cx, &slices[..count]))? {
-            0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            written => written,
-        };
+        write(&slices[..count])
+    }
+
+    /// So much of it was taken.
+    fn wrote(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
         advance(&mut self.pending, written);
         self.taken += written;
         if let Some(note) = self.held.as_mut().and_then(|held| held.note.as_mut()) {
             note.left(self.pending.iter().map(Bytes::len).sum());
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
     /// Whether the client took enough to count as one that reads.

@@ -21,6 +21,10 @@ impl Word {
         self.token.cancel();
     }
 
+    pub(super) fn is_said(&self) -> bool {
+        self.said.load(Ordering::Acquire)
+    }
+
     /// The same word, for who waits for it alone.
     pub(super) fn token(&self) -> CancellationToken {
         self.token.clone()

@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use gateway::{Config, Gateway};
 use prometheus_client::registry::Registry;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
-use crate::client::{DEADLINE, open, raw, request, until};
+use crate::client::{DEADLINE, keeping, open, raw, request, until};
 use crate::site::{Site, backend};
 
 const SHORT: Duration = Duration::from_millis(200);
 /// More than the sockets' buffers hold, so that the server cannot send it to a client that does not read.
 const HUGE: usize = 48 << 20;
+/// The most that memory answers as a whole.
+const MUCH: usize = 2 << 20;
 
 /// Starts a download of a huge file and reads its first bytes.
-async fn download(site: &Site, cid: cid::Cid) -> tokio::net::TcpStream {
+async fn download(site: &Site, cid: cid::Cid) -> TcpStream {
     let mut stream = open(
         site.address(),
         &request("GET", "127.0.0.1", &format!("/ipfs/{cid}/x.bin"), &[]),
@@ -224,4 +227,78 @@ async fn requests_are_counted() {
     assert_eq!(site.metric("gateway_requests_total{status=\"2xx\"}"), 1.0);
     assert_eq!(site.metric("gateway_requests_total{status=\"4xx\"}"), 1.0);
     assert!(site.metric("gateway_sent_bytes_total") >= 31.0);
+}
+
+/// Asks for two answers that memory has as a whole and that no socket takes at once, and reads the first bytes. Returns
+/// the connection, what was asked twice, and the first bytes.
+async fn stuck(site: &Site) -> (TcpStream, String, Vec<u8>) {
+    let bytes: Vec<u8> = (0..MUCH as u32 / 4)
+        .flat_map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes())
+        .collect();
+    let path = format!("/ipfs/{}/x.bin", site.publish(&[("x.bin", &bytes)]));
+    for _ in 0..2 {
+        assert_eq!(site.ask("GET", "127.0.0.1", &path, &[]).await.body.len(), MUCH);
+    }
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
+    let mut stream = socket.connect(site.address()).await.expect("a connection");
+    let asked = keeping("GET", "127.0.0.1", &path, &[]);
+    let twice = asked.repeat(2);
+    stream.write_all(twice.as_bytes()).await.expect("two requests");
+    let mut begun = vec![0; 1 << 10];
+    stream.read_exact(&mut begun).await.expect("the head");
+    (stream, asked, begun)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_memory_waits_for_its_reader() {
+    let site = Site::new().await;
+    let (mut stream, asked, mut first) = stuck(&site).await;
+    stream
+        .write_all(asked.as_bytes())
+        .await
+        .expect("one more request");
+    assert_eq!(site.metric("gateway_resting_connections"), 1.0);
+    let (begun, head) = (
+        first.len(),
+        first.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4,
+    );
+    first.resize(head + MUCH, 0);
+    stream
+        .read_exact(&mut first[begun..])
+        .await
+        .expect("the rest of the first");
+    for _ in 0..2 {
+        let mut next = vec![0; first.len()];
+        stream.read_exact(&mut next).await.expect("the next");
+        assert!(next[head..] == first[head..], "the same file");
+    }
+    assert_eq!(site.metric("gateway_resting_connections"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_from_memory_that_nobody_takes_is_cut() {
+    let site = Site::with(|config| config.limits.stall_timeout = SHORT).await;
+    let _stuck = stuck(&site).await;
+    until("the connection is cut", || {
+        site.metric("gateway_connections") == 0.0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_lets_answers_from_memory_end() {
+    let site = Site::new().await;
+    let (mut stream, _, begun) = stuck(&site).await;
+    let read = async {
+        until("the listener is closed", || {
+            std::net::TcpStream::connect(site.address()).is_err()
+        })
+        .await;
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.expect("the rest");
+        rest.len()
+    };
+    let ((), rest) = tokio::join!(site.gateway.shutdown(), read);
+    assert!(begun.len() + rest > 2 * MUCH, "{rest} bytes");
 }

@@ -13,8 +13,8 @@ pub const CASES: &[Case] = &[
             connections: 32,
             tls: false,
         },
-        peers: &[Floor, FloorSame, NginxSendfile, Varnish, Caddy],
-        goals: &[(NginxSendfile, 1.15), (Floor, 0.9)],
+        peers: &[Floor, FloorSame, NginxSendfile, Nginx, Varnish, Caddy],
+        goals: &[(NginxSendfile, 1.15), (Nginx, 1.15), (Floor, 0.9)],
     },
     Case {
         row: "B1",
@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
             connections: 32,
             tls: false,
         },
-        peers: &[Floor, FloorSame, NginxSendfile, Varnish, Caddy],
+        peers: &[Floor, FloorSame, NginxSendfile, Nginx, Varnish, Caddy],
         goals: &[],
     },
     Case {
@@ -35,7 +35,7 @@ pub const CASES: &[Case] = &[
             connections: 256,
             tls: false,
         },
-        peers: &[Floor, FloorSame, NginxSendfile],
+        peers: &[Floor, FloorSame, NginxSendfile, Nginx],
         goals: &[],
     },
     Case {
