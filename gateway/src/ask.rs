@@ -261,7 +261,7 @@ impl Request<'_> {
         }
         let root_text = segments.remove(0);
         let ask = self.ask(Address {
-            root: content_path::root(&namespace, &root_text, &self.hosts.tld)?,
+            root: content_path::root(&namespace, &root_text, &self.hosts.tlds)?,
             root_text,
             segments,
             slash,
@@ -288,7 +288,7 @@ impl Request<'_> {
     /// What the form of the landing page asks for.
     fn by_wish(&self) -> Result<Decision, Problem> {
         let query = Query::parse(self.uri.query().unwrap_or_default());
-        let path = open::content_path(query.get("address").unwrap_or_default(), &self.hosts.tld);
+        let path = open::content_path(query.get("address").unwrap_or_default(), self.hosts.tlds.own());
         path.map(|to| Decision::Redirect {
             status: StatusCode::FOUND,
             to,

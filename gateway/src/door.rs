@@ -4,6 +4,7 @@
 //! * `/dns-query`: DNS over HTTPS (`dns`).
 //! * `/.well-known/ddn/nearest`: which edge should serve a user (`nearest`).
 //! * `/.well-known/ddn/proof/NAME`: why to believe what a name points to (`proof`).
+//! * `/.well-known/ddn/changes`: which names have changed (`changes`).
 //! * `/.well-known/ddn/receipt/ID`: what was delivered (`receipt`).
 //! * The provider face, a gateway of its own that gives single blocks to other nodes and fetches nothing (`provider`).
 //!
@@ -11,6 +12,7 @@
 //! gateway's own hosts. What comes from outside is bounded and strictly decoded before anything is done for it.
 
 mod budget;
+mod changes;
 mod dns;
 pub(crate) mod nearest;
 mod node;
@@ -31,6 +33,7 @@ use named::dap::Names;
 use named::dns::Responder;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use crate::ask::format::wants_html;
 use crate::ask::host::Hosts;
@@ -47,6 +50,8 @@ pub use receipt::Served;
 
 /// Look-ups in the network at once: each holds a blocking thread for up to half a second.
 const SEARCHES_MAX: usize = 64;
+/// Questions that wait for a name to change.
+const WATCHES_MAX: usize = 256;
 /// How long the body of a request may take to come; the largest has 64 KiB.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(10);
 
@@ -61,6 +66,8 @@ pub(crate) enum Door {
     Nearest,
     /// Why to believe a name, percent-encoded as it came.
     Proof(String),
+    /// Which names have changed.
+    Changes,
     /// What was delivered, by its id.
     Receipt(String),
     /// Below `/.well-known/ddn/`, where we have nothing and sites may have nothing.
@@ -81,6 +88,7 @@ impl Door {
             // The node's card, the proxy's script and the form of the landing page have their own answers.
             ("node" | "proxy.pac" | "open", "") => None,
             ("nearest", "") => Some(Self::Nearest),
+            ("changes", "") => Some(Self::Changes),
             ("proof", name) => Some(Self::Proof(name.to_owned())),
             ("receipt", id) => Some(Self::Receipt(id.to_owned())),
             _ => Some(Self::Nowhere),
@@ -103,14 +111,25 @@ pub(crate) struct Doors {
     hosts: Arc<Hosts>,
     receipts: Arc<receipt::Kept>,
     searches: Arc<Semaphore>,
+    watches: Arc<Semaphore>,
+    /// The gateway ends: nobody waits any more.
+    stop: CancellationToken,
 }
 
 impl Doors {
-    pub(crate) fn new(node: Arc<dyn Node>, dns: Arc<Responder>, desk: Arc<Desk>, hosts: Arc<Hosts>) -> Self {
+    pub(crate) fn new(
+        node: Arc<dyn Node>,
+        dns: Arc<Responder>,
+        desk: Arc<Desk>,
+        hosts: Arc<Hosts>,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             receipts: Arc::new(receipt::Kept::new(Arc::clone(&node))),
             names: Arc::clone(&desk.names),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+            stop,
             node,
             dns,
             desk,
@@ -135,6 +154,7 @@ impl Doors {
             Door::Routing(path) => self.routing(&path, asked, upload).await,
             Door::Dns => self.dns_query(asked, upload, client).await,
             Door::Nearest => self.nearest(asked, client).await,
+            Door::Changes => self.changes(asked).await,
             Door::Proof(name) => self.proof(&name, asked).await,
             Door::Receipt(id) => self.receipt(&id, asked).await,
             Door::Nowhere => Err(Problem::no_such_door()),
@@ -260,6 +280,7 @@ mod tests {
             ("/.well-known/ddn/open", None),
             ("/.well-known/ddn/nearest", Some(Door::Nearest)),
             ("/.well-known/ddn/nearest/x", Some(Door::Nowhere)),
+            ("/.well-known/ddn/changes", Some(Door::Changes)),
             (
                 "/.well-known/ddn/proof/alice.ddn",
                 Some(Door::Proof("alice.ddn".into())),

@@ -5,7 +5,7 @@
 
 use http::header::{ACCEPT, HeaderMap};
 use http::{HeaderName, HeaderValue, StatusCode};
-use named::dap::Zones;
+use named::dap::{Tlds, Zones};
 
 use crate::ask::format::{self, Format};
 use crate::ask::host::Hosts;
@@ -126,10 +126,11 @@ pub fn hosts(data: &[u8]) {
     let Some(authority) = text(Some(data)) else {
         return;
     };
+    let tlds = Tlds::of("ddn");
     let hosts = Hosts {
         gateways: vec!["localhost".into(), "gw.example".into()],
-        tld: "ddn".into(),
-        zones: Zones::new("ddn", &["ddn.example".into()]),
+        zones: Zones::new(&tlds, &["ddn.example".into()]),
+        tlds,
     };
     let kind = |authority: &str| {
         hosts

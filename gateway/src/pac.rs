@@ -4,23 +4,31 @@
 //! The gateway is a proxy for names of its own and for nothing else, so the file sends nothing else to it. Encrypted URLs
 //! are not sent either: nobody certifies names that the public DNS does not have.
 
+use named::dap::Tlds;
+
 /// What browsers call the format.
 pub(crate) const MEDIA: &str = "application/x-ns-proxy-autoconfig";
 
-/// The file for names below `tld`, with the gateway at `authority`: host and port as the client wrote them, which have
+/// The file for names below `tlds`, with the gateway at `authority`: host and port as the client wrote them, which have
 /// been parsed. `secure` if the client speaks TLS with it.
-pub(crate) fn script(tld: &str, authority: &str, secure: bool) -> String {
+pub(crate) fn script(tlds: &Tlds, authority: &str, secure: bool) -> String {
     let (kind, port) = if secure { ("HTTPS", 443) } else { ("PROXY", 80) };
     let after_host = authority.rsplit_once(']').map_or(authority, |(_, after)| after);
     let port = match after_host.contains(':') {
         true => String::new(),
         false => format!(":{port}"),
     };
+    let ends: Vec<String> = tlds.all().map(|tld| format!(".{tld}")).collect();
+    let is_ours: Vec<String> = ends
+        .iter()
+        .map(|end| format!("dnsDomainIs(host, \"{end}\")"))
+        .collect();
+    let (ends, is_ours) = (ends.join(" or "), is_ours.join(" || "));
     format!(
-        "// Names that end with .{tld} are opened by this node, all others as before.\n\
+        "// Names that end with {ends} are opened by this node, all others as before.\n\
          function FindProxyForURL(url, host) {{\n  \
          var plain = url.substring(0, 5) == \"http:\";\n  \
-         return plain && dnsDomainIs(host, \".{tld}\") ? \"{kind} {authority}{port}\" : \"DIRECT\";\n\
+         return plain && ({is_ours}) ? \"{kind} {authority}{port}\" : \"DIRECT\";\n\
          }}\n"
     )
 }
@@ -38,9 +46,9 @@ mod tests {
             ("[::1]", false, "\"PROXY [::1]:80\""),
             ("[::1]:8080", false, "\"PROXY [::1]:8080\""),
         ] {
-            let script = script("ddn", authority, secure);
+            let script = script(&Tlds::new("ddn", vec!["mmt".into()]), authority, secure);
             assert!(script.contains(proxy), "{script}");
-            assert!(script.contains("dnsDomainIs(host, \".ddn\")"));
+            assert!(script.contains("(dnsDomainIs(host, \".ddn\") || dnsDomainIs(host, \".mmt\")) ?"));
         }
     }
 }

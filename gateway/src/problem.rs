@@ -2,6 +2,7 @@
 
 use cid::Cid;
 use http::{Method, StatusCode};
+use named::dap::{Delegation, Tlds};
 use storage::{Attempt, Error};
 
 use crate::deny::Denied;
@@ -135,10 +136,28 @@ impl Problem {
     }
 
     /// 404: the name is of no chain that this node follows.
-    pub(crate) fn name_foreign(name: &str, tld: &str) -> Self {
-        let detail = format!("{name} does not end with .{tld}, and this node resolves no other names");
+    pub(crate) fn name_foreign(name: &str, tlds: &Tlds) -> Self {
+        let tlds: Vec<String> = tlds.all().map(|tld| format!(".{tld}")).collect();
+        let tlds = tlds.join(" or ");
+        let detail = format!("{name} does not end with {tlds}, and this node resolves no other names");
         Self::new(StatusCode::NOT_FOUND, "This name is kept elsewhere", detail)
             .advise("Check the spelling, or ask a node of the chain that keeps this name.")
+    }
+
+    /// 502: the name is of another chain, and none of its nodes has proven what it says.
+    pub(crate) fn name_delegated(name: &str, to: &Delegation) -> Self {
+        let Delegation { chain, ask, why } = to;
+        let detail = format!("{name} is a name of {chain}, which this node does not follow: {why}");
+        let mut problem = Self::new(StatusCode::BAD_GATEWAY, "This name is kept elsewhere", detail)
+            .advise("Try again, or ask a node of the chain that keeps this name.");
+        problem.ways = ask
+            .iter()
+            .map(|gateway| Way {
+                url: format!("{gateway}/ipns/{name}"),
+                text: format!("{name} at {gateway}"),
+            })
+            .collect();
+        problem
     }
 
     /// 404: the name is registered and has no content record.

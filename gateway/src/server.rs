@@ -140,6 +140,7 @@ impl Gateway {
         // A processor that is busy with work takes a moment to turn to something else: half of them never are.
         let labour = Labour::start(count.div_ceil(2), Arc::clone(&gate.guard)).map_err(Error::Workers)?;
         let denylists = Arc::new(Denylists::open(&config.denylists)?);
+        let stop = Word::default();
         let service = Service::new(
             &config,
             backend,
@@ -147,13 +148,13 @@ impl Gateway {
             labour,
             Arc::clone(&denylists),
             secure.as_ref().map(Secure::upgrade),
-            Arc::clone(&metrics),
+            stop.token(),
         );
         let gateway = Gateway {
             address: public.address,
             provider: provider.as_ref().map(|provider| provider.address),
             secure: secure.as_ref().map(|secure| secure.address),
-            stop: Word::default(),
+            stop,
             cut: Word::default(),
             tasks: TaskTracker::new(),
             drain_timeout: config.limits.drain_timeout,

@@ -1,6 +1,7 @@
 //! Content paths: `/ipfs/CID/…` and `/ipns/NAME/…`, as requests, DNSLink records and IPNS records write them.
 
 use cid::{Cid, CidGeneric};
+use named::dap::Tlds;
 use named::ipns;
 
 use super::address::Root;
@@ -9,8 +10,8 @@ use crate::problem::Problem;
 /// Longer content paths than any record or URL has are refused.
 const SEGMENTS_MAX: usize = 256;
 
-/// The root that `text` names in a namespace, `ipfs` or `ipns`. `tld` is that of the ledger's names.
-pub(crate) fn root(namespace: &str, text: &str, tld: &str) -> Result<Root, Problem> {
+/// The root that `text` names in a namespace, `ipfs` or `ipns`. `tlds` are those of the ledgers' names.
+pub(crate) fn root(namespace: &str, text: &str, tlds: &Tlds) -> Result<Root, Problem> {
     match namespace {
         "ipfs" => Cid::try_from(text).map(Root::Cid).map_err(|error| {
             let reason = match inline_bytes(text) {
@@ -19,7 +20,7 @@ pub(crate) fn root(namespace: &str, text: &str, tld: &str) -> Result<Root, Probl
             };
             Problem::bad_request(format!("invalid path \"/ipfs/{text}\": {text} {reason}"))
         }),
-        _ => Ok(name(text, tld)),
+        _ => Ok(name(text, tlds)),
     }
 }
 
@@ -35,12 +36,12 @@ const IDENTITY: u64 = 0;
 /// Longer ones are not told from what is no CID.
 const INLINE_BYTES_KNOWN: usize = 256;
 
-/// A name is of the ledger if it ends like one, else of a key if it can be one, else of the DNS if it has a dot. What is
+/// A name is of a ledger if it ends like one, else of a key if it can be one, else of the DNS if it has a dot. What is
 /// none of them is left to the ledger's rules, which say what is wrong with it.
-pub(crate) fn name(text: &str, tld: &str) -> Root {
+pub(crate) fn name(text: &str, tlds: &Tlds) -> Root {
     let lower = text.to_lowercase();
     let domain = lower.strip_suffix('.').unwrap_or(&lower);
-    if is_below(domain, tld) {
+    if tlds.above(domain).is_some() {
         return Root::Name(text.to_owned());
     }
     match text.parse::<ipns::Name>() {
@@ -51,7 +52,7 @@ pub(crate) fn name(text: &str, tld: &str) -> Root {
 }
 
 /// Where a record points to: a root, and the path below it. None if it is no content path.
-pub(crate) fn target(path: &str, tld: &str) -> Option<(Root, Vec<String>)> {
+pub(crate) fn target(path: &str, tlds: &Tlds) -> Option<(Root, Vec<String>)> {
     let mut segments = path
         .strip_prefix('/')?
         .split('/')
@@ -59,15 +60,9 @@ pub(crate) fn target(path: &str, tld: &str) -> Option<(Root, Vec<String>)> {
     let namespace = segments
         .next()
         .filter(|space| matches!(*space, "ipfs" | "ipns"))?;
-    let root = root(namespace, segments.next()?, tld).ok()?;
+    let root = root(namespace, segments.next()?, tlds).ok()?;
     let below: Vec<String> = segments.map(str::to_owned).collect();
     (below.len() <= SEGMENTS_MAX).then_some((root, below))
-}
-
-/// Whether `name` is one of the top-level domain `tld`, and not that domain itself.
-pub(crate) fn is_below(name: &str, tld: &str) -> bool {
-    name.strip_suffix(tld)
-        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
 }
 
 /// Whether `text`, in lower case, can be a domain name of at least two labels.
@@ -90,6 +85,10 @@ mod tests {
     const KEY: &str = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam";
     const PEER: &str = "12D3KooWLQzUv2FHWGVPXTXSZpdHs7oHbXub2G5WC8Tx4NQhyd2d";
 
+    fn tlds() -> Tlds {
+        Tlds::new("ddn", vec!["mmt".into()])
+    }
+
     #[test]
     fn targets() {
         let key = Root::Ipns(KEY.parse().expect("a key's name"));
@@ -110,6 +109,10 @@ mod tests {
                 Some((Root::Name("Alice.ddn".into()), below(&[]))),
             ),
             (
+                "/ipns/Alice.mmt.".into(),
+                Some((Root::Name("Alice.mmt.".into()), below(&[]))),
+            ),
+            (
                 "/ipns/En.Example.org.".into(),
                 Some((Root::Domain("en.example.org".into()), below(&[]))),
             ),
@@ -128,14 +131,14 @@ mod tests {
             (String::new(), None),
             (format!("/ipfs/{CID}{}", "/a".repeat(SEGMENTS_MAX + 1)), None),
         ] {
-            assert_eq!(target(&path, "ddn"), expected, "{path}");
+            assert_eq!(target(&path, &tlds()), expected, "{path}");
         }
     }
 
     proptest! {
         #[test]
         fn any_path_is_safe(path in any::<String>(), tail in "(/ipfs|/ipns)/.{0,80}") {
-            let _ = (target(&path, "ddn"), target(&tail, "ddn"));
+            let _ = (target(&path, &tlds()), target(&tail, &tlds()));
         }
     }
 }

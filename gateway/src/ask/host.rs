@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use cid::Cid;
-use named::dap::Zones;
+use named::dap::{Tlds, Zones};
 
 use super::address::Root;
-use super::content_path::{self, is_below, is_domain};
+use super::content_path::{self, is_domain};
 use super::isolate::{LABEL_BYTES_MAX, restored};
 
 /// What the node answers for: its own public names, and the suffix of ledger names.
@@ -14,9 +14,9 @@ use super::isolate::{LABEL_BYTES_MAX, restored};
 pub(crate) struct Hosts {
     /// Names of the gateway itself, lower case: paths are served on them, sites on names below them.
     pub gateways: Vec<String>,
-    /// The chain's top-level name, without a dot: `ddn`.
-    pub tld: String,
-    /// Where the ledger's names are: below the top-level name, and below domains that stand for it.
+    /// The top-level domains of chains, `ddn`.
+    pub tlds: Tlds,
+    /// Where the ledgers' names are: below these, and below domains that stand for it.
     pub zones: Zones,
 }
 
@@ -135,16 +135,16 @@ impl Hosts {
             let (root, text) = self.named(text);
             return Ok(Some(site(root, text)));
         }
-        let name = is_below(prefix, &self.tld).then(|| prefix.to_owned());
+        let name = self.tlds.above(prefix).map(|_| prefix.to_owned());
         Ok(name.map(|name| site(Root::Name(name.clone()), name)))
     }
 
     /// What stands before `.ipns.`: a key or a name, which may be written as one label.
     fn named(&self, text: &str) -> (Root, String) {
-        match content_path::name(text, &self.tld) {
+        match content_path::name(text, &self.tlds) {
             Root::Name(label) if !label.contains('.') => {
                 let name = restored(&label);
-                (content_path::name(&name, &self.tld), name)
+                (content_path::name(&name, &self.tlds), name)
             }
             root => (root, text.to_owned()),
         }
@@ -188,10 +188,11 @@ mod tests {
     const KEY: &str = "k51qzi5uqu5dk3v4rmjber23h16xnr23bsggmqqil9z2gduiis5se8dht36dam";
 
     fn hosts() -> Hosts {
+        let tlds = Tlds::new("ddn", vec!["mmt".into()]);
         Hosts {
             gateways: vec!["localhost".into(), "gw.example".into()],
-            tld: "ddn".into(),
-            zones: Zones::new("ddn", &["ddn.example".into(), "gw.example".into()]),
+            zones: Zones::new(&tlds, &["ddn.example".into(), "gw.example".into()]),
+            tlds,
         }
     }
 

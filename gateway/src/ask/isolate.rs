@@ -92,7 +92,7 @@ mod tests {
 
     fn of(namespace: &str, text: &str, segments: &[&str], slash: bool, secure: bool) -> Option<String> {
         let address = Address {
-            root: content_path::root(namespace, text, "ddn").expect("a root"),
+            root: content_path::root(namespace, text, &named::dap::Tlds::of("ddn")).expect("a root"),
             root_text: text.into(),
             segments: segments.iter().map(|s| (*s).to_owned()).collect(),
             slash,

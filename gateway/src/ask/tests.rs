@@ -2,7 +2,7 @@
 
 use http::header::HOST;
 use http::{HeaderValue, StatusCode};
-use named::dap::Zones;
+use named::dap::{Tlds, Zones};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,8 +13,8 @@ const V0: &str = "QmbWqxBEKC3P8tqsKc98xmWNzrzDtRLMiMPL8wBuTGsMnR";
 fn ask(method: &Method, host: &str, target: &str, headers: &[(http::HeaderName, &str)]) -> Decision {
     let hosts = Hosts {
         gateways: vec!["localhost".into()],
-        tld: "ddn".into(),
-        zones: Zones::new("ddn", &[]),
+        tlds: Tlds::of("ddn"),
+        zones: Zones::new(&Tlds::of("ddn"), &[]),
     };
     let mut map = HeaderMap::new();
     if !host.is_empty() {
@@ -347,8 +347,8 @@ fn a_stranger_is_a_site_if_dns_says_so() {
 fn only_a_proxy_speaks_for_others() {
     let hosts = Hosts {
         gateways: vec!["localhost".into()],
-        tld: "ddn".into(),
-        zones: Zones::new("ddn", &[]),
+        tlds: Tlds::of("ddn"),
+        zones: Zones::new(&Tlds::of("ddn"), &[]),
     };
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_static("127.0.0.1"));
@@ -388,7 +388,7 @@ proptest! {
     #[test]
     fn any_target_is_decided(path in "/[!-\"$->@-~]{0,60}(\\?[!-\"$-~]{0,40})?", host in "[a-z.:0-9]{0,30}") {
         if let Ok(uri) = path.parse::<Uri>() {
-            let hosts = Hosts { gateways: vec!["localhost".into()], tld: "ddn".into(), zones: Zones::new("ddn", &[]) };
+            let hosts = Hosts { gateways: vec!["localhost".into()], tlds: Tlds::of("ddn"), zones: Zones::new(&Tlds::of("ddn"), &[]) };
             let mut headers = HeaderMap::new();
             headers.insert(HOST, HeaderValue::from_str(&host).unwrap());
             decide(&hosts, Came::default(), &Method::GET, &uri, Version::HTTP_11, &headers);

@@ -53,6 +53,8 @@ struct Step {
     root: Root,
     below: Vec<String>,
     fresh: Fresh,
+    /// Whether the ledger that this node has says so.
+    by_ledger: bool,
 }
 
 impl Desk {
@@ -80,7 +82,7 @@ impl Desk {
                 Root::Ipns(name) => self.by_key(name)?,
                 Root::Domain(domain) => self.by_domain(domain)?,
             };
-            by_ledger &= matches!(at, Root::Name(_));
+            by_ledger &= step.by_ledger;
             lead = [step.below, lead].concat();
             fresh = fresh.min(step.fresh);
             at = step.root;
@@ -131,17 +133,27 @@ impl Desk {
     }
 
     fn step(&self, path: &str, fresh: Fresh) -> Option<Step> {
-        let (root, below) = target(path, self.names.tld())?;
-        Some(Step { root, below, fresh })
+        let (root, below) = target(path, self.names.tlds())?;
+        Some(Step {
+            root,
+            below,
+            fresh,
+            by_ledger: false,
+        })
     }
 
     fn by_name(&self, name: &str) -> Result<Held, Problem> {
-        let (whole, records, owner) = match dap::resolve(&*self.names, name) {
+        let (whole, records, owner, source) = match dap::resolve(&*self.names, name) {
             Ok(Resolution::Found {
-                name, records, owner, ..
-            }) => (name, records, owner),
+                name,
+                records,
+                owner,
+                source,
+                ..
+            }) => (name, records, owner, source),
             Ok(Resolution::Absent { name, .. }) => return Err(Problem::name_unknown(&name)),
-            Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tld())),
+            Ok(Resolution::Delegated { name, to }) => return Err(Problem::name_delegated(&name, &to)),
+            Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tlds())),
             Err(NameError::State(error)) => {
                 tracing::error!(%error, name, "a name could not be read");
                 return Err(Problem::internal());
@@ -157,7 +169,9 @@ impl Desk {
         } = records;
         let root = match (content, cname, origin) {
             (Some(link), ..) => Root::Cid(link.0),
-            (None, Some(other), _) => content_path::name(&other, self.names.tld()),
+            (None, Some(other), _) => content_path::name(&other, self.names.tlds()),
+            // What an origin sends is paid on the chain of its name.
+            (None, None, Some(_)) if source.is_some() => return Err(Problem::name_empty(name)),
             (None, None, Some(origin)) => {
                 return Ok(Held::Origin(Box::new(Site {
                     token: origin::token(&txt),
@@ -172,6 +186,7 @@ impl Desk {
             root,
             below: Vec::new(),
             fresh: Fresh::Never,
+            by_ledger: source.is_none(),
         }))
     }
 }

@@ -4,7 +4,7 @@
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use ledger::{Bundle, NameEntry, NamePath};
-use named::dap::{self, Resolution};
+use named::dap::{self, Elsewhere, Resolution};
 
 use super::{Doors, cbor, is_head, only_read, unreadable};
 use crate::ask::format::wants_html;
@@ -24,8 +24,7 @@ impl Doors {
         }
         let name = escape::unescape(name).filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX);
         let name = name.ok_or_else(|| Problem::bad_request("the path is /.well-known/ddn/proof/NAME"))?;
-        let (path, bundle) = self.blocking(move |doors| doors.prove(&name)).await?;
-        let name = path.display(self.names.tld());
+        let (name, path, bundle) = self.blocking(move |doors| doors.prove(&name)).await?;
         if !wants_html(&asked.headers) {
             return Ok(cbor(bundle, &format!("{name}.proof"), is_head(asked)));
         }
@@ -37,22 +36,35 @@ impl Doors {
         Ok(response)
     }
 
-    /// The name as the ledger has it, and the proof of its entry.
-    fn prove(&self, name: &str) -> Result<(NamePath, Vec<u8>), Problem> {
+    /// The name as its ledger has it, and the proof of its entry.
+    fn prove(&self, name: &str) -> Result<(String, NamePath, Vec<u8>), Problem> {
         let bad = |reason: &dyn std::fmt::Display| Problem::bad_name(name, &reason.to_string());
         let whole = match dap::resolve(&*self.names, name) {
             Ok(Resolution::Found { name, .. } | Resolution::Absent { name, .. }) => name,
-            Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tld())),
+            Ok(Resolution::Delegated { name, to }) => return Err(Problem::name_delegated(&name, &to)),
+            Ok(Resolution::Foreign) => return Err(Problem::name_foreign(name, self.names.tlds())),
             Err(dap::NameError::State(error)) => {
                 tracing::error!(%error, name, "a name could not be read");
                 return Err(Problem::internal());
             }
             Err(error) => return Err(bad(&error)),
         };
-        let path = NamePath::parse(&whole, self.names.tld()).map_err(|error| bad(&error))?;
-        let bundle = self.node.prove(&path.label);
-        let bundle = bundle.map_err(|error| unreadable("the proof of a name", &error))?;
-        Ok((path, bundle))
+        let tlds = self.names.tlds();
+        let tld = tlds.above(&whole).unwrap_or(tlds.own());
+        let path = NamePath::parse(&whole, tld).map_err(|error| bad(&error))?;
+        if tld == tlds.own() {
+            let bundle = self.node.prove(&path.label);
+            let bundle = bundle.map_err(|error| unreadable("the proof of a name", &error))?;
+            return Ok((whole, path, bundle));
+        }
+        match self.names.elsewhere(tld, &path.label) {
+            Ok(Elsewhere::Proven { bundle, .. }) => Ok((whole, path, bundle.to_vec())),
+            Ok(Elsewhere::Silent(to)) => Err(Problem::name_delegated(&whole, &to)),
+            Err(error) => {
+                tracing::error!(%error, name, "a name could not be read");
+                Err(Problem::internal())
+            }
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is kept, what of it counts, and for whom.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use ledger::{Label, NameEntry};
-use named::dap::NamesError;
+use named::dap::{NamesError, Tlds};
 use storage::{BlockSource, Error, SharedBlocks};
 
 use super::*;
@@ -35,8 +37,9 @@ impl BlockSource for Source {
 struct Heights(AtomicU64);
 
 impl Names for Heights {
-    fn tld(&self) -> &str {
-        "ddn"
+    fn tlds(&self) -> &Tlds {
+        static TLDS: LazyLock<Tlds> = LazyLock::new(|| Tlds::of("ddn"));
+        &TLDS
     }
 
     fn height(&self) -> u64 {

@@ -67,6 +67,11 @@ impl Gate {
         }
     }
 
+    /// The counters.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
     /// What the requests of a connection may say of how they came. Only proxies that the operator names are believed.
     pub(crate) fn came(&self, client: &Client) -> Came {
         Came {

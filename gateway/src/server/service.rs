@@ -119,7 +119,7 @@ impl Service {
         labour: Labour,
         denylists: Arc<Denylists>,
         upgrade: Option<Upgrade>,
-        metrics: Arc<Metrics>,
+        stop: CancellationToken,
     ) -> Self {
         let Backend {
             blocks,
@@ -131,15 +131,15 @@ impl Service {
             upstream,
             origins,
         } = backend;
-        let limits = &config.limits;
+        let (limits, metrics) = (&config.limits, gate.metrics());
         let hosts = Hosts {
             gateways: config
                 .hosts
                 .iter()
                 .map(|host| host.to_ascii_lowercase())
                 .collect(),
-            tld: names.tld().to_owned(),
-            zones: Zones::new(names.tld(), &config.alias_zones),
+            tlds: names.tlds().clone(),
+            zones: Zones::new(names.tlds(), &config.alias_zones),
         };
         let fast = Fast::new(config.memory_bytes, Arc::clone(&blocks), Arc::clone(&names));
         let desk = Desk {
@@ -169,7 +169,7 @@ impl Service {
         let (desk, hosts) = (Arc::new(desk), Arc::new(hosts));
         let face = &config.provider;
         Self(Arc::new(Shared {
-            doors: Doors::new(node, dns, Arc::clone(&desk), Arc::clone(&hosts)),
+            doors: Doors::new(node, dns, Arc::clone(&desk), Arc::clone(&hosts), stop),
             provider: Provider::new(Arc::clone(&desk), face.allowance, &face.hosts),
             hosts,
             card: config.card.clone(),
@@ -523,7 +523,7 @@ impl Shared {
                 response
             }
             Decision::Pac { authority, secure } => {
-                let script = pac::script(&self.hosts.tld, &authority, secure);
+                let script = pac::script(&self.hosts.tlds, &authority, secure);
                 reply::text(StatusCode::OK, pac::MEDIA, script.into(), head)
             }
             Decision::Tunnel => Response::new(Body::empty()),
@@ -675,7 +675,7 @@ impl Shared {
         let html = landing::render(&Door {
             scheme,
             host,
-            tld: &self.hosts.tld,
+            tld: self.hosts.tlds.own(),
             height: self.height().await,
             card: &self.card,
         });
@@ -695,7 +695,7 @@ impl Shared {
     async fn card(&self, head: bool) -> Response<Body> {
         let card = LiveCard {
             card: &self.card,
-            tld: &self.hosts.tld,
+            tld: self.hosts.tlds.own(),
             height: self.height().await,
         };
         match serde_json::to_vec(&card) {

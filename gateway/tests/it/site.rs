@@ -5,13 +5,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
 use bytes::Bytes;
 use cid::Cid;
 use gateway::{Backend, Config, Gateway, Upstream};
 use ledger::{Address, Label, Link, NameEntry};
-use named::dap::{Names, NamesError};
+use named::dap::{Names, NamesError, Tlds};
 use named::dns::Responder;
 use named::ipns::Records;
 use prometheus_client::registry::Registry;
@@ -257,8 +257,9 @@ impl Book {
 }
 
 impl Names for Book {
-    fn tld(&self) -> &str {
-        "ddn"
+    fn tlds(&self) -> &Tlds {
+        static TLDS: LazyLock<Tlds> = LazyLock::new(|| Tlds::of("ddn"));
+        &TLDS
     }
 
     fn height(&self) -> u64 {

@@ -19,6 +19,7 @@ mod lost;
 mod names;
 mod network;
 mod origin;
+mod others;
 mod paid;
 mod paid_crash;
 mod private;

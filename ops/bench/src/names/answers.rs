@@ -1,11 +1,11 @@
 //! Our DNS server alone, over names that are computed: nothing of what is measured is the memory of the names themselves.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Context, Result};
 use clap::Args;
 use ledger::{Address, Label, Link, NameEntry, Records};
-use named::dap::{Names, NamesError};
+use named::dap::{Names, NamesError, Tlds};
 use named::dns::{Config, DnsServer, RateLimit};
 use prometheus_client::registry::Registry;
 
@@ -27,8 +27,9 @@ struct Computed {
 }
 
 impl Names for Computed {
-    fn tld(&self) -> &str {
-        "ddn"
+    fn tlds(&self) -> &Tlds {
+        static TLDS: LazyLock<Tlds> = LazyLock::new(|| Tlds::of("ddn"));
+        &TLDS
     }
 
     fn height(&self) -> u64 {

@@ -103,6 +103,13 @@ fn root_of(node: &Node, text: &str) -> Result<Cid, Failed> {
             Ok(root)
         }
         Resolution::Absent { name, .. } => Err(Failed::not_found(format!("the name {name} does not exist"))),
+        Resolution::Delegated { name, to } => Err(Failed::new(
+            "elsewhere",
+            format!(
+                "{name} is a name of {}, which this node does not follow: {}",
+                to.chain, to.why
+            ),
+        )),
         Resolution::Foreign => {
             let tld = dap::Names::tld(&*node.names);
             Err(Failed::bad_request(format!(

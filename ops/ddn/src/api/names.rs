@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use cid::Cid;
 use ledger::{Action, Label, NamePath, Records};
-use named::dap::{self, NameError, Resolution};
+use named::dap::{self, NameError, Resolution, Source};
 use nearest::{Choice, Edge, Policy, Why};
 
 use super::extract::{Body, Params, Segments, blocking};
@@ -44,7 +44,7 @@ pub async fn refresh_if_absent(node: &Arc<Node>, name: &str) -> Result<(), Faile
     let (shared, name) = (Arc::clone(node), name.to_owned());
     let absent = blocking(move || {
         let found = dap::resolve(&*shared.names, &name).map_err(|error| name_failed(&error))?;
-        Ok(matches!(found, Resolution::Absent { .. }))
+        Ok(matches!(found, Resolution::Absent { source: None, .. }))
     })
     .await?;
     if absent {
@@ -74,6 +74,7 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
     let blank = Resolved {
         name: name.to_owned(),
         status: ResolvedStatus::Foreign,
+        chain: None,
         height: tip.height,
         time_ms: tip.time_ms,
         ttl: 0,
@@ -84,13 +85,29 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
         expires: None,
         edge: edge.and_then(|edge| edge.address.clone()),
         edges: edges.clone(),
+        ask: Vec::new(),
         why,
     };
     Ok(match explained_name.resolution {
         Resolution::Foreign => blank,
-        Resolution::Absent { name, ttl } => Resolved {
+        Resolution::Delegated { name, to } => Resolved {
+            name,
+            status: ResolvedStatus::Delegated,
+            chain: Some(to.chain),
+            ask: to.ask,
+            ..blank
+        },
+        Resolution::Absent {
+            name,
+            source,
+            height,
+            ttl,
+        } => Resolved {
             name,
             status: ResolvedStatus::Absent,
+            height,
+            time_ms: source.as_ref().map_or(tip.time_ms, |source| source.time_ms),
+            chain: source.map(|source| source.chain),
             ttl,
             ..blank
         },
@@ -98,6 +115,7 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
             name,
             records,
             owner,
+            source,
             height,
             changed,
             expires,
@@ -106,15 +124,23 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
             name,
             status: ResolvedStatus::Found,
             height,
+            time_ms: source.as_ref().map_or(tip.time_ms, |source| source.time_ms),
             ttl: records.ttl.unwrap_or(dap::ABSENT_TTL_SECONDS),
             content: records.content.map(|link| link.to_string()),
             records: Some(RecordSet::from(&records)),
-            owner: Some(view::address(node, &owner)),
+            owner: Some(owner.display(prefix(node, source.as_ref()))),
+            chain: source.map(|source| source.chain),
             changed: Some(changed),
             expires: Some(expires),
             ..blank
         },
     })
+}
+
+/// How addresses begin on the chain of a name.
+fn prefix<'a>(node: &'a Node, source: Option<&Source>) -> &'a str {
+    let other = source.and_then(|source| node.others.genesis(&source.chain));
+    &other.unwrap_or(node.chain.genesis()).prefix
 }
 
 /// The edges that could serve what a name points to, and the rule: those of the ledger, as for readers; without them this

@@ -131,7 +131,12 @@ fn content_of(found: &Resolved) -> Outcome<Cid> {
             "there is no name {name} at height {}: check its spelling",
             found.height
         ),
-        (ResolvedStatus::Foreign, _) => format!("{name} is neither a CID nor a name of this chain"),
+        (ResolvedStatus::Delegated, _) => format!(
+            "{name} is a name of another chain, and none of its nodes has proven what it says: see `ddn resolve {name}`"
+        ),
+        (ResolvedStatus::Foreign, _) => {
+            format!("{name} is neither a CID nor a name of a chain that the node knows")
+        }
     };
     Err(Failure::new("not_found", text))
 }

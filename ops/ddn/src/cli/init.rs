@@ -45,11 +45,14 @@ pub struct Args {
     /// without an amount: all that is left of the supply
     #[arg(long, value_name = "ADDRESS|DIR[=COINS]")]
     balance: Vec<String>,
+    /// What its names end with, instead of the preset's
+    #[arg(long, value_name = "LABEL")]
+    tld: Option<String>,
     /// The new file
     #[arg(long, short, value_name = "FILE", default_value = "genesis.json")]
     output: PathBuf,
     /// Print the public delegate key of the data folder, which is made if there is none, and do nothing else
-    #[arg(long, conflicts_with_all = ["id", "preset", "delegate", "balance", "output"])]
+    #[arg(long, conflicts_with_all = ["id", "preset", "delegate", "balance", "tld", "output"])]
     print_key: bool,
 }
 
@@ -169,21 +172,25 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let time_ms = u64::try_from(now.as_millis()).unwrap_or_default();
-    match args.preset {
+    let mut genesis = match args.preset {
         Preset::Dev => {
             let mut genesis = Genesis::dev(id, time_ms, first.key);
             delegates.sort_by_key(|delegate| delegate.key.address());
             genesis.seats = u32::try_from(delegates.len()).unwrap_or(u32::MAX);
             genesis.balances = balances(&args.balance, &genesis.prefix, genesis.supply)?;
             genesis.delegates = delegates;
-            genesis.validate().map_err(bad)?;
-            Ok(genesis)
+            genesis
         }
         Preset::Ddn => {
             let balances = balances(&args.balance, DDN_PREFIX, DDN_SUPPLY)?;
-            Genesis::ddn(id, time_ms, delegates, balances).map_err(bad)
+            Genesis::ddn(id, time_ms, delegates, balances).map_err(bad)?
         }
+    };
+    if let Some(tld) = &args.tld {
+        genesis.tld.clone_from(tld);
     }
+    genesis.validate().map_err(bad)?;
+    Ok(genesis)
 }
 
 /// What `Genesis::ddn` demands that balances add up to, and how its addresses start.
@@ -271,6 +278,7 @@ mod tests {
                 .map(|text| text.parse().expect("a delegate"))
                 .collect(),
             balance: balance.to_vec(),
+            tld: None,
             output: "genesis.json".into(),
             print_key: false,
         }

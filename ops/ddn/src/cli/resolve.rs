@@ -40,6 +40,15 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
     let node = Node::on(&context.data).await?;
     let found: Resolved = node.call(Call::get(paths::RESOLVE, &[&args.name])).await?;
     if let Some(path) = &args.proof {
+        if let Some(chain) = &found.chain {
+            return Err(Failure::new(
+                "elsewhere",
+                format!(
+                    "{} is a name of {chain}: the gateway of the node has its proof, at /.well-known/ddn/proof/{}",
+                    found.name, found.name
+                ),
+            ));
+        }
         let genesis = genesis::of_data(&context.data)?;
         let (proof, _) = chain::fetch_proof(&node, &found.name, &genesis).await?;
         std::fs::write(path, proof).map_err(|error| Failure::file("write", path, &error))?;
@@ -56,7 +65,8 @@ fn tell(out: &mut dyn Write, found: &Resolved, block_time_ms: Option<u64>) -> io
     let status = match found.status {
         ResolvedStatus::Found => "found",
         ResolvedStatus::Absent => "absent: nobody holds it, or its owner says nothing there",
-        ResolvedStatus::Foreign => "foreign: no name of this chain",
+        ResolvedStatus::Delegated => "delegated: another chain's nodes know it, and have proven nothing",
+        ResolvedStatus::Foreign => "foreign: no name of a chain that this node knows",
     };
     let height = |height: u64| format!("height {height}");
     let expires = |height: u64| screen::until(height, found.height, block_time_ms);
@@ -80,10 +90,12 @@ fn tell(out: &mut dyn Write, found: &Resolved, block_time_ms: Option<u64>) -> io
             screen::span(ttl)
         },
     ));
+    facts.push(("chain", found.chain.clone().unwrap_or_default()));
     facts.push((
         "at height",
         format!("{}, {}", found.height, screen::utc(found.time_ms)),
     ));
+    facts.extend(found.ask.iter().map(|gateway| ("ask", gateway.clone())));
     facts.push(("edge", found.edge.clone().unwrap_or_default()));
     facts.extend(found.why.iter().map(|line| ("why", line.clone())));
     screen::facts(out, &facts)

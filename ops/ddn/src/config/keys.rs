@@ -6,7 +6,7 @@ use gateway::{Network, Redirect};
 use named::mesh::Web;
 use storage::ddp::Congestion;
 
-use super::value::{Coins, DomainPath, LogStyle, Loopback, Setting, Whole};
+use super::value::{Coins, DomainPath, LogStyle, Loopback, OtherChain, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
 pub(super) struct Key {
@@ -387,6 +387,11 @@ settings! {
         silent_after_s: Whole<5, 86_400> = Whole::new(60);
         /// Certificates in a row without this delegate's signature after which the node ends, to be started again.
         mute_after: Whole<3, 100_000> = Whole::new(30);
+        /// Chains that this node does not follow, and whose names it resolves: for each its genesis file, relative to the data
+        /// folder, and after spaces the gateways of nodes that follow it, as in
+        /// `mmt.genesis.json https://gateway.example http://192.0.2.7:8080`. They are asked for names with proofs, and
+        /// believed for the proofs alone.
+        others: Vec<OtherChain> = Vec::new();
     }
     /// The admin API.
     admin: AdminSettings {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 pub use keys::Settings;
 use keys::{KEYS, Key};
 use nearest_key::nearest;
+pub use value::OtherChain;
 
 use crate::api::types::{ConfigReport, ConfigSetting};
 

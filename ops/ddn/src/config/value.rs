@@ -1,6 +1,7 @@
 //! The types that settings have: how each is read from TOML and shown as TOML, and what is said when it does not fit.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gateway::{Network, Redirect, Style};
@@ -203,6 +204,47 @@ fn is_content_path(path: &str) -> bool {
             .strip_prefix("/ipns/")
             .is_some_and(|rest| !root(rest).is_empty()),
     }
+}
+
+/// A chain that the node does not follow, and who is asked for its names: `GENESIS_FILE URL…`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherChain {
+    /// Its genesis file.
+    pub genesis: PathBuf,
+    /// Gateways of nodes that follow it, at least one: URLs without a slash at their ends.
+    pub gateways: Vec<String>,
+}
+
+impl Setting for OtherChain {
+    fn read(value: &Value) -> Result<Self, String> {
+        let mut words = value.as_str().unwrap_or_default().split_whitespace();
+        let genesis = words.next().map(PathBuf::from);
+        let gateways: Option<Vec<String>> = words.map(gateway).collect();
+        match (genesis, gateways) {
+            (Some(genesis), Some(gateways)) if !gateways.is_empty() => Ok(Self { genesis, gateways }),
+            _ => Err(
+                "give for each chain its genesis file and gateways of its nodes, for example [\"mmt.genesis.json \
+                 https://gateway.example http://192.0.2.7:8080\"]"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn show(&self) -> Value {
+        let genesis = self.genesis.display();
+        Value::String(format!("{genesis} {}", self.gateways.join(" ")))
+    }
+}
+
+/// The URL of an HTTP server, and of nothing on it.
+fn gateway(text: &str) -> Option<String> {
+    let url = reqwest::Url::parse(text).ok()?;
+    let is_server = matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty();
+    is_server.then(|| url.as_str().trim_end_matches('/').to_owned())
 }
 
 impl Setting for Network {

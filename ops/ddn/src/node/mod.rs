@@ -57,7 +57,7 @@ use digests::Digests;
 use edges::Edges;
 pub use error::Error;
 use folder::Folder;
-use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, WalletPayer, Webs};
+use joins::{ChainMeters, ChainNames, EdgeFinder, NodeBlocks, OtherChains, WalletPayer, Webs};
 use notices::Notices;
 pub use origin::{Origin, Role};
 use places::Places;
@@ -88,6 +88,8 @@ pub struct Node {
     pub blocks: NodeBlocks,
     /// The names of the chain.
     pub names: Arc<ChainNames>,
+    /// The chains that are asked for names.
+    pub others: Arc<OtherChains>,
     /// Where others reach its HTTP servers.
     pub webs: Arc<OnceLock<Webs>>,
     /// By what a validator believes the signed zones of the DNS server.

@@ -120,7 +120,8 @@ fn own_chain(delegate: PublicKey) -> Result<Genesis, Error> {
     Ok(Genesis::dev(format!("dev-{suffix}"), time_ms, delegate))
 }
 
-fn given(path: &Path) -> Result<Genesis, Error> {
+/// The genesis in a file.
+pub fn given(path: &Path) -> Result<Genesis, Error> {
     let missing = || Error::file("read", path)(std::io::ErrorKind::NotFound.into());
     read(path)?.ok_or_else(missing)
 }

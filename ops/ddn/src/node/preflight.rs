@@ -103,9 +103,16 @@ pub fn name_path(node: &Node, text: &str) -> Result<NamePath, Failure> {
     let bad = |text: String| Failure::new("bad_name", text);
     let tld = &node.chain.genesis().tld;
     let name = match dap::resolve(&*node.names, text) {
-        Ok(Resolution::Found { under, label, .. }) => return Ok(NamePath { under, label }),
-        Ok(Resolution::Absent { name, .. }) => name,
-        Ok(Resolution::Foreign) => {
+        Ok(Resolution::Found {
+            under,
+            label,
+            source: None,
+            ..
+        }) => return Ok(NamePath { under, label }),
+        Ok(Resolution::Absent {
+            name, source: None, ..
+        }) => name,
+        Ok(_) => {
             return Err(bad(format!(
                 "`{text}` does not end with `.{tld}`, as names of this chain do"
             )));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gateway::{CertificateFiles, Certificates, Gateway};
 use ledger::{Address, CreditTerms, Genesis, PublicKey, SecretKey};
+use named::dap::Tlds;
 use named::dns::{Challenges, Forward, NameServer, RateLimit, ZoneKey};
 use named::mesh::{self, Web};
 use rustls_pki_types::CertificateDer;
@@ -36,17 +37,17 @@ pub fn chain(data: &Path, settings: &Settings) -> chain::Config {
     }
 }
 
-/// The DNS server, for the zones of `tld`, whose keys are made if they are not there yet.
+/// The DNS server, for the zones of `tlds`, whose keys are made if they are not there yet.
 ///
 /// # Errors
 /// A bad zone name, or a key that cannot be read or made.
-pub fn dns(settings: &Settings, folder: &Folder, tld: &str) -> Result<named::dns::Config, Error> {
+pub fn dns(settings: &Settings, folder: &Folder, tlds: &Tlds) -> Result<named::dns::Config, Error> {
     let mut config = unsigned_dns(settings);
     let keys = match settings.dns.key_folder.as_str() {
         "" => folder.zone_keys(),
         path => folder.dir().join(path),
     };
-    for zone in config.signed_zones(tld)? {
+    for zone in config.signed_zones(tlds)? {
         let key = secrets::read_or_make_zone_key(&keys.join(format!("{zone}.pem")))?;
         config.keys.push(ZoneKey { zone, key });
     }

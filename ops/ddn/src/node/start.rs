@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chain::Chain;
 use gateway::{Backend, Certificates, Gateway, OriginBackend, SystemLookup};
 use ledger::{Address, Amount, SecretKey, State as _};
+use named::dap::Tlds;
 use named::dns::DnsServer;
 use named::dnslink::DnsLinks;
 use named::ipns::Records;
@@ -30,7 +31,7 @@ use super::folder::{self, Folder};
 use super::hearsay;
 use super::joins::{
     ChainFunds, ChainMeters, ChainNames, ChainPeers, Ears, EdgeFinder, MeshHandler, MeshUpstream, NodeBlocks,
-    NodeDoors, PublicDns, SecureHosts, WalletPayer,
+    NodeDoors, OtherChains, PublicDns, SecureHosts, WalletPayer,
 };
 use super::look::{Looker, Outlook};
 use super::notices::Notices;
@@ -164,8 +165,8 @@ fn remembers_peers(folder: &Folder) -> Result<bool, Error> {
 }
 
 /// The public DNS for the gateway. A node of a machine without name servers serves everything else.
-fn public_dns(settings: &Settings, tld: &str) -> Option<Arc<dyn gateway::Domains>> {
-    let opened = DnsLinks::new(&setup::dnslink(settings)?, tld);
+fn public_dns(settings: &Settings, tlds: &Tlds) -> Option<Arc<dyn gateway::Domains>> {
+    let opened = DnsLinks::new(&setup::dnslink(settings)?, tlds);
     let refused = |error: &_| {
         tracing::warn!(%error, "domains of the public DNS are no sites here: set gateway.dnslink_servers, or gateway.dnslink to false");
     };
@@ -247,13 +248,14 @@ async fn join(
         chain: chain.clone(),
         delivery: delivery.clone(),
     };
-    // Packets of the DNS server are answered on threads of the runtime, which must not wait.
+    let others = Arc::new(OtherChains::open(&settings, ground.folder.dir(), genesis)?);
+    // The threads that compose answers of the DNS server are few.
     let (names, dns_names) = (
-        ChainNames::fresh(chain.clone(), role),
-        ChainNames::at_tip(chain.clone()),
+        ChainNames::fresh(chain.clone(), Arc::clone(&others), role),
+        ChainNames::at_tip(chain.clone(), Arc::clone(&others)),
     );
     let names = Arc::new(names);
-    let dns_config = setup::dns(&settings, &ground.folder, &genesis.tld)?;
+    let dns_config = setup::dns(&settings, &ground.folder, others.tlds())?;
     let dns = DnsServer::bind(dns_config, Arc::new(dns_names), &mut registry).await?;
     let webs = Arc::new(OnceLock::new());
     let doors = NodeDoors {
@@ -287,7 +289,7 @@ async fn join(
             blocks: Arc::new(blocks.clone()),
             names: names.clone(),
             ipns: Arc::clone(&ground.ipns),
-            domains: public_dns(&settings, &genesis.tld),
+            domains: public_dns(&settings, others.tlds()),
             node: Arc::new(doors),
             dns: dns.responder(),
             upstream: Arc::new(MeshUpstream(mesh.clone())),
@@ -319,6 +321,7 @@ async fn join(
         delivery,
         blocks,
         names,
+        others,
         webs,
         zones: dns.anchors(),
         directory: dns.directory(),

@@ -2,7 +2,7 @@
 
 use nearest::{Choice, Edge, Policy};
 
-use super::{NameError, Names, Resolution, resolve};
+use super::{NameError, Names, Resolution, Source, resolve};
 
 /// A resolution and how it came about.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,34 +49,59 @@ fn choice(resolution: &Resolution, edges: &[Edge], policy: &Policy) -> Option<Ch
 }
 
 fn name_steps(names: &dyn Names, input: &str, resolution: &Resolution) -> Vec<String> {
-    let tld = names.tld();
+    let whose = |name: &str, source: &Option<Source>| match source {
+        None => format!("`{name}` is a name of this chain"),
+        Some(Source { chain, .. }) => {
+            format!(
+                "`{name}` is a name of {chain}, which this node does not follow: a node of it has proven this"
+            )
+        }
+    };
     match resolution {
         Resolution::Foreign => {
+            let tlds: Vec<String> = names.tlds().all().map(|tld| format!("`.{tld}`")).collect();
+            let tlds = tlds.join(" or ");
             vec![format!(
-                "{input:?} does not end with `.{tld}`: it is no name of this chain"
+                "{input:?} does not end with {tlds}: it is no name of a chain that this node knows"
             )]
         }
-        Resolution::Absent { name, ttl } => vec![
-            format!("`{name}` is a name of this chain"),
+        Resolution::Delegated { name, to } => vec![
             format!(
-                "at height {} nobody holds it or its owner has no such undername; valid for {ttl} s",
-                names.height()
+                "`{name}` is a name of {}, which this node does not follow",
+                to.chain
+            ),
+            format!(
+                "nobody has proven what it says: {}; ask {}",
+                to.why,
+                to.ask.join(" or ")
+            ),
+        ],
+        Resolution::Absent {
+            name,
+            source,
+            height,
+            ttl,
+        } => vec![
+            whose(name, source),
+            format!(
+                "at height {height} nobody holds it or its owner has no such undername; valid for {ttl} s"
             ),
         ],
         Resolution::Found {
             name,
             under,
-            label,
             records,
+            source,
             height,
             changed,
             expires,
             ..
         } => {
+            let held = name.strip_prefix(&format!("{under}.")).unwrap_or(name);
             let mut steps = vec![
-                format!("`{name}` is a name of this chain"),
+                whose(name, source),
                 format!(
-                    "at height {height} `{label}.{tld}` is held, last changed at {changed}, expires at {expires}"
+                    "at height {height} `{held}` is held, last changed at {changed}, expires at {expires}"
                 ),
             ];
             if !under.is_empty() {

@@ -4,7 +4,7 @@ use idna::AsciiDenyList;
 use idna::uts46::{DnsLength, Hyphens, Uts46};
 use ledger::{Label, NamePath};
 
-use super::NamesError;
+use super::{NamesError, Tlds};
 
 /// Longer input is refused unread: the longest name has 253 characters, and each takes at most 4 bytes.
 const INPUT_BYTES_MAX: usize = 1_024;
@@ -73,27 +73,29 @@ impl NameError {
 }
 
 /// A name in its only form.
-pub enum Spelling {
-    /// Below the chain's TLD.
-    Ours(NamePath),
+pub enum Spelling<'a> {
+    /// Below the TLD of a chain.
+    Of(&'a str, NamePath),
     /// Of another naming system.
     Foreign,
 }
 
 /// Reads a name.
-pub fn spell(input: &str, tld: &str) -> Result<Spelling, NameError> {
+pub fn spell<'a>(input: &str, tlds: &'a Tlds) -> Result<Spelling<'a>, NameError> {
     if input.len() > INPUT_BYTES_MAX {
         return Err(NameError::TooLong { bytes: input.len() });
     }
     if input.is_empty() {
-        return Err(NameError::Empty { tld: tld.into() });
+        let tld = tlds.own().into();
+        return Err(NameError::Empty { tld });
     }
     let ascii = to_ascii(input).ok_or_else(|| idna_fault(input))?;
     let ascii = ascii.strip_suffix('.').unwrap_or(&ascii);
-    if ascii == tld {
-        return Err(NameError::Bare { tld: tld.into() });
+    if tlds.all().any(|tld| tld == ascii) {
+        return Err(NameError::Bare { tld: ascii.into() });
     }
-    let Some(below) = ascii.strip_suffix(tld).and_then(|rest| rest.strip_suffix('.')) else {
+    let below = |tld| Some((tld, ascii.strip_suffix(tld)?.strip_suffix('.')?));
+    let Some((tld, below)) = tlds.all().find_map(below) else {
         return Ok(Spelling::Foreign);
     };
     let last = below.matches('.').count();
@@ -106,7 +108,7 @@ pub fn spell(input: &str, tld: &str) -> Result<Spelling, NameError> {
         });
     }
     NamePath::parse(ascii, tld)
-        .map(Spelling::Ours)
+        .map(|path| Spelling::Of(tld, path))
         .map_err(|error| malformed(input, &error))
 }
 

@@ -1,23 +1,25 @@
-//! The domains below which the ledger's names are: the chain's own, and those of the public DNS that stand for it.
+//! The domains below which the ledger's names are: those of chains, and those of the public DNS that stand for the own one.
+
+use super::Tlds;
 
 /// The zones that hold the ledger's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Zones {
-    tld: String,
+    tlds: Tlds,
     /// Longest first, lower case, without dots at their ends.
     aliases: Vec<String>,
 }
 
 impl Zones {
-    /// `tld` is the chain's top-level domain. Below each of `aliases` its names are known too: with `ddn.example`,
-    /// `alice.ddn.example` is `alice.ddn`.
+    /// Below each of `aliases` the names of the own chain are known too: with `ddn.example`, `alice.ddn.example` is
+    /// `alice.ddn`.
     #[must_use]
-    pub fn new(tld: &str, aliases: &[String]) -> Self {
+    pub fn new(tlds: &Tlds, aliases: &[String]) -> Self {
         let plain = |zone: &String| zone.trim_matches('.').to_ascii_lowercase();
         let mut aliases: Vec<String> = aliases.iter().map(plain).collect();
         aliases.sort_by_key(|zone| std::cmp::Reverse(zone.len()));
         Self {
-            tld: tld.to_owned(),
+            tlds: tlds.clone(),
             aliases,
         }
     }
@@ -26,11 +28,11 @@ impl Zones {
     /// another question.
     #[must_use]
     pub fn name(&self, domain: &str) -> Option<String> {
-        if below(domain, &self.tld).is_some() {
+        if self.tlds.above(domain).is_some() {
             return Some(domain.to_owned());
         }
         let label = self.aliases.iter().find_map(|zone| below(domain, zone))?;
-        Some(format!("{label}.{}", self.tld))
+        Some(format!("{label}.{}", self.tlds.own()))
     }
 }
 
@@ -46,13 +48,16 @@ mod tests {
 
     #[test]
     fn names_of_the_ledger() {
-        let zones = Zones::new("ddn", &["ddn.example".to_owned(), "x.DDN.example.".to_owned()]);
+        let tlds = Tlds::new("ddn", vec!["mmt".into()]);
+        let zones = Zones::new(&tlds, &["ddn.example".to_owned(), "x.DDN.example.".to_owned()]);
         for (domain, name) in [
             ("alice.ddn", Some("alice.ddn")),
             ("docs.alice.ddn", Some("docs.alice.ddn")),
             ("alice.ddn.example", Some("alice.ddn")),
             ("docs.alice.ddn.example", Some("docs.alice.ddn")),
             ("alice.x.ddn.example", Some("alice.ddn")),
+            ("alice.mmt", Some("alice.mmt")),
+            ("alice.mmt.ddn.example", Some("alice.mmt.ddn")),
             ("ddn", None),
             (".ddn", None),
             ("ddn.example", None),

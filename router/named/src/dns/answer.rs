@@ -49,7 +49,7 @@ impl Responder {
     /// # Errors
     /// [`Error::Setting`] for a bad host or zone name.
     pub fn new(config: &Config, names: Arc<dyn Names>, registry: &mut Registry) -> Result<Self, Error> {
-        let zones = Zones::new(config, names.tld())?;
+        let zones = Zones::new(config, names.tlds())?;
         Ok(Self {
             zones,
             names,

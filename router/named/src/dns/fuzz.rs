@@ -3,21 +3,22 @@
 //! `router/named/fuzz` runs them for as long as one likes; the test below for a moment, with every test run.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use ledger::{Address, Label, NameEntry, Records};
 use prometheus_client::registry::Registry;
 
 use super::front::{self, Front, Moment, Quick, Tally};
 use super::{Client, Config, RateLimit, Responder, Transport};
-use crate::dap::{Names, NamesError};
+use crate::dap::{Names, NamesError, Tlds};
 
 /// `alice` and `long`, for ever.
 struct Two;
 
 impl Names for Two {
-    fn tld(&self) -> &str {
-        "ddn"
+    fn tlds(&self) -> &Tlds {
+        static TLDS: LazyLock<Tlds> = LazyLock::new(|| Tlds::of("ddn"));
+        &TLDS
     }
 
     fn height(&self) -> u64 {

@@ -55,7 +55,7 @@ use self::front::Front;
 use self::listen::Sockets;
 use self::udp::{Composing, Threads};
 use crate::Error;
-use crate::dap::{ABSENT_TTL_SECONDS, Names};
+use crate::dap::{ABSENT_TTL_SECONDS, Names, Tlds};
 
 /// The settings of the DNS server, section `dns` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,12 +115,12 @@ pub struct NameServer {
 }
 
 impl Config {
-    /// The zones that want a key, in lower case without a final dot: that of the TLD and the alias zones.
+    /// The zones that want a key, in lower case without a final dot: those of the TLDs and the alias zones.
     ///
     /// # Errors
     /// [`Error::Setting`] for what is not a zone's name.
-    pub fn signed_zones(&self, tld: &str) -> Result<Vec<String>, Error> {
-        zone::signed(self, tld)
+    pub fn signed_zones(&self, tlds: &Tlds) -> Result<Vec<String>, Error> {
+        zone::signed(self, tlds)
     }
 }
 

@@ -31,7 +31,7 @@ use quick_cache::sync::Cache;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::dap::Zones;
+use crate::dap::{Tlds, Zones};
 use known::{Answer, Known};
 pub use text::is_public;
 
@@ -118,17 +118,17 @@ struct Said<T> {
 
 impl DnsLinks {
     /// Reads the settings; asks nobody yet. Needs a running tokio runtime, on which questions are asked from then on.
-    /// `tld` is that of the ledger's names.
+    /// `tlds` are those of the ledgers' names.
     ///
     /// # Errors
     /// [`Error::NoServers`] if the machine's name servers are wanted and it does not say them.
-    pub fn new(config: &Config, tld: &str) -> Result<Self, Error> {
+    pub fn new(config: &Config, tlds: &Tlds) -> Result<Self, Error> {
         let resolver = resolver::open(&config.servers, config.timeout).map_err(|error| Error::NoServers {
             reason: error.to_string(),
         })?;
         Ok(Self(Arc::new(Shared {
             resolver,
-            ours: Zones::new(tld, &config.alias_zones),
+            ours: Zones::new(tlds, &config.alias_zones),
             known: Cache::new(config.known_max),
             places: Semaphore::new(config.lookups_max),
             timeout: config.timeout,

@@ -1,11 +1,11 @@
 //! Names as people write them, and what the named router says of them.
 
 use ledger::{Address, Label};
-use named::dap::{ABSENT_TTL_SECONDS, NameError, Resolution, explain, resolve};
+use named::dap::{ABSENT_TTL_SECONDS, NameError, Resolution, Source, explain, resolve};
 use nearest::{Edge, Policy};
 use proptest::prelude::*;
 
-use crate::book::{Book, EXPIRES, SITE, site};
+use crate::book::{Book, EXPIRES, SITE, silence, site};
 
 fn found(input: &str) -> Resolution {
     let book = Book::new();
@@ -62,6 +62,7 @@ fn a_name_comes_with_its_record_set_and_owner() {
             label: Label::parse("alice").unwrap(),
             records: site(),
             owner: Address::from_bytes([9; 20]),
+            source: None,
             height: 7,
             changed: 5,
             expires: EXPIRES,
@@ -73,6 +74,8 @@ fn a_name_comes_with_its_record_set_and_owner() {
 fn absent_and_foreign_are_answers() {
     let absent = |name: &str| Resolution::Absent {
         name: name.into(),
+        source: None,
+        height: 7,
         ttl: ABSENT_TTL_SECONDS,
     };
     for (input, expected) in [
@@ -91,6 +94,53 @@ fn absent_and_foreign_are_answers() {
     ] {
         assert_eq!(found(input), expected, "{input}");
     }
+}
+
+#[test]
+fn names_of_another_chain_are_what_its_nodes_prove() {
+    let book = Book::new();
+    book.hold("alice", [("", site()), ("docs", site())]);
+    let resolved = |input: &str| resolve(&*book, input).expect("a name");
+    let mmt = || Source {
+        chain: "mmt-1".into(),
+        time_ms: 9,
+    };
+    let delegated = |name: &str| Resolution::Delegated {
+        name: name.into(),
+        to: silence(),
+    };
+    assert_eq!(resolved("Alice.MMT."), delegated("alice.mmt"));
+    book.follow_elsewhere(EXPIRES - 1);
+    let Resolution::Found {
+        name, source, height, ..
+    } = resolved("docs.alice.mmt")
+    else {
+        panic!("it is proven")
+    };
+    assert_eq!(
+        (&*name, source, height),
+        ("docs.alice.mmt", Some(mmt()), EXPIRES - 1)
+    );
+    let absent = |name: &str, height| Resolution::Absent {
+        name: name.into(),
+        source: Some(mmt()),
+        height,
+        ttl: ABSENT_TTL_SECONDS,
+    };
+    assert_eq!(resolved("nobody.mmt"), absent("nobody.mmt", EXPIRES - 1));
+    assert_eq!(resolved("nope.alice.mmt"), absent("nope.alice.mmt", EXPIRES - 1));
+    // Its own height tells what has expired there.
+    book.follow_elsewhere(EXPIRES);
+    assert_eq!(resolved("alice.mmt"), absent("alice.mmt", EXPIRES));
+    assert!(matches!(
+        resolved("alice.ddn"),
+        Resolution::Found { source: None, .. }
+    ));
+    let bare = resolve(&*book, "mmt").expect_err("a TLD").to_string();
+    assert_eq!(
+        bare,
+        "`mmt` is the top-level domain; put a name before it, such as `alice.mmt`"
+    );
 }
 
 #[test]
@@ -229,7 +279,9 @@ fn an_explanation_gives_its_reasons() {
     );
     assert_eq!(
         steps("example.org", &[edge]),
-        [r#""example.org" does not end with `.ddn`: it is no name of this chain"#]
+        [
+            r#""example.org" does not end with `.ddn` or `.mmt`: it is no name of a chain that this node knows"#
+        ]
     );
 }
 

@@ -1,11 +1,11 @@
 //! Domains that lead to content, asked of a real server: our own, in the part of the public DNS.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ledger::{Label, NameEntry, Records};
-use named::dap::{Names, NamesError};
+use named::dap::{Names, NamesError, Tlds};
 use named::dns::DnsServer;
 use named::dnslink::{self, DnsLinks, Error, Link};
 use prometheus_client::registry::Registry;
@@ -18,8 +18,9 @@ use crate::wire::DEADLINE;
 struct Public(Arc<Book>);
 
 impl Names for Public {
-    fn tld(&self) -> &str {
-        "example"
+    fn tlds(&self) -> &Tlds {
+        static TLDS: LazyLock<Tlds> = LazyLock::new(|| Tlds::of("example"));
+        &TLDS
     }
 
     fn height(&self) -> u64 {
@@ -71,7 +72,7 @@ fn asking(server: SocketAddr, set: impl FnOnce(&mut dnslink::Config)) -> DnsLink
         ..dnslink::Config::default()
     };
     set(&mut config);
-    DnsLinks::new(&config, "ddn").expect("name servers")
+    DnsLinks::new(&config, &Tlds::of("ddn")).expect("name servers")
 }
 
 fn text(text: &str) -> Records {

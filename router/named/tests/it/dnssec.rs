@@ -34,7 +34,12 @@ pub fn signed() -> Config {
         alias_zones: vec!["ddn.example".into(), "sub.ddn.example".into()],
         gateway_hosts: vec!["gw.ddn.example".into()],
         challenge_hosts: vec!["elsewhere.test".into()],
-        keys: vec![key("ddn"), key("DDN.example."), key("sub.ddn.example")],
+        keys: vec![
+            key("ddn"),
+            key("mmt"),
+            key("DDN.example."),
+            key("sub.ddn.example"),
+        ],
         edges: vec!["192.0.2.1".parse().expect("an address")],
         ..config()
     }
@@ -252,7 +257,7 @@ async fn a_signature_is_made_once() {
 async fn anchors_are_the_keys() {
     let server = serve(signed(), &held()).await;
     let anchors = server.anchors();
-    assert_eq!(anchors.len(), 3);
+    assert_eq!(anchors.len(), 4);
     assert!(anchors.iter().any(|anchor| anchor.zone == "ddn."));
     for anchor in anchors {
         let words: Vec<&str> = anchor.ds.split(' ').collect();
@@ -296,7 +301,7 @@ fn keys_of_other_kinds_are_refused() {
 #[tokio::test]
 async fn a_zone_without_a_key_beside_signed_ones_is_named() {
     let mut config = signed();
-    config.keys.remove(1);
+    config.keys.remove(2);
     let mut registry = prometheus_client::registry::Registry::default();
     let served = named::dns::DnsServer::bind(config, held(), &mut registry);
     let error = served.await.expect_err("a zone without a key").to_string();

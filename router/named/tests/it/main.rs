@@ -12,6 +12,7 @@ mod fuzz;
 mod listening;
 mod memory;
 mod mesh;
+mod others;
 mod own;
 mod protocol;
 mod rate;

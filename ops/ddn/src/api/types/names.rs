@@ -13,7 +13,9 @@ pub struct Resolved {
     pub name: String,
     /// Whether somebody holds it, and has records under it.
     pub status: ResolvedStatus,
-    /// The height at which this is the answer.
+    /// The chain that it is of, if that is another than the node's own.
+    pub chain: Option<String>,
+    /// The height of its chain at which this is the answer.
     pub height: u64,
     /// The time of that block.
     pub time_ms: u64,
@@ -34,6 +36,9 @@ pub struct Resolved {
     pub edge: Option<String>,
     /// Every edge that this node knows of, the chosen one first, and why it is chosen or not. Empty without content.
     pub edges: Vec<ResolvedEdge>,
+    /// Gateways of nodes that can be asked, if it is delegated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ask: Vec<String>,
     /// Why: one line each, in the order in which it was found.
     pub why: Vec<String>,
 }
@@ -69,7 +74,9 @@ pub enum ResolvedStatus {
     Found,
     /// Nobody holds the name, or its owner has no such undername.
     Absent,
-    /// It is no name of this chain.
+    /// It is of another chain, and none of that chain's nodes has proven what it says.
+    Delegated,
+    /// It is no name of a chain that the node knows.
     Foreign,
 }
 

@@ -35,8 +35,8 @@ impl NamedEdges {
         let (dns, tld) = (&node.config.settings.dns, &node.chain.genesis().tld);
         Self {
             edges: Arc::clone(&node.edges),
-            names: ChainNames::at_tip(node.chain.clone()),
-            zones: Zones::new(tld, &dns.alias_zones),
+            names: ChainNames::at_tip(node.chain.clone(), Arc::clone(&node.others)),
+            zones: Zones::new(node.others.tlds(), &dns.alias_zones),
             tld: tld.clone(),
             configured: dns.edges.clone(),
         }

@@ -1,13 +1,14 @@
-//! The names of the chain, for those who resolve them.
+//! The names of the chain and of those that are asked, for those who resolve them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chain::Chain;
 use ledger::{Label, NameEntry};
-use named::dap::{Names, NamesError};
+use named::dap::{Elsewhere, Names, NamesError, Tlds};
 use tokio::runtime::Handle;
 
+use super::others::{Lane, OtherChains};
 use crate::node::Role;
 
 /// The longest that an absent name waits for a newer tip.
@@ -16,9 +17,16 @@ const REFRESH_WITHIN: Duration = Duration::from_secs(1);
 /// peers no more than one.
 const FRESH_FOR: Duration = Duration::from_millis(250);
 
-/// The names of the chain at its tip.
+/// How many of those who may wait do for other chains at once, and how many of those who should not: half of the threads
+/// that compose answers of DNS.
+const WAIT_MAX: usize = 64;
+const WAIT_FEW: usize = 4;
+
+/// The names of the chain at its tip, and those of other chains.
 pub struct ChainNames {
     chain: Chain,
+    others: Arc<OtherChains>,
+    lane: Lane,
     freshness: Option<Freshness>,
 }
 
@@ -29,22 +37,29 @@ struct Freshness {
 }
 
 impl ChainNames {
-    /// The state as it is here: for those who cannot wait.
-    pub fn at_tip(chain: Chain) -> Self {
+    /// The state as it is here: for those who should not wait. Only a few do, for other chains.
+    pub fn at_tip(chain: Chain, others: Arc<OtherChains>) -> Self {
         Self {
             chain,
+            others,
+            lane: Lane::new(WAIT_FEW),
             freshness: None,
         }
     }
 
     /// The state as it is here, but a follower asks its peers for a newer tip before it says that a name does not exist.
     /// That may take a second and blocks the thread: never ask on a thread of the runtime. To be made on the runtime.
-    pub fn fresh(chain: Chain, role: Role) -> Self {
+    pub fn fresh(chain: Chain, others: Arc<OtherChains>, role: Role) -> Self {
         let freshness = (role == Role::Follower).then(|| Freshness {
             runtime: Handle::current(),
             last: Mutex::new(None),
         });
-        Self { chain, freshness }
+        Self {
+            chain,
+            others,
+            lane: Lane::new(WAIT_MAX),
+            freshness,
+        }
     }
 
     fn look(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
@@ -68,8 +83,12 @@ impl Freshness {
 }
 
 impl Names for ChainNames {
-    fn tld(&self) -> &str {
-        &self.chain.genesis().tld
+    fn tlds(&self) -> &Tlds {
+        self.others.tlds()
+    }
+
+    fn elsewhere(&self, tld: &str, label: &Label) -> Result<Elsewhere, NamesError> {
+        self.others.entry(tld, label, &self.lane)
     }
 
     fn height(&self) -> u64 {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use ledger::{Label, NameEntry};
 
-use crate::dap::{Names, NamesError};
+use crate::dap::{Elsewhere, Names, NamesError, Tlds};
 
 const CELLS: usize = 1 << 16;
 
@@ -150,6 +150,8 @@ struct Noted {
     read: Vec<Label>,
     expires: Option<u64>,
     absent: bool,
+    /// Until when what other chains say counts.
+    until: Option<Instant>,
 }
 
 impl<'a> Witness<'a> {
@@ -163,7 +165,7 @@ impl<'a> Witness<'a> {
         }
     }
 
-    /// What was read, and until when it counts if a name was absent.
+    /// What was read, and until when it counts if a name was absent or of another chain.
     #[must_use]
     pub fn basis(self, changes: &Changes) -> (Basis, Option<Instant>) {
         let noted = self.noted.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -173,17 +175,29 @@ impl<'a> Witness<'a> {
             expires: noted.expires.unwrap_or(u64::MAX),
         };
         let holds = self.names.absence_holds().filter(|_| noted.absent);
-        (basis, holds.map(|holds| Instant::now() + holds.min(A_DAY)))
+        let holds = holds.map(|holds| Instant::now() + holds.min(A_DAY));
+        (basis, holds.into_iter().chain(noted.until).min())
     }
 }
 
 impl Names for Witness<'_> {
-    fn tld(&self) -> &str {
-        self.names.tld()
+    fn tlds(&self) -> &Tlds {
+        self.names.tlds()
     }
 
     fn height(&self) -> u64 {
         self.height
+    }
+
+    fn elsewhere(&self, tld: &str, label: &Label) -> Result<Elsewhere, NamesError> {
+        let found = self.names.elsewhere(tld, label)?;
+        if let Elsewhere::Proven { until, .. } = &found {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            // A change that is told reaches the names, but no cell.
+            let until = (*until).min(Instant::now() + TOLD_WITHIN);
+            noted.until = Some(noted.until.map_or(until, |before| before.min(until)));
+        }
+        Ok(found)
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {
@@ -202,4 +216,6 @@ impl Names for Witness<'_> {
     }
 }
 
+/// How soon a change of a name of another chain is seen once it is known here.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 const A_DAY: Duration = Duration::from_secs(86_400);

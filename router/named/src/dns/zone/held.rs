@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use hickory_proto::rr::rdata::svcb::{Alpn, SVCB, SvcParamKey, SvcParamValue};
 use hickory_proto::rr::rdata::{CAA, CNAME, HTTPS, MX, SRV, TXT};
 use hickory_proto::rr::{Name, RData};
-use ledger::{Caa, Https, Label, Records};
+use ledger::{Caa, Https, Label, NameEntry, Records};
 
-use super::{Asking, Datum, Found, TTL_SECONDS, Zone, Zones, addresses, settings};
-use crate::dap::{self, NamesError};
+use super::{Asking, Datum, Found, Holds, TTL_SECONDS, Zone, Zones, addresses, settings};
+use crate::dap::{self, Elsewhere, NamesError};
 
 /// A DNSLink lives here too, beside the name itself (<https://dnslink.dev>).
 const DNSLINK_LABEL: &str = "_dnslink";
@@ -29,7 +29,7 @@ impl Zones {
         let Ok(label) = Label::parse(last) else {
             return Ok(None);
         };
-        let Some(entry) = dap::live_entry(asking.names(), &label)? else {
+        let Some(entry) = live_entry(zone, &label, asking)? else {
             return Ok(None);
         };
         let under = under.join(".");
@@ -128,11 +128,27 @@ impl Zones {
         let invalid = |_| NamesError::new(format!("the target `{target}` is not a DNS name"));
         let mut name = Name::from_ascii(target).map_err(invalid)?;
         name.set_fqdn(true);
-        if !zone.alias || !self.tld.zone_of(&name) {
+        if zone.holds != Holds::Alias || !self.tld.zone_of(&name) {
             return Ok(name);
         }
         let own = name.iter().take(settings::labels_above(&self.tld, &name));
         Name::from_labels(own.chain(zone.apex.iter())).map_err(invalid)
+    }
+}
+
+/// The entry of a label on the chain whose names are in the zone, unless it has expired.
+fn live_entry(zone: &Zone, label: &Label, asking: &Asking<'_>) -> Result<Option<NameEntry>, NamesError> {
+    let tld = match &zone.holds {
+        Holds::Own | Holds::Alias => return dap::live_entry(asking.names(), label),
+        Holds::Challenges => return Ok(None),
+        Holds::Other(tld) => tld,
+    };
+    match asking.names().elsewhere(tld, label)? {
+        Elsewhere::Proven { entry, height, .. } => Ok(entry.filter(|entry| entry.is_active(height))),
+        Elsewhere::Silent(to) => Err(NamesError::new(format!(
+            "{label}.{tld} is a name of {}: {}",
+            to.chain, to.why
+        ))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The zones that we serve and what exists in them.
 //!
-//! There is one zone for the chain's TLD and one for each alias zone; `alice.ddn.example` in the alias zone
+//! There is one zone for the chain's TLD, one for that of each chain that is asked, and one for each alias zone; `alice.ddn.example` in the alias zone
 //! `ddn.example` is the same ledger entry as `alice.ddn`. At a name there is what its owner's record set says, plus
 //! what DDN derives from its content: the addresses of edges that serve it, and the DNSLink
 //! (<https://dnslink.dev>) at the name and at `_dnslink` below it. A name exists if it has records or if a name below
@@ -27,7 +27,7 @@ use super::Config;
 use super::dnssec::{Anchor, Seal};
 use super::own::{Challenges, Directory, challenged_host};
 use crate::Error;
-use crate::dap::NamesError;
+use crate::dap::{NamesError, Tlds};
 
 /// How long secondaries would wait; we have none, each node reads the ledger (RFC 1035, section 3.3.13). Seconds.
 const SOA_REFRESH_SECONDS: i32 = 3_600;
@@ -38,13 +38,15 @@ const SOA_EXPIRE_SECONDS: i32 = 604_800;
 const APEX_TTL_SECONDS: u32 = 3_600;
 
 /// The zones of this configuration that want a key, in lower case without a final dot.
-pub fn signed(config: &Config, tld: &str) -> Result<Vec<String>, Error> {
-    let tld = settings::host_name("chain.tld", tld)?;
+pub fn signed(config: &Config, tlds: &Tlds) -> Result<Vec<String>, Error> {
+    let tld = settings::host_name("chain.tld", tlds.own())?;
     let aliases = config
         .alias_zones
         .iter()
         .map(|alias| settings::alias_apex(alias, &tld));
-    let zones: Vec<Name> = std::iter::once(Ok(tld.clone()))
+    let zones: Vec<Name> = tlds
+        .all()
+        .map(|tld| settings::host_name("chain.tld", tld))
         .chain(aliases)
         .collect::<Result<_, _>>()?;
     let text = |zone: &Name| zone.to_ascii().trim_end_matches('.').to_owned();
@@ -101,8 +103,21 @@ pub struct Zone {
     pub apex: Name,
     /// What it is signed with, if it is.
     pub seal: Option<Seal>,
-    /// Whether it is an alias of the TLD: a real domain, whose apex leads to the edges too.
-    alias: bool,
+    /// What is below it.
+    holds: Holds,
+}
+
+/// What is below a zone's apex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Holds {
+    /// The names of the chain.
+    Own,
+    /// The same, as a real domain, whose apex leads to the edges too.
+    Alias,
+    /// The names of another chain, with this TLD.
+    Other(String),
+    /// Answers to challenges alone.
+    Challenges,
 }
 
 /// A name server's own host name.
@@ -113,15 +128,15 @@ struct Host {
 }
 
 impl Zones {
-    /// The zones for `tld` under this configuration.
+    /// The zones for these top-level domains under this configuration.
     ///
     /// # Errors
     /// [`Error::Setting`] for what is not a host name, an empty list of name servers, an alias inside the TLD, or a zone
     /// without a key beside one that has one.
-    pub fn new(config: &Config, tld: &str) -> Result<Self, Error> {
-        let tld = settings::host_name("chain.tld", tld)?;
+    pub fn new(config: &Config, tlds: &Tlds) -> Result<Self, Error> {
+        let tld = settings::host_name("chain.tld", tlds.own())?;
         Ok(Self {
-            zones: settings::zones(config, &tld)?,
+            zones: settings::zones(config, &tld, tlds.others())?,
             hosts: settings::hosts(config)?,
             gateways: settings::gateways(config),
             edges: config.edges.clone(),
@@ -259,7 +274,7 @@ impl Zones {
     }
 
     fn at_apex(&self, zone: &Zone, host: &str, asking: &mut Asking<'_>) -> Found {
-        let mut found = match zone.alias || self.gateways.contains(&zone.apex) {
+        let mut found = match zone.holds == Holds::Alias || self.gateways.contains(&zone.apex) {
             true => self.led(host, self.ttl, asking),
             false => Found::default(),
         };

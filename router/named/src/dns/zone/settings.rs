@@ -2,17 +2,21 @@
 
 use hickory_proto::rr::Name;
 
-use super::{Host, Zone};
+use super::{Holds, Host, Zone};
 use crate::Error;
 use crate::dns::dnssec::{Seal, ZoneKey};
 use crate::dns::own::CHALLENGE_LABEL;
 use crate::dns::{Config, NameServer};
 
 /// The zones, the one with the longest apex first.
-pub fn zones(config: &Config, tld: &Name) -> Result<Vec<Zone>, Error> {
-    let mut zones = vec![zone(tld.clone(), false, &config.keys)?];
+pub fn zones(config: &Config, tld: &Name, others: &[String]) -> Result<Vec<Zone>, Error> {
+    let mut zones = vec![zone(tld.clone(), Holds::Own, &config.keys)?];
+    for other in others {
+        let apex = host_name("chain.tld", other)?;
+        zones.push(zone(apex, Holds::Other(other.clone()), &config.keys)?);
+    }
     for alias in &config.alias_zones {
-        zones.push(zone(alias_apex(alias, tld)?, true, &config.keys)?);
+        zones.push(zone(alias_apex(alias, tld)?, Holds::Alias, &config.keys)?);
     }
     for host in &config.challenge_hosts {
         let apex = host_name("gateway.acme_hosts", &format!("{CHALLENGE_LABEL}.{host}"))?;
@@ -22,7 +26,7 @@ pub fn zones(config: &Config, tld: &Name) -> Result<Vec<Zone>, Error> {
             zones.push(Zone {
                 apex,
                 seal: None,
-                alias: false,
+                holds: Holds::Challenges,
             });
         }
     }
@@ -31,7 +35,7 @@ pub fn zones(config: &Config, tld: &Name) -> Result<Vec<Zone>, Error> {
 }
 
 /// A zone with its key. With keys at all, each zone needs one: an unsigned zone below a signed one is not believed.
-fn zone(apex: Name, alias: bool, keys: &[ZoneKey]) -> Result<Zone, Error> {
+fn zone(apex: Name, holds: Holds, keys: &[ZoneKey]) -> Result<Zone, Error> {
     let mut key = None;
     for of in keys {
         if host_name("dns.keys", &of.zone)? == apex {
@@ -49,7 +53,7 @@ fn zone(apex: Name, alias: bool, keys: &[ZoneKey]) -> Result<Zone, Error> {
         public: key.public(&apex),
         key,
     });
-    Ok(Zone { apex, seal, alias })
+    Ok(Zone { apex, seal, holds })
 }
 
 pub fn hosts(config: &Config) -> Result<Vec<Host>, Error> {
