@@ -103,8 +103,7 @@ fn a_node_resolves_names_of_a_chain_that_it_does_not_follow() -> Result<()> {
     let verified = mmt.ddn().json(&["chain", "verify", &file.to_string_lossy()])?;
     ensure!(verified["content"] == json!({ "alice.mmt": cid }), "{verified}");
 
-    // The content is fetched by its CID as any other; here it is on the node.
-    node.ddn().json(&["publish", &site.path().to_string_lossy()])?;
+    // What it points to is with that chain's nodes.
     let index = fs::read(site.path().join("index.html"))?;
     for (host, path) in [
         ("localhost", "/ipns/alice.mmt/index.html"),
@@ -127,6 +126,10 @@ fn a_node_resolves_names_of_a_chain_that_it_does_not_follow() -> Result<()> {
             reply.headers
         );
     }
+    let copy = home.path().join("copy");
+    node.ddn()
+        .ok(&["get", "alice.mmt", "-o", &copy.to_string_lossy()])?;
+    ensure!(fs::read(copy.join("index.html"))? == index);
     let script = gateway.get("localhost", "/.well-known/ddn/proxy.pac")?;
     ensure!(script.text().contains(".mmt"), "{}", script.text());
 

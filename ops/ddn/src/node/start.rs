@@ -243,12 +243,13 @@ async fn join(
     .await?;
     running.delivery = Some(delivery.clone());
 
+    let others = Arc::new(OtherChains::open(&settings, ground.folder.dir(), genesis)?);
     let blocks = NodeBlocks {
         store: ground.store.clone(),
         chain: chain.clone(),
         delivery: delivery.clone(),
+        others: Arc::clone(&others),
     };
-    let others = Arc::new(OtherChains::open(&settings, ground.folder.dir(), genesis)?);
     // The threads that compose answers of the DNS server are few.
     let (names, dns_names) = (
         ChainNames::fresh(chain.clone(), Arc::clone(&others), role),

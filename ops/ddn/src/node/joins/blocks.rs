@@ -8,6 +8,8 @@ use cid::Cid;
 use storage::ddp::{Delivery, Remote};
 use storage::{BlockSource, Blocks, SharedBlocks, Store};
 
+use super::OtherChains;
+
 /// The blocks of the store and the objects of the ledger; through [`BlockSource::below`] those of other nodes too.
 #[derive(Clone)]
 pub struct NodeBlocks {
@@ -17,6 +19,8 @@ pub struct NodeBlocks {
     pub chain: Chain,
     /// Content elsewhere.
     pub delivery: Delivery,
+    /// Content of names of other chains.
+    pub others: Arc<OtherChains>,
 }
 
 impl Blocks for NodeBlocks {
@@ -32,11 +36,13 @@ impl BlockSource for NodeBlocks {
     fn below(&self, root: &Cid) -> SharedBlocks {
         Arc::new(Below {
             here: self.clone(),
+            root: *root,
             remote: self.delivery.below(root),
         })
     }
 
     fn named(&self, root: &Cid, name: &str) {
+        self.others.named(root, name);
         self.delivery.named(root, name);
     }
 
@@ -52,6 +58,7 @@ impl BlockSource for NodeBlocks {
 /// What is below one root, fetched where it is not here.
 struct Below {
     here: NodeBlocks,
+    root: Cid,
     remote: Remote,
 }
 
@@ -62,7 +69,10 @@ impl Blocks for Below {
         {
             return Ok(Some(bytes));
         }
-        self.remote.block(cid)
+        match self.of_another_chain(cid)? {
+            Some(bytes) => Ok(Some(bytes)),
+            None => self.remote.block(cid),
+        }
     }
 
     fn soon(&self, cids: &mut dyn Iterator<Item = &Cid>) {
@@ -71,6 +81,21 @@ impl Blocks for Below {
 
     fn path(&self, root: &Cid, segments: &[&str]) {
         Blocks::path(&self.remote, root, segments);
+    }
+}
+
+impl Below {
+    /// What a name of another chain led to is with that chain's nodes first.
+    fn of_another_chain(&self, cid: &Cid) -> Result<Option<Bytes>, storage::Error> {
+        let store = &self.here.store;
+        if !self.here.others.has_led_to(&self.root) || store.has(cid)? {
+            return Ok(None);
+        }
+        let block = self.here.others.block(&self.root, cid);
+        if let Some(bytes) = &block {
+            store.put(cid, bytes)?;
+        }
+        Ok(block)
     }
 }
 

@@ -3,7 +3,10 @@
 //!
 //! What was proven counts for the time of an answer by name, and no longer than until one of those gateways tells that the
 //! name has changed: while names of a chain are asked for, one of its gateways is kept being asked what has changed. A
-//! gateway that says nothing of that, or too much, costs freshness or questions, never truth.
+//! gateway that says nothing of that, or too much, costs freshness or questions, never truth. What the names point to comes
+//! from the same gateways ([`content`]).
+
+mod content;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,10 +15,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use cid::Cid;
 use ledger::{Bundle, Genesis, Label, NameEntry};
 use named::dap::{ABSENT_TTL_SECONDS, Delegation, Elsewhere, NamesError, Source, Tlds};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, GuardResult};
+use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, Response};
 use serde::Deserialize;
 use tokio::runtime::Handle;
@@ -56,6 +61,9 @@ const WATCH_PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration:
 pub struct OtherChains {
     tlds: Tlds,
     chains: Vec<Arc<Asked>>,
+    /// Which of them a name led from to a root.
+    roots: Cache<Cid, usize>,
+    fetches: Semaphore,
     runtime: Handle,
     _watching: DropGuard,
 }
@@ -132,6 +140,8 @@ impl OtherChains {
         Ok(Self {
             tlds: Tlds::new(&own.tld, tlds.collect()),
             chains,
+            roots: Cache::new(content::ROOTS_MAX),
+            fetches: Semaphore::new(content::FETCHES_MAX),
             runtime: Handle::current(),
             _watching: stop.drop_guard(),
         })
@@ -368,7 +378,10 @@ struct Changes {
 /// The client for all of them.
 fn client(settings: &Settings, folder: &Path) -> Result<Client, Error> {
     let path = folder.join(&settings.gateway.origin_ca);
-    let mut client = crate::http::client().connect_timeout(PROOF_WITHIN);
+    // What a gateway says is at another place is not asked for there.
+    let mut client = crate::http::client()
+        .connect_timeout(PROOF_WITHIN)
+        .redirect(Policy::none());
     if !settings.gateway.origin_ca.is_empty() && !settings.chain.others.is_empty() {
         let bad = |reason: &dyn fmt::Display| Error::content(&path, format!("gateway.origin_ca: {reason}"));
         let pem = std::fs::read(&path).map_err(|error| bad(&error))?;
