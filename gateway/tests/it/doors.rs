@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use storage::Store;
 use tempfile::TempDir;
 
-use crate::client::{Answer, upload};
+use crate::client::{Answer, until, upload};
 use crate::node::CHAIN;
 use crate::site::{Book, Site, backend};
 
@@ -389,4 +389,56 @@ async fn no_site_stands_in_the_place_of_a_door() {
             );
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_is_told_at_once() {
+    let site = Site::new().await;
+    let changes = async |query: &str| get(&site, &format!("/.well-known/ddn/changes{query}"), &[]).await;
+    let now = json(&changes("").await);
+    assert_eq!(
+        (&now["tld"], &now["names"]),
+        (&"ddn".into(), &serde_json::Value::Null)
+    );
+    let height = now["height"].as_u64().expect("a height");
+    // Nothing changes in no time.
+    let none = json(&changes(&format!("?since={height}&wait=0")).await);
+    assert_eq!(
+        none,
+        serde_json::json!({ "tld": "ddn", "height": height, "names": [] })
+    );
+    let (told, ()) = tokio::join!(changes_of(&site, height), async {
+        until("somebody waits", || {
+            site.metric("gateway_requests_in_flight") == 1.0
+        })
+        .await;
+        site.book.point("alice", "", site.root);
+    });
+    assert_eq!(
+        told,
+        serde_json::json!({ "tld": "ddn", "height": height + 1, "names": ["alice.ddn"] })
+    );
+    // Of what is not known any more, or not yet, anything may have changed.
+    for since in [0, height + 100] {
+        let told = json(&changes(&format!("?since={since}&wait=0")).await);
+        assert_eq!(
+            (&told["height"], &told["names"]),
+            (&(height + 1).into(), &serde_json::Value::Null)
+        );
+    }
+    for query in ["?since=x", "?since=1&wait=-1"] {
+        assert_eq!(changes(query).await.status, 400, "{query}");
+    }
+    // Who waits does not keep a gateway from ending.
+    let (_, ()) = tokio::join!(changes_of(&site, height + 1), async {
+        until("somebody waits", || {
+            site.metric("gateway_requests_in_flight") == 1.0
+        })
+        .await;
+        site.gateway.shutdown().await;
+    });
+}
+
+async fn changes_of(site: &Site, since: u64) -> serde_json::Value {
+    json(&get(site, &format!("/.well-known/ddn/changes?since={since}"), &[]).await)
 }

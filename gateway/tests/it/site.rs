@@ -226,11 +226,16 @@ impl BlockSource for Counted {
     }
 }
 
+/// The height before the first change.
+const BLOCKS_BEFORE: u64 = 6;
+
 /// A ledger's names: each change is a block.
 #[derive(Default)]
 pub struct Book {
     entries: RwLock<BTreeMap<Label, NameEntry>>,
     changes: AtomicU64,
+    /// What each of them changed, oldest first.
+    changed: RwLock<Vec<Label>>,
 }
 
 impl Book {
@@ -238,7 +243,7 @@ impl Book {
     pub fn set(&self, label: &str, under: &str, records: ledger::Records) {
         let label = Label::parse(label).expect("a label of the test");
         let mut entries = self.entries.write().expect("no panic holds it");
-        let entry = entries.entry(label).or_insert_with(|| NameEntry {
+        let entry = entries.entry(label.clone()).or_insert_with(|| NameEntry {
             owner: Address::from_bytes([9; 20]),
             registered: 3,
             committed: 2,
@@ -248,6 +253,7 @@ impl Book {
             records: BTreeMap::new(),
         });
         entry.records.insert(under.into(), records);
+        self.changed.write().expect("no panic holds it").push(label);
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -263,7 +269,19 @@ impl Names for Book {
     }
 
     fn height(&self) -> u64 {
-        6 + self.changes.load(Ordering::SeqCst)
+        BLOCKS_BEFORE + self.changes.load(Ordering::SeqCst)
+    }
+
+    fn changed_since(&self, since: u64) -> Option<Vec<Label>> {
+        let known = self.changed.read().expect("no panic holds it");
+        let before = since.checked_sub(BLOCKS_BEFORE)?;
+        Some(
+            known
+                .iter()
+                .skip(usize::try_from(before).ok()?)
+                .cloned()
+                .collect(),
+        )
     }
 
     fn entry(&self, label: &Label) -> Result<Option<NameEntry>, NamesError> {

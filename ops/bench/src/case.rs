@@ -26,6 +26,8 @@ pub enum Load {
         connections: usize,
         tls: bool,
     },
+    /// Our own client of HTTP/1.1, which costs less than `wrk`.
+    Light { file: &'static str, connections: usize },
     /// `wrk`: 64 KiB from a random place of the large file.
     Ranges { connections: usize },
     /// `h2load`: HTTP/2 over TLS.
@@ -184,6 +186,9 @@ impl Load {
             } => {
                 let tls = if *tls { " over TLS 1.3" } else { "" };
                 format!("`wrk -t1 -c{connections}`{tls}, {file}")
+            }
+            Self::Light { file, connections } => {
+                format!("own client, which only counts what comes, {connections} connections, {file}")
             }
             Self::Ranges { connections } => format!("`wrk -t1 -c{connections}`, 64 KiB at a random byte"),
             Self::H2 {

@@ -18,6 +18,16 @@ pub const CASES: &[Case] = &[
     },
     Case {
         row: "B1",
+        name: "1 KiB from memory, by a client that costs less",
+        load: Load::Light {
+            file: "1k.bin",
+            connections: 32,
+        },
+        peers: &[Floor, FloorSame, NginxSendfile, Nginx],
+        goals: &[(NginxSendfile, 1.15), (Nginx, 1.15), (Floor, 0.9)],
+    },
+    Case {
+        row: "B1",
         name: "10 KiB from memory",
         load: Load::Wrk {
             file: "10k.bin",

@@ -99,6 +99,14 @@ fn run(load: &Load, target: &Target, time: Duration, work: &Path, large_bytes: u
             command.args(["quic", &address, &path]).args(numbers);
             Ok(serde_json::from_str(&output(command)?)?)
         }
+        Load::Light { file, connections } => {
+            let numbers = [connections.to_string(), seconds.to_string()];
+            let mut command = pinned(&own);
+            command
+                .args(["light", &address, &target.path(file)])
+                .args(numbers);
+            Ok(serde_json::from_str(&output(command)?)?)
+        }
         Load::Stream => {
             let mut command = pinned(&own);
             command.args(["stream", &address, &target.path(LARGE), &seconds.to_string()]);

@@ -13,6 +13,7 @@ mod content;
 mod delivery;
 mod floor;
 mod idle;
+mod light;
 mod load;
 mod machine;
 mod names;
@@ -51,6 +52,8 @@ enum Command {
     },
     /// Asks by HTTP/3 as fast as it is answered, and prints the outcome.
     Quic(quic::Wanted),
+    /// Asks by plain HTTP/1.1 as fast as it is answered and looks at little, and prints the outcome.
+    Light(light::Wanted),
     /// Reads one file again and again over one connection, and prints the outcome.
     Stream(stream::Wanted),
     /// The floor for names: sends every question back with an address.
@@ -118,6 +121,7 @@ fn main() -> Result<()> {
         Command::Run(run) => round::run(&run),
         Command::Floor { folder, head } => floor::serve(&folder, head.as_deref()),
         Command::Quic(wanted) => quic::load(&wanted),
+        Command::Light(wanted) => light::load(&wanted),
         Command::Stream(wanted) => stream::load(&wanted),
         Command::DnsFloor => names::floor::serve(),
         Command::DnsAnswers(wanted) => names::answers::serve(&wanted),

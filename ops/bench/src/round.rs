@@ -218,13 +218,15 @@ fn is_encrypted(load: &Load) -> bool {
     match load {
         Load::Wrk { tls, .. } | Load::Idle { tls, .. } => *tls,
         Load::H2 { .. } | Load::H3 { .. } => true,
-        Load::Ranges { .. } | Load::Stream => false,
+        Load::Light { .. } | Load::Ranges { .. } | Load::Stream => false,
     }
 }
 
 fn file_of(load: &Load) -> &'static str {
     match load {
-        Load::Wrk { file, .. } | Load::H2 { file, .. } | Load::H3 { file, .. } => file,
+        Load::Wrk { file, .. } | Load::Light { file, .. } | Load::H2 { file, .. } | Load::H3 { file, .. } => {
+            file
+        }
         Load::Ranges { .. } | Load::Stream => LARGE,
         Load::Idle { .. } => "1k.bin",
     }

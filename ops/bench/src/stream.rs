@@ -56,6 +56,12 @@ pub fn get(
     take: &mut dyn FnMut(&[u8]),
 ) -> Result<u64> {
     stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\n\r\n").as_bytes())?;
+    let (_, length) = answer(stream, take)?;
+    Ok(length)
+}
+
+/// Reads an answer and gives the body to `take`. Returns its length with the head, and without.
+pub fn answer(stream: &mut TcpStream, take: &mut dyn FnMut(&[u8])) -> Result<(usize, u64)> {
     let mut buffer = vec![0; 1 << 20];
     let (mut filled, end) = (0, b"\r\n\r\n");
     let head = loop {
@@ -84,5 +90,5 @@ pub fn get(
         take(&buffer[..read]);
         come += read as u64;
     }
-    Ok(length)
+    Ok((head + length as usize, length))
 }
