@@ -64,6 +64,12 @@ fn resolved(node: &Node, name: &str) -> Result<Value> {
     node.ddn().json(&["resolve", name])
 }
 
+fn doctor_says(node: &Node, words: &str) -> Result<()> {
+    let said = node.ddn().run(&["node", "doctor"])?;
+    ensure!(said.story().contains(words), "no {words:?}: {}", said.story());
+    Ok(())
+}
+
 #[test]
 fn a_node_resolves_names_of_a_chain_that_it_does_not_follow() -> Result<()> {
     let home = tempfile::tempdir()?;
@@ -161,6 +167,8 @@ fn a_node_resolves_names_of_a_chain_that_it_does_not_follow() -> Result<()> {
     })?;
     ensure!(since.elapsed() < COUNTS_FOR / 2, "it took {:?}", since.elapsed());
 
+    doctor_says(&node, "names under .mmt are proven, at height")?;
+
     // Its names are no names to hold here.
     let refused = node.ddn().run(&["name", "register", "bob.mmt", "--json"])?;
     ensure!(refused.story().contains("bad_name"), "{}", refused.story());
@@ -244,6 +252,7 @@ fn who_asks_for_proofs_believes_nothing_else() -> Result<()> {
             "{name}: {reason}: {said}"
         );
     }
+    doctor_says(&node, "nobody proves names under .mmt, of mmt-1")?;
     // Beside one who lies, one who does not is enough.
     let both = asking(&mmt, &[liar, mmt.listener("gateway")?])?;
     ensure!(resolved(&both, "alice.mmt")?["content"] == published["cid"]);

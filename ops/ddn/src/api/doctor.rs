@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Json;
 use axum::extract::State;
-use ledger::{Amount, State as _};
+use ledger::{Amount, Label, State as _};
+use named::dap::{Elsewhere, Names as _};
 use named::mesh::Clock;
 
 use super::earn::{status_of, sum};
@@ -38,7 +39,7 @@ pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
     let ((), delegations) = tokio::join!(presence::look(&node), outside::delegations(&node));
     let seen: Vec<Check> = outside::checks(&node).into_iter().chain(delegations).collect();
     let checks = blocking(move || {
-        Ok(vec![
+        let mut checks = vec![
             peers(&node),
             sync(&node),
             clock(&node),
@@ -49,7 +50,9 @@ pub async fn doctor(State(node): Shared) -> Answer<Diagnosis> {
             pins(&node)?,
             readers(&node),
             outside::standing(&node),
-        ])
+        ];
+        checks.extend(others(&node)?);
+        Ok(checks)
     });
     let checks: Vec<Check> = checks.await?;
     let checks = checks.into_iter().chain(seen).collect();
@@ -113,6 +116,33 @@ fn sync(node: &Node) -> Check {
             format!("{text}: if that does not get less, look at the node's log"),
         ),
     }
+}
+
+/// Whether the nodes of other chains prove names: each is asked for one.
+fn others(node: &Node) -> Result<Vec<Check>, Failed> {
+    let label = Label::parse("doctor").map_err(|error| Failed::new("internal", error.to_string()))?;
+    let look = |tld: &String| {
+        let found = node.names.elsewhere(tld, &label);
+        Ok(
+            match found.map_err(|error| Failed::new("internal", error.to_string()))? {
+                Elsewhere::Proven { source, height, .. } => {
+                    let text = format!(
+                        "names under .{tld} are proven, at height {height} of {}",
+                        source.chain
+                    );
+                    Check::ok("chain", text)
+                }
+                Elsewhere::Silent(to) => Check::warn(
+                    "chain",
+                    format!(
+                        "nobody proves names under .{tld}, of {}: {}: see `chain.others`",
+                        to.chain, to.why
+                    ),
+                ),
+            },
+        )
+    };
+    node.others.tlds().others().iter().map(look).collect()
 }
 
 fn clock(node: &Node) -> Check {

@@ -38,7 +38,7 @@ const PROVEN_WITHIN: Duration = Duration::from_secs(5);
 const PROOF_BYTES_MAX: usize = 2 << 20;
 /// How long what was proven counts.
 const COUNTS_FOR: Duration = Duration::from_secs(ABSENT_TTL_SECONDS as u64);
-/// Who has not answered is not asked again for so long.
+/// Who has not answered is not asked again for so long, nor about what may just have changed.
 const SILENT_FOR: Duration = Duration::from_secs(1);
 /// A proof of an older block is refused: it may have been true once.
 const OLD_AFTER: Duration = Duration::from_secs(600);
@@ -76,6 +76,8 @@ struct Asked {
     known: Cache<Label, Arc<Known>, Bytes>,
     /// The gateway that answered last.
     good: AtomicUsize,
+    /// How often it was told that names have changed.
+    told: AtomicU64,
     /// The highest block that was proven: what came before is not believed any more.
     height: AtomicU64,
     used: Mutex<Option<Instant>>,
@@ -203,6 +205,7 @@ impl Asked {
             http,
             known: Cache::with_weighter(KNOWN_EXPECTED, KNOWN_BYTES_MAX, Bytes),
             good: AtomicUsize::new(0),
+            told: AtomicU64::new(0),
             height: AtomicU64::new(0),
             used: Mutex::default(),
             use_begins: Notify::new(),
@@ -219,12 +222,17 @@ impl Asked {
 
     /// Asks for a label. Who comes while somebody asks for the same waits for the same answer.
     fn learn(&self, label: &Label, runtime: &Handle) -> Arc<Known> {
-        let stale = |_: &Label, known: &Arc<Known>| !known.counts();
-        self.known.remove_if(label, |known| stale(label, known));
+        self.known.remove_if(label, |known| !known.counts());
         match self.known.get_value_or_guard(label, Some(PROVEN_WITHIN)) {
             GuardResult::Value(known) => known,
             GuardResult::Guard(place) => {
-                let known = Arc::new(runtime.block_on(self.ask(label)));
+                let told = self.told.load(Ordering::Acquire);
+                let mut known = runtime.block_on(self.ask(label));
+                if self.told.load(Ordering::Acquire) != told {
+                    // The change may be of this name, and the answer from before it.
+                    known.until = known.until.min(Instant::now() + SILENT_FOR);
+                }
+                let known = Arc::new(known);
                 let _ = place.insert(Arc::clone(&known));
                 known
             }
@@ -243,6 +251,9 @@ impl Asked {
         for at in (first..first + count).map(|at| at % count) {
             let gateway = &self.gateways[at];
             let left = PROVEN_WITHIN.saturating_sub(since.elapsed()).min(PROOF_WITHIN);
+            if left.is_zero() {
+                break;
+            }
             match tokio::time::timeout(left, self.prove(gateway, label)).await {
                 Ok(Ok(proof)) => {
                     self.good.store(at, Ordering::Relaxed);
@@ -256,7 +267,7 @@ impl Asked {
             }
         }
         let why = failures.join("; ");
-        tracing::warn!(chain = self.genesis.chain_id, %label, why, "a name of another chain could not be proven");
+        tracing::debug!(chain = self.genesis.chain_id, %label, why, "a name of another chain could not be proven");
         Known {
             what: Err(why),
             until: Instant::now() + SILENT_FOR,
@@ -353,6 +364,10 @@ impl Asked {
     }
 
     fn forget(&self, changes: &Changes) {
+        if changes.names.as_ref().is_some_and(Vec::is_empty) {
+            return;
+        }
+        self.told.fetch_add(1, Ordering::Release);
         match &changes.names {
             Some(names) => {
                 let names: HashSet<&str> = names
