@@ -89,7 +89,8 @@ fn patient(config: &mut storage::ddp::Config) {
 async fn a_large_file_comes_from_several_and_each_is_paid_for_what_it_brought() {
     let coins = Arc::new(Coins::default());
     let servers = Servers::start(&coins, &[4 << 20, 4 << 20, 1 << 20], 16 << 20).await;
-    let client = Node::start(&coins, 2).await;
+    // A machine that stands still must not make the fast ones look dead.
+    let client = Node::start_with(&coins, 2, patient).await;
     client.knows(&servers.providers());
     assert_eq!(client.read_all(&servers.root).await.unwrap(), servers.bytes);
     let delivered = servers.assert_paid(&client, None).await;
