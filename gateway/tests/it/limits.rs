@@ -154,11 +154,8 @@ async fn too_many_connections_are_told_to_come_again() {
     assert_eq!(site.metric("gateway_refused_connections_total"), 1.0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_lets_answers_end() {
-    let site = Site::new().await;
-    let cid = huge(&site);
-    let mut stream = download(&site, cid).await;
+/// How many bytes come while the gateway shuts down, read once it listens no more.
+async fn rest_after_shutdown(site: &Site, stream: &mut TcpStream) -> usize {
     let read = async {
         until("the listener is closed", || {
             std::net::TcpStream::connect(site.address()).is_err()
@@ -169,6 +166,15 @@ async fn a_shutdown_lets_answers_end() {
         rest.len()
     };
     let ((), rest) = tokio::join!(site.gateway.shutdown(), read);
+    rest
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_lets_answers_end() {
+    let site = Site::new().await;
+    let cid = huge(&site);
+    let mut stream = download(&site, cid).await;
+    let rest = rest_after_shutdown(&site, &mut stream).await;
     assert!(rest > HUGE, "{rest} bytes of head and body");
 }
 
@@ -290,15 +296,6 @@ async fn an_answer_from_memory_that_nobody_takes_is_cut() {
 async fn a_shutdown_lets_answers_from_memory_end() {
     let site = Site::new().await;
     let (mut stream, _, begun) = stuck(&site).await;
-    let read = async {
-        until("the listener is closed", || {
-            std::net::TcpStream::connect(site.address()).is_err()
-        })
-        .await;
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).await.expect("the rest");
-        rest.len()
-    };
-    let ((), rest) = tokio::join!(site.gateway.shutdown(), read);
+    let rest = rest_after_shutdown(&site, &mut stream).await;
     assert!(begun.len() + rest > 2 * MUCH, "{rest} bytes");
 }
