@@ -14,7 +14,9 @@ mod delivery;
 mod endpoint;
 mod fetch;
 mod parts;
+mod relay;
 mod remote;
+mod seats;
 mod serve;
 pub mod wire;
 
@@ -22,7 +24,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use books::{Batch, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 pub use delivery::Delivery;
-pub use parts::{Budget, Config, Congestion, Finder, Funds, Outcome, Payer, Provider};
+pub use parts::{Budget, Config, Congestion, Finder, Funds, Outcome, Payer, Provider, RelayNode};
+pub use relay::RelayConfig;
 pub use remote::Remote;
 
 /// Milliseconds since 1970, by this machine's clock.

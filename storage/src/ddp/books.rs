@@ -157,6 +157,25 @@ impl Books {
         self.0.store.put_verified(cid, bytes, batch)
     }
 
+    /// Notes what is owed and spent for bytes that are no block.
+    pub fn used(
+        &self,
+        escrow: &Hash,
+        payee: &Address,
+        bytes: u64,
+        price: Amount,
+        spending: &Spending<'_>,
+    ) -> Result<(), Error> {
+        let pair = Pair::new(escrow, payee);
+        let _purses = lock(&self.0.purses);
+        let mut purse = self.stored_purse(&pair)?;
+        purse.receive(bytes, price);
+        let mut batch = self.0.store.database().batch();
+        batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
+        self.spend(&mut batch, spending, bytes, price)?;
+        batch.write()
+    }
+
     /// The next voucher to `payee`, as [`Purse::voucher`]; the purse is written before it is given out.
     pub fn voucher(
         &self,

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use cid::Cid;
 use ledger::{Address, Amount, Hash, Quote};
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use super::books::{Batch, Books, Count, CountRow, Purpose, PurseRow, ReceiptRow, TabRow, Traffic};
 use super::endpoint::Endpoint;
 use super::fetch::Fetcher;
+use super::relay::Relay;
 use super::serve::Server;
-use super::{Config, Finder, Funds, Payer, Remote, now_ms};
+use super::{Config, Finder, Funds, Payer, RelayNode, Remote, now_ms};
 use crate::{BlockSource, Error, SharedBlocks, Store};
 
 /// Serves what a store holds and fetches what it does not hold. Clones share it; it works until [`Delivery::shutdown`].
@@ -21,6 +23,7 @@ pub struct Delivery {
     endpoint: Endpoint,
     store: Store,
     books: Books,
+    relay: Option<Relay>,
     server: Arc<Server>,
     fetcher: Arc<Fetcher>,
 }
@@ -42,7 +45,11 @@ impl Delivery {
         let address = endpoint.local_addr().unwrap_or(config.listen);
         let books = Books::new(store.clone());
         books.forget_spent(now_ms())?;
-        let server = Server::start(&config, &endpoint, &store, &books, funds, registry)?;
+        let relay = match &config.relay {
+            Some(config) => Some(Relay::start(config, registry).await?),
+            None => None,
+        };
+        let server = Server::start(&config, &endpoint, &store, &books, funds, relay.clone(), registry)?;
         let fetcher = Fetcher::new(
             config,
             endpoint.clone(),
@@ -57,6 +64,7 @@ impl Delivery {
             endpoint,
             store,
             books,
+            relay,
             server,
             fetcher,
         })
@@ -65,6 +73,29 @@ impl Delivery {
     /// Where it listens, UDP.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its relay listens, TCP, if it is one.
+    pub fn relay_addr(&self) -> Option<SocketAddr> {
+        self.relay.as_ref().map(Relay::local_addr)
+    }
+
+    /// What its relay asks now, and for how many more nodes it has room; `None` if it is none.
+    pub fn relay_offer(&self) -> Option<(Quote, u32)> {
+        self.server.relay()
+    }
+
+    /// The relay through which others reach this node, TCP.
+    pub fn home_relay(&self) -> watch::Receiver<Option<SocketAddr>> {
+        self.fetcher.home()
+    }
+
+    /// Lets others reach this node through a relay, and pays for that, until the relay fails or `leave` resolves.
+    ///
+    /// # Errors
+    /// One line that goes on after the relay's name: why it was left.
+    pub async fn stay_at(&self, relay: &RelayNode, leave: impl Future<Output = ()>) -> Result<(), String> {
+        self.fetcher.stay(relay, leave).await
     }
 
     /// What it asks now.
@@ -112,6 +143,9 @@ impl Delivery {
     /// Ends all sessions in order, makes the books durable and closes the endpoint; takes some seconds at most.
     pub async fn shutdown(&self) {
         tokio::join!(self.fetcher.shutdown(), self.server.shutdown());
+        if let Some(relay) = &self.relay {
+            relay.shutdown().await;
+        }
         let books = self.books.clone();
         let synced = tokio::task::spawn_blocking(move || books.sync()).await;
         if let Ok(Err(error)) = synced {

@@ -1,4 +1,4 @@
-//! The QUIC endpoint of a node, shared by both halves: its own sockets, nobody else's relays, resolvers or port mappers.
+//! The QUIC endpoint of a node, shared by both halves: its own sockets, no relays but those of this network, no resolvers or port mappers.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use iroh::dns::{DnsResolver, FallbackMode};
 use iroh::endpoint::{
     Connection, Incoming, QuicTransportConfig, ServerConfig, VarInt, WeakConnectionHandle, presets,
 };
-use iroh::{EndpointAddr, EndpointId, RelayMode};
+use iroh::{EndpointAddr, EndpointId, NetReportConfig, RelayConfig, RelayMap, RelayMode, RelayUrl, Watcher as _};
 use ledger::PublicKey;
 use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig};
 use tokio::sync::Mutex as AsyncMutex;
@@ -47,7 +47,8 @@ impl Endpoint {
         let builder = iroh::Endpoint::builder(presets::Minimal)
             .secret_key(iroh::SecretKey::from_bytes(&config.key.seed()))
             .alpns(vec![ALPN.to_vec()])
-            .relay_mode(RelayMode::Disabled)
+            .relay_mode(RelayMode::Custom(RelayMap::empty()))
+            .net_report_config(net_report())
             .dns_resolver(dns_resolver())
             .transport_config(transport(config, config.congestion))
             .clear_ip_transports()
@@ -110,6 +111,51 @@ impl Endpoint {
         connection.map_err(|error| chain_of(&error))
     }
 
+    /// From now on others reach this node through this relay, which sees its packets come from `seen`.
+    ///
+    /// # Errors
+    /// If there is no such address.
+    pub async fn settle(&self, relay: SocketAddr, seen: Option<SocketAddr>) -> Result<(), String> {
+        let url = relay_url(relay)?;
+        let config = RelayConfig::new(url.clone(), None);
+        self.0.inner.insert_relay(url, Arc::new(config)).await;
+        if let Some(seen) = seen {
+            self.0.inner.add_external_addr(seen).await;
+        }
+        Ok(())
+    }
+
+    /// From now on nobody reaches this node through this relay.
+    pub async fn unsettle(&self, relay: SocketAddr, seen: Option<SocketAddr>) {
+        if let Ok(url) = relay_url(relay) {
+            self.0.inner.remove_relay(&url).await;
+        }
+        if let Some(seen) = seen {
+            self.0.inner.remove_external_addr(&seen).await;
+        }
+    }
+
+    /// Waits until this relay passes packets on to this node, or does so no more.
+    pub async fn until_settled(&self, relay: SocketAddr, is_settled: bool) {
+        let url = relay_url(relay).ok();
+        let mut watcher = self.0.inner.home_relay_status();
+        loop {
+            let homes = watcher.get();
+            let is_there = homes
+                .iter()
+                .any(|home| Some(home.url()) == url.as_ref() && home.is_connected());
+            if is_there == is_settled || watcher.updated().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Bytes of packets that went and came through relays, of all connections ever.
+    pub fn relayed(&self) -> u64 {
+        let socket = &self.0.inner.metrics().socket;
+        socket.send_relay.get() + socket.recv_data_relay.get()
+    }
+
     /// Closes all connections, and returns when the other sides were told, or after some seconds.
     pub async fn close(&self) {
         self.0.inner.close().await;
@@ -128,6 +174,10 @@ impl Endpoint {
         let id = EndpointId::from_bytes(provider.node.as_bytes()).map_err(|error| error.to_string())?;
         let addresses = provider.addresses.iter().take(ADDRESSES_MAX);
         let address = addresses.fold(EndpointAddr::new(id), |address, ip| address.with_ip_addr(*ip));
+        let address = match provider.relay {
+            Some(relay) => address.with_relay_url(relay_url(relay)?),
+            None => address,
+        };
         let connection = self.0.inner.connect(address, ALPN).await;
         connection.map_err(|error| chain_of(&error))
     }
@@ -192,6 +242,19 @@ fn dns_resolver() -> DnsResolver {
         .with_system_defaults()
         .with_fallback_mode(FallbackMode::Never)
         .build()
+}
+
+/// Relays are asked how far they are, since the endpoint settles only where it was answered; and nothing else.
+fn net_report() -> NetReportConfig {
+    let mut config = NetReportConfig::minimal();
+    config.https_probes = true;
+    config
+}
+
+/// Packets are encrypted from end to end, and who they are for is no more than addresses say: so no TLS.
+fn relay_url(relay: SocketAddr) -> Result<RelayUrl, String> {
+    let url = format!("http://{relay}").parse();
+    url.map_err(|error: iroh::RelayUrlParseError| error.to_string())
 }
 
 /// Streams have the default window of 1.25 MB: with more, a burst of loss ends the connection.

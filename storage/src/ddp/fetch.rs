@@ -10,6 +10,7 @@ mod asked;
 mod budget;
 mod failure;
 mod got;
+mod home;
 mod lanes;
 mod line;
 mod metrics;
@@ -26,6 +27,7 @@ mod width;
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -70,6 +72,8 @@ pub(crate) struct Fetcher {
     purses: watch::Sender<()>,
     /// How long blocks take, and how many may be asked for twice: of all sessions, so that a small one has no more of that.
     hedge: Mutex<Hedge>,
+    /// The relay through which others reach this node.
+    home: watch::Sender<Option<SocketAddr>>,
     metrics: Metrics,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -102,6 +106,7 @@ impl Fetcher {
             names: Mutex::default(),
             purses: watch::Sender::new(()),
             hedge: Mutex::default(),
+            home: watch::Sender::new(None),
             metrics,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cid::Cid;
+use super::RelayConfig;
 use ledger::{Address, Amount, CreditTerms, Escrow, Hash, Line, PublicKey, SecretKey, Signed, Voucher};
 
 /// How a node delivers and fetches. [`Config::new`] has the defaults.
@@ -42,6 +43,10 @@ pub struct Config {
     pub month_max: u64,
     /// Sessions end when nothing was asked for so long.
     pub idle: Duration,
+    /// Passes packets on for others, if this is set.
+    pub relay: Option<RelayConfig>,
+    /// The most that this node pays a relay for each MiB.
+    pub relay_price_max: Amount,
     /// Blocks after which a claim is on the ledger at the latest: what is set aside for a shorter time counts as nothing.
     pub claim_blocks: u64,
 }
@@ -66,6 +71,8 @@ impl Config {
             rate_max: 0,
             month_max: 0,
             idle: Duration::from_secs(60),
+            relay: None,
+            relay_price_max: Amount::from_units(ledger::COIN / 1000),
             claim_blocks: 10,
         }
     }
@@ -101,8 +108,19 @@ pub struct Provider {
     pub node: PublicKey,
     /// Where it delivers, UDP.
     pub addresses: Vec<SocketAddr>,
+    /// The relay that passes packets on to it, TCP, if there is one.
+    pub relay: Option<SocketAddr>,
     /// The round trip to it in microseconds, if that is known.
     pub rtt_us: Option<u32>,
+}
+
+/// A node that passes packets on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayNode {
+    /// The node, and where it delivers: there its service is paid.
+    pub provider: Provider,
+    /// Where its clients connect, TCP.
+    pub address: SocketAddr,
 }
 
 /// Knows who has what.

@@ -12,17 +12,19 @@ mod paying;
 mod peers;
 mod quotes;
 mod reading;
-mod seats;
+mod relaying;
 mod session;
 mod told;
 mod uplink;
 mod waiting;
 
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use iroh::TransportAddr;
 use iroh::endpoint::{Connection, Incoming, IncomingAddr, RecvStream, SendStream, VarInt};
 use ledger::{Address, Amount, PublicKey, Quote};
 use nearest::Prefix;
@@ -34,13 +36,14 @@ use tracing::{Instrument, debug, error, info_span};
 
 use super::books::{Books, Traffic};
 use super::endpoint::Endpoint;
+use super::relay::{Relay, RelayConfig};
+use super::seats::Seats;
 use super::{Config, Funds, now_ms};
 use crate::{Error, Store};
 use metrics::Metrics;
 use pairs::Pairs;
 use peers::Peers;
 use quotes::Quotes;
-use seats::Seats;
 use uplink::Uplink;
 
 /// The serving half of a node.
@@ -50,6 +53,8 @@ pub(crate) struct Server {
     books: Books,
     funds: Arc<dyn Funds>,
     quotes: Quotes,
+    /// The relay of this node, if it is one, and what that asks.
+    relay: Option<(Relay, Quotes)>,
     pairs: Pairs,
     connections: Seats,
     peers: Peers,
@@ -71,12 +76,14 @@ impl Server {
         store: &Store,
         books: &Books,
         funds: Arc<dyn Funds>,
+        relay: Option<Relay>,
         registry: &mut Registry,
     ) -> Result<Arc<Server>, Error> {
         let metrics = Metrics::default();
         metrics.register(registry);
         let server = Arc::new(Server {
-            quotes: Quotes::new(config),
+            quotes: Quotes::new(config, config.price),
+            relay: relay.zip(config.relay.as_ref().map(|relay| Quotes::new(config, relay.price))),
             pairs: Pairs::new(books.clone(), config.credit, metrics.clone()),
             connections: Seats::new(2 * config.sessions_max, CONNECTIONS_PER_PEER),
             uplink: Uplink::open(books.clone(), config.rate_max, config.month_max)?,
@@ -103,6 +110,16 @@ impl Server {
     /// Asks this from now on, see [`super::Delivery::set_terms`].
     pub fn set_terms(&self, terms: Option<(Address, Amount)>) {
         self.quotes.set(terms);
+        if let (Some((_, quotes)), Some(RelayConfig { price, .. })) = (&self.relay, &self.config.relay) {
+            quotes.set(terms.map(|(payee, _)| (payee, *price)));
+        }
+    }
+
+    /// What the relay asks now, and for how many more nodes it has room; `None` if this node is none.
+    pub fn relay(&self) -> Option<(Quote, u32)> {
+        let (relay, quotes) = self.relay.as_ref()?;
+        let free = relay.nodes().free();
+        Some((quotes.now(now_ms()).body, u32::try_from(free).unwrap_or(u32::MAX)))
     }
 
     /// What has left in this calendar month.
@@ -185,7 +202,7 @@ impl Server {
                 () = self.stop.cancelled() => break,
             };
             let Ok((send, recv)) = stream else { break };
-            let session = Arc::clone(&self).serve(peer, network, send, recv);
+            let session = Arc::clone(&self).serve(peer, network, seen(&connection), send, recv);
             // The connection lives as long as its sessions.
             let held = connection.clone();
             sessions.spawn(async move {
@@ -204,12 +221,37 @@ impl Server {
         self: Arc<Self>,
         peer: PublicKey,
         network: Option<Prefix>,
+        seen: Option<SocketAddr>,
         send: SendStream,
         recv: RecvStream,
     ) {
         let seat = self.sessions.take(&peer, network);
-        session::run(self, peer, seat.is_some(), send, recv).await;
-        drop(seat);
+        let peer = Peer {
+            node: peer,
+            network,
+            seen,
+        };
+        session::run(self, peer, seat, send, recv).await;
+    }
+}
+
+/// Who opened a session.
+#[derive(Clone, Copy)]
+struct Peer {
+    node: PublicKey,
+    /// See [`network`].
+    network: Option<Prefix>,
+    /// Where its packets come from, if they come by no relay.
+    seen: Option<SocketAddr>,
+}
+
+/// Where the packets of a connection come from now.
+fn seen(connection: &Connection) -> Option<SocketAddr> {
+    let paths = connection.paths();
+    let selected = paths.iter().find(|path| path.is_selected())?;
+    match selected.remote_addr() {
+        TransportAddr::Ip(address) => Some(*address),
+        _ => None,
     }
 }
 

@@ -13,13 +13,22 @@
 //! 4. [`ToServer::Close`] is answered by a last statement, if something was delivered since the one before; then the
 //!    server ends its side, the client pays and ends its own. [`ToClient::Refuse`] ends a session at any time.
 //!
+//! A session about [`relay_root`] is about no content: as long as it goes on, the server passes packets on to the client
+//! and from it, in the relay protocol of iroh, and states their bytes. Nothing can be wanted in it.
+//!
 //! Both sides read while they write: else each may wait for the other. All sessions of a client go over one connection;
 //! when it connects anew, those of the earlier connection are over.
 
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
 use bytes::Bytes;
+use cid::Cid;
 use ledger::{Amount, Hash, Link, Quote, Signed, Statement, Voucher};
+use multihash::Multihash;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::BLOCK_BYTES_MAX;
@@ -36,6 +45,32 @@ pub const WANT_BLOCKS_MAX: usize = 512;
 pub const OUTSTANDING_MAX: usize = 4096;
 /// Segments of one [`ToServer::Path`].
 pub const PATH_SEGMENTS_MAX: usize = 256;
+
+/// What a session with a relay is about: an identity CID (multihash 0x00) of the service's name.
+pub fn relay_root() -> Cid {
+    let name = Multihash::wrap(IDENTITY, b"ddn/relay/1");
+    Cid::new_v1(RAW, name.expect("shorter than a multihash may be"))
+}
+
+const IDENTITY: u64 = 0x00;
+const RAW: u64 = 0x55;
+
+/// As text, in binary too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<T>(pub T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Text).map_err(serde::de::Error::custom)
+    }
+}
 
 /// What a client says first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +102,9 @@ pub struct Offer {
     pub vouched: Option<Signed<Voucher>>,
     /// Whether each window must be paid for before it is sent.
     pub ahead: bool,
+    /// Of a relay: where the client's packets come from, `IP:PORT`, which a node behind a NAT does not know by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Text<SocketAddr>>,
 }
 
 /// Why a server does not deliver.

@@ -25,10 +25,17 @@ use wire::Wire;
 /// What builds it and looks at it.
 const PROGRAMS: [&str; 7] = ["curl", "dig", "ip", "nft", "nsenter", "ping", "unshare"];
 
-/// Rules of the router: what is cut off from whom, and who is reached only by answers.
+/// Rules of the router: what is cut off from whom, and who is reached only by answers. What comes to a NAT's own address and
+/// is no answer leaves no trace, as in the routers that people have at home.
 const RULES: &str = "table ip net {
   set cut { type ipv4_addr . ipv4_addr; }
   set hidden { type ipv4_addr; }
+  map natted { type ipv4_addr : ipv4_addr; }
+  map scattered { type ipv4_addr : ipv4_addr; }
+  chain enter {
+    type filter hook input priority 0; policy accept;
+    ip daddr 198.51.100.0/24 drop
+  }
   chain forward {
     type filter hook forward priority 0; policy accept;
     ip saddr . ip daddr @cut drop
@@ -37,6 +44,8 @@ const RULES: &str = "table ip net {
   }
   chain leave {
     type nat hook postrouting priority 100; policy accept;
+    snat to ip saddr map @natted
+    snat to ip saddr map @scattered fully-random
     ip saddr @hidden masquerade
   }
 }";
@@ -139,6 +148,33 @@ impl Net {
     /// When nft refuses.
     pub fn hide(&self, host: &Host) -> Result<()> {
         self.rules(&format!("add element ip net hidden {{ {} }}", host.address()))
+    }
+
+    /// Puts `host` behind a NAT of its own, whose address is returned. It keeps a port for all whom the host speaks to, and
+    /// lets nobody in but those (RFC 4787: endpoint-independent mapping, address and port-dependent filtering).
+    ///
+    /// # Errors
+    /// When nft or ip refuses.
+    pub fn nat(&self, host: &Host) -> Result<Ipv4Addr> {
+        self.behind(host, "natted")
+    }
+
+    /// As [`Net::nat`], but each whom the host speaks to sees another port (address and port-dependent mapping): no way
+    /// leads in that others could know of.
+    ///
+    /// # Errors
+    /// When nft or ip refuses.
+    pub fn scatter(&self, host: &Host) -> Result<Ipv4Addr> {
+        self.behind(host, "scattered")
+    }
+
+    fn behind(&self, host: &Host, kind: &str) -> Result<Ipv4Addr> {
+        let inside = host.address();
+        let outside = Ipv4Addr::new(198, 51, 100, inside.octets()[2]);
+        ip(&self.router, &format!("addr add {outside}/32 dev lo"))?;
+        self.rules(&format!("add element ip net {kind} {{ {inside} : {outside} }}"))?;
+        self.hide(host)?;
+        Ok(outside)
     }
 
     fn rules(&self, rules: &str) -> Result<()> {

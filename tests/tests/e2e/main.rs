@@ -24,6 +24,7 @@ mod paid;
 mod paid_crash;
 mod private;
 mod proof;
+mod relays;
 mod second;
 mod secure;
 mod sites;

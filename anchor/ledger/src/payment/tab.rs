@@ -106,6 +106,15 @@ impl Tab {
         self.paid_bytes = self.paid_bytes.saturating_add(bytes - unpaid);
     }
 
+    /// Takes payload off again that was noted and did not leave after all.
+    pub fn take_back(&mut self, bytes: u64, price: Amount) {
+        if price.is_zero() {
+            return;
+        }
+        self.delivered = self.delivered.beyond(Owed::ZERO.add(bytes, price));
+        self.unpaid_bytes = self.unpaid_bytes.saturating_sub(bytes);
+    }
+
     /// Takes a voucher whose signature and parties were checked ([`crate::Signed::check`]). Returns what it adds.
     ///
     /// # Errors

@@ -100,6 +100,7 @@ async fn from_nodes(
         Ok(Provider {
             node: PublicKey::from_str(&place.node).map_err(|error| anyhow::anyhow!("{error}"))?,
             addresses: vec![place.address],
+            relay: None,
             rtt_us: None,
         })
     };

@@ -6,7 +6,7 @@ use gateway::{Network, Redirect};
 use named::mesh::Web;
 use storage::ddp::Congestion;
 
-use super::value::{Coins, DomainPath, LogStyle, Loopback, OtherChain, Setting, Whole};
+use super::value::{Coins, DomainPath, LogStyle, Loopback, OtherChain, RelayUse, Setting, Whole};
 
 /// One setting, for code that treats them all alike.
 pub(super) struct Key {
@@ -369,6 +369,22 @@ settings! {
         month_gib_max: Whole<0, 1_000_000_000> = Whole::new(0);
         /// Sessions with other nodes at once; each holds up to two blocks of 2 MiB. More are told to come later.
         sessions_max: Whole<1, 1_000_000> = Whole::new(256);
+        /// Whether others reach this node through a relay: "auto" if peers do not reach its port, as behind a NAT; "always";
+        /// "never". The relay is paid for each byte; where both sides find a way without it, it carries little.
+        relay: RelayUse = RelayUse::default();
+        /// The most coins that this node pays a relay for a MiB.
+        relay_price_max: Coins = Coins::from_units(100_000);
+    }
+    /// The relay: passes packets on to nodes that cannot be reached, and is paid by them.
+    relay: RelaySettings {
+        /// Where it listens (TCP), `IP:PORT`, usually port 4104; port 0 takes a free one. Empty: this node is no relay.
+        listen: Option<SocketAddr> = None;
+        /// The address at which others reach it, `IP:PORT`, if that is not the one that it listens on.
+        external: Option<SocketAddr> = None;
+        /// Coins that it asks for a MiB (2^20 bytes) that it passes on; "0" asks for nothing.
+        price: Coins = Coins::from_units(1_000);
+        /// Nodes that it passes packets on for at once, each with up to 16 that speak to it; more are told to go elsewhere.
+        nodes_max: Whole<1, 100_000> = Whole::new(256);
     }
     /// The consensus engine.
     engine: EngineSettings {

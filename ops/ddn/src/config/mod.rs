@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub use keys::Settings;
 use keys::{KEYS, Key};
 use nearest_key::nearest;
-pub use value::OtherChain;
+pub use value::{OtherChain, RelayUse};
 
 use crate::api::types::{ConfigReport, ConfigSetting};
 

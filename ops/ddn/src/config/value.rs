@@ -307,6 +307,36 @@ impl Setting for Congestion {
     }
 }
 
+/// When a node has itself reached through a relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelayUse {
+    /// When peers do not reach its port.
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Setting for RelayUse {
+    fn read(value: &Value) -> Result<Self, String> {
+        match value.as_str() {
+            Some("auto") => Ok(Self::Auto),
+            Some("always") => Ok(Self::Always),
+            Some("never") => Ok(Self::Never),
+            _ => Err("give \"auto\", \"always\" or \"never\"".to_owned()),
+        }
+    }
+
+    fn show(&self) -> Value {
+        let text = match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        };
+        Value::String(text.to_owned())
+    }
+}
+
 impl Setting for String {
     fn read(value: &Value) -> Result<Self, String> {
         value

@@ -12,6 +12,7 @@ pub mod error;
 mod faucet;
 pub mod folder;
 pub mod health;
+pub mod home;
 mod hearsay;
 pub mod joins;
 pub mod look;

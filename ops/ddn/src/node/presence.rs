@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ledger::{Message, Signed, State};
-use named::mesh::{Advert, Endpoint};
+use named::mesh::{Advert, Endpoint, Relay};
 
 use super::joins::Webs;
 use super::look::Door;
-use super::{Node, digests, edges, health, verdicts};
+use super::{Node, digests, edges, health, home, verdicts};
 use crate::config::Settings;
 
 /// How often the advert is renewed: load changes within seconds.
@@ -34,14 +34,18 @@ pub async fn keep_up(node: Arc<Node>) {
     let announced = tokio::task::spawn_blocking(move || announce_pins(&announcing));
     let following = follow_registration(&node);
     let looking = keep_looking(&node);
+    let mut home = node.delivery.home_relay();
     let told = async {
         let mut beat = tokio::time::interval(ADVERT_EVERY);
         let mut was_alone = true;
         for count in 0u64.. {
-            beat.tick().await;
+            let has_moved = tokio::select! {
+                _ = beat.tick() => false,
+                moved = home.changed() => moved.is_ok(),
+            };
             // A record that was set while nobody was there to keep it reached nobody.
             let is_alone = node.mesh.peers().is_empty();
-            if count % ENDPOINT_EVERY == 0 || was_alone && !is_alone {
+            if has_moved || count % ENDPOINT_EVERY == 0 || was_alone && !is_alone {
                 tell_endpoint(&node);
             }
             was_alone = is_alone;
@@ -53,6 +57,7 @@ pub async fn keep_up(node: Arc<Node>) {
         () = told => {}
         () = following => {}
         () = looking => {}
+        () = home::keep_up(&node) => {}
         () = digests::keep_up(&node) => {}
         () = verdicts::keep_up(&node) => {}
     }
@@ -159,6 +164,7 @@ fn tell_endpoint(node: &Node) {
     let endpoint = Endpoint {
         node: node.node_key().public(),
         addresses: addresses(node),
+        home_relay: *node.delivery.home_relay().borrow(),
         time_ms,
         until_ms,
     };
@@ -213,6 +219,8 @@ pub fn tell_advert(node: &Node) {
     let advert = Advert {
         node: node.node_key().public(),
         addresses: addresses(node),
+        home_relay: *node.delivery.home_relay().borrow(),
+        relay: relay(node),
         payee: quote.payee,
         price: quote.price,
         capacity: node.capacity(),
@@ -229,6 +237,20 @@ pub fn tell_advert(node: &Node) {
     if !advert.addresses.is_empty() {
         node.mesh.advertise(sign(node, advert));
     }
+}
+
+/// What this node offers as a relay, if it is one.
+fn relay(node: &Node) -> Option<Relay> {
+    let (settings, local) = (&node.config.settings.relay, node.delivery.relay_addr()?);
+    let (quote, free) = node.delivery.relay_offer()?;
+    let reached = reached_at(local, &node.mesh.addresses()).into_iter().next();
+    let capacity = u32::try_from(settings.nodes_max.get()).unwrap_or(u32::MAX);
+    Some(Relay {
+        address: settings.external.or(reached)?,
+        price: quote.price,
+        capacity,
+        free: free.min(capacity),
+    })
 }
 
 fn sign<T: Message>(node: &Node, body: T) -> Signed<T> {

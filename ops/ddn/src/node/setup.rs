@@ -437,6 +437,12 @@ pub fn delivery(settings: &Settings, key: &SecretKey, genesis: &Genesis, payee: 
         sessions_max: set.sessions_max.size(),
         rate_max: set.rate_max.get(),
         month_max: set.month_gib_max.get() << 30,
+        relay: settings.relay.listen.map(|listen| ddp::RelayConfig {
+            listen,
+            price: settings.relay.price.get(),
+            nodes_max: settings.relay.nodes_max.size(),
+        }),
+        relay_price_max: set.relay_price_max.get(),
         ..ddp::Config::new(key.clone(), &genesis.chain_id, set.listen, payee)
     }
 }

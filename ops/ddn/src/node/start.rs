@@ -463,6 +463,7 @@ pub fn announce(node: &Node, listeners: &Listeners) -> Result<(), Error> {
         admin: listeners.admin.to_string(),
         engine: node.chain.engine_addr().map(|address| address.to_string()),
         delivery: node.delivery.local_addr().to_string(),
+        relay: node.delivery.relay_addr().map(|address| address.to_string()),
         mesh: node.mesh.addresses(),
         private: !node.config.settings.mesh.psk_file.is_empty(),
     };
@@ -498,6 +499,7 @@ async fn probe(settings: &Settings, role: Role) -> Result<(), Error> {
     if let Some(address) = settings.dns.tls_listen {
         listeners.push(("dns.tls_listen", address));
     }
+    listeners.extend(settings.relay.listen.map(|listen| ("relay.listen", listen)));
     if role == Role::Delegate {
         listeners.push(("engine.listen", settings.engine.listen));
     }

@@ -15,8 +15,8 @@ use super::position::Position;
 use super::web::Web;
 
 /// The largest encoding of either message, signature and all: 8 addresses of 50 characters, two of web servers with 100,
-/// a coordinate, and the rest.
-pub const MESSAGE_BYTES_MAX: usize = 1280;
+/// a coordinate, two relays, and the rest.
+pub const MESSAGE_BYTES_MAX: usize = 1536;
 /// The most addresses in one message.
 pub const ADDRESSES_MAX: usize = 8;
 /// The longest that an endpoint may say it holds, in milliseconds: 48 hours.
@@ -38,6 +38,9 @@ pub struct Endpoint {
     /// Its UDP addresses, 1 to [`ADDRESSES_MAX`], best first.
     #[serde(with = "addresses")]
     pub addresses: Vec<SocketAddr>,
+    /// The relay through which it is reached (TCP), if that is needed.
+    #[serde(default, with = "addresses::maybe", skip_serializing_if = "Option::is_none")]
+    pub home_relay: Option<SocketAddr>,
     /// When it was signed, in milliseconds since 1970. The newest replaces all before.
     pub time_ms: u64,
     /// Until when it holds, at most [`ENDPOINT_LIFE_MS_MAX`] later.
@@ -53,6 +56,12 @@ pub struct Advert {
     /// Its UDP addresses in the delivery plane, 1 to [`ADDRESSES_MAX`], best first.
     #[serde(with = "addresses")]
     pub addresses: Vec<SocketAddr>,
+    /// The relay through which it is reached (TCP), if that is needed.
+    #[serde(default, with = "addresses::maybe", skip_serializing_if = "Option::is_none")]
+    pub home_relay: Option<SocketAddr>,
+    /// Its own relay, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Relay>,
     /// The account that is paid.
     pub payee: Address,
     /// The price per MiB.
@@ -82,6 +91,21 @@ pub struct Advert {
     pub time_ms: u64,
     /// Until when it holds, at most [`ADVERT_LIFE_MS_MAX`] later.
     pub until_ms: u64,
+}
+
+/// What a relay offers: it passes packets on to nodes that cannot be reached, which pay for that at their home relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relay {
+    /// Where clients connect (TCP).
+    #[serde(with = "addresses::one")]
+    pub address: SocketAddr,
+    /// The price per MiB.
+    pub price: Amount,
+    /// How many nodes it passes packets on for at once.
+    pub capacity: u32,
+    /// For how many more it has room.
+    pub free: u32,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
@@ -121,6 +145,10 @@ pub trait Dated: Message {
     fn node(&self) -> &PublicKey;
     /// Its addresses, if it is of a kind that names some.
     fn addresses(&self) -> Option<&[SocketAddr]>;
+    /// Relays that it names (TCP).
+    fn relays(&self) -> [Option<SocketAddr>; 2] {
+        [None; 2]
+    }
     /// From when and until when it holds.
     fn times(&self) -> (u64, u64);
     /// What else is wrong with it.
@@ -137,6 +165,9 @@ impl Dated for Endpoint {
     fn addresses(&self) -> Option<&[SocketAddr]> {
         Some(&self.addresses)
     }
+    fn relays(&self) -> [Option<SocketAddr>; 2] {
+        [self.home_relay, None]
+    }
     fn times(&self) -> (u64, u64) {
         (self.time_ms, self.until_ms)
     }
@@ -151,7 +182,15 @@ impl Dated for Advert {
         let is_somewhere = self
             .position
             .is_none_or(|position| position.coordinate().is_sane());
-        (!is_somewhere).then_some("a place that there is not")
+        if !is_somewhere {
+            return Some("a place that there is not");
+        }
+        let relay = self.relay.as_ref();
+        let is_odd = relay.is_some_and(|relay| relay.free > relay.capacity);
+        is_odd.then_some("a relay with more room than it has")
+    }
+    fn relays(&self) -> [Option<SocketAddr>; 2] {
+        [self.home_relay, self.relay.as_ref().map(|relay| relay.address)]
     }
     fn node(&self) -> &PublicKey {
         &self.node
@@ -181,7 +220,8 @@ pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T,
     if addresses.is_some_and(|addresses| !(1..=ADDRESSES_MAX).contains(&addresses.len())) {
         return wrong("needs 1 to 8 addresses");
     }
-    if !addresses.unwrap_or_default().iter().all(is_reachable) {
+    let relays = body.relays();
+    if !addresses.unwrap_or_default().iter().chain(relays.iter().flatten()).all(is_reachable) {
         return wrong("an address that nobody can dial");
     }
     if let Some(flaw) = body.flaw() {
@@ -229,6 +269,42 @@ mod addresses {
             .iter()
             .map(|text| text.parse().map_err(|_| Error::custom("not an address and port")))
             .collect()
+    }
+
+    /// One.
+    pub mod one {
+        use super::{Deserialize, Deserializer, Error, Serializer, SocketAddr};
+
+        pub fn serialize<S: Serializer>(address: &SocketAddr, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(address)
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            text.parse()
+                .map_err(|_| D::Error::custom("not an address and port"))
+        }
+    }
+
+    /// One, or none, which is left out.
+    pub mod maybe {
+        use super::{Deserializer, Serializer, SocketAddr, one};
+
+        pub fn serialize<S: Serializer>(
+            address: &Option<SocketAddr>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match address {
+                Some(address) => one::serialize(address, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<SocketAddr>, D::Error> {
+            one::deserialize(deserializer).map(Some)
+        }
     }
 }
 

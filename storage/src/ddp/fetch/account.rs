@@ -72,6 +72,16 @@ impl Account {
         self.blocks += 1;
     }
 
+    /// A relay may state up to so many bytes.
+    pub fn relayed(&mut self, bytes: u64) {
+        self.bytes = bytes;
+    }
+
+    /// Bytes that are accounted for.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Checks a statement of the server against what was verified, and remembers it. Returns its hash.
     ///
     /// # Errors

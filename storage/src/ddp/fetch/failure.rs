@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use ledger::Amount;
+
 use crate::Error;
 use crate::ddp::wire::{Code, Refuse, WireError};
 
@@ -83,6 +85,14 @@ impl Failure {
     /// Whether it refuses since it does not know the escrow.
     pub fn is_no_escrow(&self) -> bool {
         matches!(&self.fault, Fault::Refused(refuse) if refuse.code == Code::NoEscrow)
+    }
+
+    /// How much must be set aside for it, if it refuses for that.
+    pub fn missing(&self) -> Option<Amount> {
+        match &self.fault {
+            Fault::Refused(refuse) if refuse.code == Code::NoAllotment => Some(refuse.missing),
+            _ => None,
+        }
     }
 
     pub fn own(what: impl Into<String>) -> Failure {

@@ -2,7 +2,7 @@
 
 use cid::Cid;
 use iroh::endpoint::Connection;
-use ledger::{Hash, Link, PublicKey, Quote, SessionTerms, Signed};
+use ledger::{Amount, Hash, Link, PublicKey, Quote, SessionTerms, Signed};
 use tokio::time::timeout;
 
 use super::account::{Account, check_quote};
@@ -14,7 +14,7 @@ use super::till::Till;
 use super::wants::Lane;
 use super::{Fetcher, Session, now_ms};
 use crate::BLOCK_BYTES_MAX;
-use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION};
+use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION, relay_root};
 
 /// An open session.
 pub(super) struct Agreed {
@@ -30,6 +30,7 @@ pub(super) struct Agreed {
 }
 
 /// What is known before the offer comes.
+#[derive(Default)]
 struct First<'a> {
     /// Sent with the open.
     early: Option<&'a ToServer>,
@@ -73,7 +74,8 @@ pub(super) async fn agree(
     let (mut escrow, mut is_said) = fetcher.last_escrow();
     let mut is_remembered = escrow.is_some();
     for _ in 0..3 {
-        let opened = match open(fetcher, connection, node, root, escrow, &first).await {
+        let price_max = fetcher.config.price_max;
+        let opened = match open(fetcher, connection, node, root, escrow, price_max, &first).await {
             // It was closed since it paid last.
             Err(failure) if is_remembered && failure.is_no_escrow() => {
                 (escrow, is_remembered, is_said) = (None, false, false);
@@ -96,6 +98,31 @@ pub(super) async fn agree(
             return Ok(agreed(fetcher, node, root, opened, escrow, asked));
         }
         (escrow, is_remembered) = (Some(right), false);
+    }
+    Err(Failure::own("could not be paid: the escrow changes all the time"))
+}
+
+/// Opens a session with a relay, in which nothing is wanted.
+pub(super) async fn agree_with_relay(
+    fetcher: &Fetcher,
+    connection: &Connection,
+    node: PublicKey,
+) -> Result<Agreed, Failure> {
+    let (root, nothing) = (relay_root(), First::default());
+    let price_max = fetcher.config.relay_price_max;
+    let mut escrow = None;
+    for _ in 0..3 {
+        let opened = open(fetcher, connection, node, &root, escrow, price_max, &nothing).await?;
+        let quote = &opened.offer.quote.body;
+        if quote.price.is_zero() {
+            return Ok(agreed(fetcher, node, &root, opened, None, Asked::default()));
+        }
+        check_budget(fetcher, &root, quote)?;
+        let right = payers_word(fetcher, quote).await?;
+        if escrow == Some(right) {
+            return Ok(agreed(fetcher, node, &root, opened, escrow, Asked::default()));
+        }
+        escrow = Some(right);
     }
     Err(Failure::own("could not be paid: the escrow changes all the time"))
 }
@@ -129,6 +156,7 @@ async fn open(
     node: PublicKey,
     root: &Cid,
     escrow: Option<Hash>,
+    price_max: Amount,
     first: &First<'_>,
 ) -> Result<Opened, Failure> {
     let mut nonce = Hash([0; 32]);
@@ -161,7 +189,7 @@ async fn open(
         is_known,
         &node,
         &config.chain,
-        config.price_max,
+        price_max,
         now_ms(),
     )?;
     Ok(Opened { line, offer, nonce })

@@ -75,6 +75,19 @@ impl Till {
             .received(escrow, &self.payee, cid, block, self.price, &spending)
     }
 
+    /// Notes what is owed for bytes that a relay has passed on. Blocks on disk.
+    pub fn relayed(&self, bytes: u64) -> Result<(), Error> {
+        let Some(escrow) = &self.escrow else {
+            return Ok(());
+        };
+        let spending = Spending {
+            purposes: self.allowance.purposes(),
+            now_ms: now_ms(),
+        };
+        self.books
+            .used(escrow, &self.payee, bytes, self.price, &spending)
+    }
+
     /// Why nothing more is to be asked for, if the budget of the day is spent.
     pub fn exhausted(&self) -> Result<Option<String>, Error> {
         match self.escrow {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Address, Amount, Escrow, Hash, PublicKey, SessionTerms, Signed, Voucher};
+use ledger::{Address, Amount, Escrow, Hash, SessionTerms, Signed, Voucher};
 use tokio::time::timeout;
 
 use super::line::{End, Line, refuse, refuse_for_now};
@@ -12,14 +12,14 @@ use super::paying::{Bill, Payer};
 use super::reading::Want;
 use super::session::{Batch, Session, blocking, spent};
 use super::told::Told;
-use super::{Server, now_ms};
+use super::{Peer, Server, now_ms, relaying};
 use crate::ddp::books::Pair;
-use crate::ddp::wire::{Code, Offer, Open, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX};
+use crate::ddp::wire::{Code, Offer, Open, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX, relay_root};
 
 /// Hears what is wanted and offers a price.
 pub(super) async fn open(
     server: &Arc<Server>,
-    peer: PublicKey,
+    peer: Peer,
     has_seat: bool,
     line: &mut Line,
 ) -> Result<Session, End> {
@@ -30,7 +30,7 @@ pub(super) async fn open(
     };
     if !has_seat {
         let busy = "too many sessions: let one of yours end, or come back later";
-        let retry_ms = match server.sessions.has(&peer) {
+        let retry_ms = match server.sessions.has(&peer.node) {
             true => RETRY_OWN_MS,
             false => RETRY_BUSY_MS,
         };
@@ -44,10 +44,13 @@ pub(super) async fn open(
         return Err(refuse_for_now(Code::Busy, busy, RETRY_BUSY_MS));
     }
     check(server, &open)?;
+    if open.root.0 == relay_root() {
+        return relaying::open(server, peer, open, line).await;
+    }
     let nonce = random()?;
     let quote = server.quotes.now(now_ms());
     let terms = SessionTerms {
-        client: peer,
+        client: peer.node,
         server: server.config.key.public(),
         quote: quote.hash(),
         client_nonce: open.nonce,
@@ -77,7 +80,7 @@ pub(super) async fn open(
         if is_read && !payer.as_ref().is_some_and(Payer::has_left) {
             let bill = payer
                 .as_mut()
-                .map_or(Bill::FREE, |payer| payer.bill(server, &peer, price, 0));
+                .map_or(Bill::FREE, |payer| payer.bill(server, &peer.node, price, 0));
             charged = Some(first.charge(server, &root, &bill)?);
         }
         Ok((payer, vouched, ahead, (first, charged)))
@@ -88,6 +91,7 @@ pub(super) async fn open(
         nonce,
         vouched,
         ahead,
+        seen: None,
     };
     let told = Told::new(terms.id(), terms.quote, open.root, escrow);
     let mut session = Session::new(server, peer, root, quote, payer, told);
@@ -124,7 +128,7 @@ fn check(server: &Server, open: &Open) -> Result<(), End> {
 }
 
 /// Begins the payer's part: its tab, the highest voucher, and whether it pays ahead.
-fn join(
+pub(super) fn join(
     server: &Server,
     escrow: &Hash,
     payee: &Address,
@@ -155,7 +159,7 @@ pub(super) fn funds(server: &Server, pair: &Pair) -> Result<(Escrow, Amount), En
     Ok((escrow, collectible))
 }
 
-fn random() -> Result<Hash, End> {
+pub(super) fn random() -> Result<Hash, End> {
     let mut nonce = Hash([0; 32]);
     match getrandom::fill(&mut nonce.0) {
         Ok(()) => Ok(nonce),
@@ -168,7 +172,7 @@ fn random() -> Result<Hash, End> {
 
 /// A stream that was opened says at once what for.
 const OPEN_TIME_MAX: Duration = Duration::from_secs(10);
-const RETRY_BUSY_MS: u64 = 1000;
+pub(super) const RETRY_BUSY_MS: u64 = 1000;
 /// Who has sessions of its own ends them one by one.
 const RETRY_OWN_MS: u64 = 20;
 /// A block of the ledger may be on its way.

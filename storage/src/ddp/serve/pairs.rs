@@ -47,14 +47,21 @@ pub(super) enum Charge {
         /// The payer's window, in bytes.
         window: u64,
     },
-    /// None before a voucher comes.
-    Wait {
+    /// None, for this reason.
+    Halt(Halt),
+}
+
+/// Why nothing may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// A voucher must come first.
+    Unpaid {
         /// What it must promise.
         needed: Amount,
         /// Whether everything that left is paid for.
         all_paid: bool,
     },
-    /// None: the ledger would not pay for the next.
+    /// The ledger would not pay for the next.
     NotCovered {
         /// How much it would pay too little for the payer's next window.
         missing: Amount,
@@ -133,14 +140,21 @@ impl Pairs {
             if covered < first {
                 let next = tab.delivered.add(first.max(tab.window), price).amount();
                 let missing = next.checked_sub(collectible).unwrap_or_default();
-                return Charge::NotCovered { missing, all_paid };
+                return Charge::Halt(Halt::NotCovered { missing, all_paid });
             }
             // As much at a time as a payer gives in advance.
             let (_, batch) = fitting(sizes, covered.min(terms.first_window));
-            Charge::Wait {
+            Charge::Halt(Halt::Unpaid {
                 needed: tab.needed(batch.max(first), price, &terms),
                 all_paid,
-            }
+            })
+        })
+    }
+
+    /// Takes off the tab what was charged and did not leave.
+    pub fn take_back(&self, live: &Live, bytes: u64, price: Amount) -> Result<(), Error> {
+        self.books.change_tab(&live.pair, &self.terms, |TabEntry { tab, .. }| {
+            tab.take_back(bytes, price);
         })
     }
 

@@ -9,8 +9,7 @@ use super::Server;
 use super::line::{End, Line, refuse};
 use super::now_ms;
 use super::open::{RETRY_LEDGER_MS, funds};
-use super::pairs::{Charge, Live, Member, Paid, fitting};
-use super::reading::Answer;
+use super::pairs::{Charge, Halt, Live, Member, Paid, fitting};
 use super::session::{Session, blocking};
 use crate::ddp::books::Pair;
 use crate::ddp::wire::{Code, Refuse, ToClient};
@@ -62,6 +61,11 @@ impl Payer {
         self.member.live().has_left()
     }
 
+    /// The pair, as all its sessions see it.
+    pub fn live(&self) -> Arc<Live> {
+        self.member.live()
+    }
+
     /// Whether this is the payer's only session.
     pub fn is_alone(&self) -> bool {
         self.member.is_alone()
@@ -95,13 +99,8 @@ impl Bill {
     /// Nobody pays.
     pub const FREE: Bill = Bill { paid: None };
 
-    /// How much of this may leave. Blocks on disk.
-    pub fn charge<'a>(
-        &self,
-        server: &Server,
-        ready: impl Iterator<Item = &'a Answer>,
-    ) -> Result<Charge, End> {
-        let mut sizes: Vec<u64> = ready.map(Answer::bytes).collect();
+    /// How many of these bytes may leave, from the front. Blocks on disk.
+    pub fn charge(&self, server: &Server, mut sizes: Vec<u64>) -> Result<Charge, End> {
         let Some(paying) = &self.paid else {
             let (count, window) = (sizes.len(), server.config.credit.window_max);
             return Ok(Charge::Go { count, window });
@@ -113,10 +112,10 @@ impl Bill {
             if fits == 0 && had > 0 {
                 let first = sizes.first().copied().unwrap_or_default();
                 let next = Owed::ZERO.add(first, paying.price).amount();
-                return Ok(Charge::Wait {
+                return Ok(Charge::Halt(Halt::Unpaid {
                     needed: paying.last.checked_add(next).unwrap_or(paying.last),
                     all_paid: false,
-                });
+                }));
             }
             sizes.truncate(fits.max(1));
         }
@@ -132,7 +131,7 @@ impl Session {
     pub(super) fn bill(&mut self) -> Bill {
         let (price, unacknowledged) = (self.quote.body.price, self.told.unacknowledged());
         match &mut self.payer {
-            Some(payer) => payer.bill(&self.server, &self.peer, price, unacknowledged),
+            Some(payer) => payer.bill(&self.server, &self.peer.node, price, unacknowledged),
             None => Bill::FREE,
         }
     }
@@ -180,7 +179,7 @@ impl Session {
         let Some(payer) = &mut self.payer else {
             return Err(refuse(Code::Protocol, "there is nothing to pay in this session"));
         };
-        let (pair, live, peer) = (payer.pair, payer.member.live(), self.peer);
+        let (pair, live, peer) = (payer.pair, payer.member.live(), self.peer.node);
         let (last, may_repeat) = (payer.last, payer.may_repeat);
         let Voucher {
             cumulative,

@@ -24,13 +24,14 @@ struct Asked {
 }
 
 impl Quotes {
-    pub fn new(config: &Config) -> Quotes {
+    /// Of this node, at this price.
+    pub fn new(config: &Config, price: Amount) -> Quotes {
         Quotes {
             key: config.key.clone(),
             chain: config.chain.clone(),
-            usual: (config.payee, config.price),
+            usual: (config.payee, price),
             asked: Mutex::new(Asked {
-                terms: (config.payee, config.price),
+                terms: (config.payee, price),
                 latest: None,
             }),
         }
@@ -79,7 +80,7 @@ mod tests {
     fn a_quote_is_signed_anew_when_half_of_its_time_is_over_or_the_clock_was_set_back() {
         let key = SecretKey::from_seed([1; 32]);
         let config = Config::new(key.clone(), "dev", ([127, 0, 0, 1], 0).into(), key.address());
-        let quotes = Quotes::new(&config);
+        let quotes = Quotes::new(&config, config.price);
         let check = |now_ms: u64, until_ms: u64| {
             let quote = quotes.now(now_ms);
             assert!(quote.verify("dev") && quote.key == quote.body.node);
@@ -95,7 +96,7 @@ mod tests {
     fn other_terms_hold_from_the_next_quote_on() {
         let key = SecretKey::from_seed([1; 32]);
         let config = Config::new(key.clone(), "dev", ([127, 0, 0, 1], 0).into(), key.address());
-        let (quotes, other) = (Quotes::new(&config), SecretKey::from_seed([2; 32]).address());
+        let (quotes, other) = (Quotes::new(&config, config.price), SecretKey::from_seed([2; 32]).address());
         let usual = quotes.now(1_000_000).body;
         let price = Amount::from_units(usual.price.units() + 1);
         quotes.set(Some((other, price)));

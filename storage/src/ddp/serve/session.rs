@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use cid::Cid;
 use iroh::endpoint::{RecvStream, SendStream};
-use ledger::{Link, PublicKey, Quote, Receipt, Signed};
+use ledger::{Link, Quote, Receipt, Signed};
 use tokio::time::{Instant, timeout};
 
 use super::line::{End, Line, refuse, refuse_for_now};
 use super::open::open;
-use super::pairs::Charge;
+use super::pairs::{Charge, Halt};
 use super::paying::{Bill, Payer, no_allotment};
 use super::reading::{self, Answer, Want};
+use super::relaying::Relaying;
 use super::told::Told;
 use super::waiting::Pause;
-use super::{Server, now_ms};
+use super::{Peer, Server, now_ms};
+use crate::ddp::seats::Seat;
 use crate::ddp::wire::{
     Code, OUTSTANDING_MAX, PATH_SEGMENTS_MAX, Refuse, ToClient, ToServer, WANT_BLOCKS_MAX,
 };
@@ -23,16 +25,24 @@ use crate::ddp::wire::{
 /// Serves one stream until it ends.
 pub(super) async fn run(
     server: Arc<Server>,
-    peer: PublicKey,
-    has_seat: bool,
+    peer: Peer,
+    seat: Option<Seat>,
     send: SendStream,
     recv: RecvStream,
 ) {
     let mut line = Line::new(send, recv, server.config.timeout);
-    let end = match open(&server, peer, has_seat, &mut line).await {
+    let end = match open(&server, peer, seat.is_some(), &mut line).await {
         Ok(mut session) => {
             server.metrics.sessions.inc();
-            let end = session.run(&mut line).await.err().unwrap_or(End::Done);
+            let ended = match session.relaying.take() {
+                Some(relaying) => {
+                    // A relay has seats of its own.
+                    drop(seat);
+                    session.relay(&mut line, relaying).await
+                }
+                None => session.run(&mut line).await,
+            };
+            let end = ended.err().unwrap_or(End::Done);
             session.end(&end).await;
             end
         }
@@ -47,12 +57,14 @@ pub(super) async fn run(
 /// A session whose price was offered.
 pub(super) struct Session {
     pub server: Arc<Server>,
-    pub peer: PublicKey,
+    pub peer: Peer,
     root: Cid,
     pub quote: Signed<Quote>,
     /// `None` if there is nothing to pay, or nobody who does.
     pub payer: Option<Payer>,
     pub told: Told,
+    /// What it is about, if not about content.
+    pub relaying: Option<Relaying>,
     /// The number of its receipt.
     pub receipt: Option<u64>,
     wants: VecDeque<Want>,
@@ -62,7 +74,7 @@ pub(super) struct Session {
     charged: Option<Charge>,
     /// Whether anything was sent.
     has_begun: bool,
-    is_closing: bool,
+    pub is_closing: bool,
     /// When something was asked or sent last.
     pub active: Instant,
     /// Since when it waits for a voucher.
@@ -72,7 +84,7 @@ pub(super) struct Session {
 impl Session {
     pub fn new(
         server: &Arc<Server>,
-        peer: PublicKey,
+        peer: Peer,
         root: Cid,
         quote: Signed<Quote>,
         payer: Option<Payer>,
@@ -85,6 +97,7 @@ impl Session {
             quote,
             payer,
             told,
+            relaying: None,
             receipt: None,
             wants: VecDeque::new(),
             ready: VecDeque::new(),
@@ -193,21 +206,24 @@ impl Session {
                 }
                 Ok(None)
             }
-            Charge::Wait { needed, all_paid } => {
-                if self.write_off().await? {
-                    return Ok(None);
-                }
-                self.state(line).await?;
+            Charge::Halt(halt) => self.halt(line, halt).await,
+        }
+    }
+
+    /// Nothing leaves for now; says what has to come first, unless something was written off.
+    pub(super) async fn halt(&mut self, line: &mut Line, halt: Halt) -> Result<Option<Pause>, End> {
+        if self.write_off().await? {
+            return Ok(None);
+        }
+        self.state(line).await?;
+        match halt {
+            Halt::Unpaid { needed, all_paid } => {
                 if all_paid || self.owes_unknowingly() {
                     self.ask(line, needed).await?;
                 }
                 Ok(Some(Pause::Unpaid))
             }
-            Charge::NotCovered { missing, all_paid } => {
-                if self.write_off().await? {
-                    return Ok(None);
-                }
-                self.state(line).await?;
+            Halt::NotCovered { missing, all_paid } => {
                 if all_paid || self.told.unacknowledged() == 0 {
                     return Err(no_allotment(
                         "the escrow would not pay this node for more",
@@ -220,7 +236,7 @@ impl Session {
     }
 
     /// Nothing more leaves this month: what did leave is stated and paid for first.
-    async fn spent(&mut self, line: &mut Line, ms: u64) -> Result<Option<Pause>, End> {
+    pub(super) async fn spent(&mut self, line: &mut Line, ms: u64) -> Result<Option<Pause>, End> {
         self.state(line).await?;
         match self.payer.is_some() && self.told.unacknowledged() > 0 {
             true => Ok(Some(Pause::Unpaid)),
@@ -257,7 +273,7 @@ impl Session {
             match answer {
                 Answer::Block(cid, block) => {
                     let bytes = block.len() as u64;
-                    self.server.uplink.turn(&self.peer, bytes).await;
+                    self.server.uplink.turn(&self.peer.node, bytes).await;
                     line.write_block(&cid, &block).await?;
                     self.server.uplink.left(bytes, now_ms())?;
                     self.server.metrics.blocks.inc();
@@ -272,7 +288,7 @@ impl Session {
     }
 
     /// The last statement goes out, the last voucher comes in.
-    async fn close(&mut self, line: &mut Line) -> Result<(), End> {
+    pub(super) async fn close(&mut self, line: &mut Line) -> Result<(), End> {
         self.state(line).await?;
         line.finish();
         let limit = self.server.config.timeout;
@@ -323,7 +339,7 @@ impl Batch {
         if self.ready.is_empty() {
             self.ready = reading::answer(&server.store, root, &mut self.wants)?.into();
         }
-        bill.charge(server, self.ready.iter())
+        bill.charge(server, self.ready.iter().map(Answer::bytes).collect())
     }
 }
 

@@ -54,7 +54,7 @@ impl Session {
     }
 
     /// When something has to be done though nothing happens.
-    fn deadline(&mut self, pause: Pause) -> Instant {
+    pub(super) fn deadline(&mut self, pause: Pause) -> Instant {
         let grace = self.grace();
         let (idle, timeout) = (self.server.config.idle, self.server.config.timeout);
         match pause {
@@ -72,7 +72,7 @@ impl Session {
     }
 
     /// The deadline has passed.
-    async fn late(&mut self, line: &mut Line, pause: Pause) -> Result<(), End> {
+    pub(super) async fn late(&mut self, line: &mut Line, pause: Pause) -> Result<(), End> {
         let config = &self.server.config;
         match pause {
             Pause::Idle if self.active.elapsed() >= config.idle => {
@@ -88,7 +88,7 @@ impl Session {
 }
 
 /// Resolves when another session of this payer has changed its tab.
-async fn changed(payer: &mut Option<Payer>) {
+pub(super) async fn changed(payer: &mut Option<Payer>) {
     match payer {
         Some(payer) => payer.changed().await,
         None => std::future::pending().await,

@@ -28,9 +28,13 @@ pub fn checks(node: &Node) -> Vec<Check> {
             format!("nobody has looked at this node's ports: {why}"),
         )];
     }
+    let home = *node.delivery.home_relay().borrow();
     sights
         .iter()
-        .map(|sight| check(sight, is_local(node, &sight.door)))
+        .map(|sight| match (&sight.door, home) {
+            (Door::Delivery { .. }, Some(relay)) if sight.is_missed() => relayed(sight, relay),
+            _ => check(sight, is_local(node, &sight.door)),
+        })
         .collect()
 }
 
@@ -71,6 +75,16 @@ fn stands(is_out: bool, told: &[Why]) -> Check {
             "{text}: see what is said of its ports here, and whether this machine or its line is overloaded"
         ),
     )
+}
+
+/// A port that is not reached, of a node that is all the same.
+fn relayed(sight: &Sight, relay: SocketAddr) -> Check {
+    let (port, tried) = (sight.door.port(), sight.tried);
+    let text = format!(
+        "none of {tried} peers that tried reaches port {port} over UDP, but all do through the relay at {relay}, which is paid \
+         for what it passes on"
+    );
+    Check::ok("outside-delivery", text)
 }
 
 fn check(sight: &Sight, is_local: bool) -> Check {

@@ -42,6 +42,9 @@ pub struct NodeFile {
     pub admin: String,
     /// Deliveries of blocks to other nodes, UDP, `IP:PORT`.
     pub delivery: String,
+    /// The relay, TCP, `IP:PORT`; left out if the node is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
     /// The consensus engine, `IP:PORT`; `null` on a follower, which has none.
     #[serde(default)]
     pub engine: Option<String>,

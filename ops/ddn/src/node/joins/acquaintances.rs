@@ -38,6 +38,8 @@ pub struct Candidate {
     pub node: PublicKey,
     /// Where it delivers.
     pub addresses: Vec<SocketAddr>,
+    /// The relay through which it is reached.
+    pub relay: Option<SocketAddr>,
     /// Round-trip time by probes, else by the mesh's ping, in microseconds.
     pub ping_us: Option<u32>,
     /// Whether it answers, by what this node sees of it each second.
@@ -124,12 +126,28 @@ impl Acquaintances {
 
     /// The order in which candidates are asked for content, whoever lied left out. Deterministic.
     pub fn order(&self, content: &[u8], candidates: Vec<Candidate>, now: Instant) -> Vec<Provider> {
+        self.order_by(&POLICY, content, candidates, now)
+    }
+
+    /// The order in which relays are asked to pass packets on to a node with this key: of the near ones with room by
+    /// chance, in proportion to their size. Deterministic.
+    pub fn order_relays(&self, key: &PublicKey, candidates: Vec<Candidate>, now: Instant) -> Vec<Provider> {
+        self.order_by(&Policy::DEFAULT, key.as_bytes(), candidates, now)
+    }
+
+    fn order_by(
+        &self,
+        policy: &Policy,
+        content: &[u8],
+        candidates: Vec<Candidate>,
+        now: Instant,
+    ) -> Vec<Provider> {
         let usable: Vec<Candidate> = candidates
             .into_iter()
             .filter(|candidate| !candidate.addresses.is_empty() && !self.is_left_out(&candidate.node, now))
             .collect();
         let edges: Vec<Edge> = usable.iter().map(|candidate| self.edge(candidate, now)).collect();
-        let ranked = POLICY.choose(content, &edges).ranked;
+        let ranked = policy.choose(content, &edges).ranked;
         let (now_free, later): (Vec<&Verdict>, Vec<&Verdict>) = ranked
             .iter()
             .partition(|verdict| matches!(verdict.why, Why::Chosen { .. } | Why::Spare { .. }));
@@ -139,6 +157,7 @@ impl Acquaintances {
             providers.extend(usable.iter().find(of_edge).map(|candidate| Provider {
                 node: candidate.node,
                 addresses: candidate.addresses.clone(),
+                relay: candidate.relay,
                 rtt_us: (verdict.edge.rtt_us != u32::MAX).then_some(verdict.edge.rtt_us),
             }));
         }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use cid::Cid;
 use futures::future::join_all;
-use ledger::PublicKey;
-use named::mesh::{Advert, Mesh};
-use storage::ddp::{Finder, Outcome, Provider};
+use ledger::{Amount, PublicKey};
+use named::mesh::{Advert, Mesh, Relay};
+use storage::ddp::{Finder, Outcome, Provider, RelayNode};
 
 use super::acquaintances::{Acquaintances, Candidate, EdgeRow};
 use crate::node::edges::Edges;
@@ -85,6 +85,42 @@ impl EdgeFinder {
         probed.or(known.rtt_us(node)).or(pings.get(node).copied())
     }
 
+    /// The relays that others advertise, none dearer than this, in the order in which this node should try them: near, with
+    /// room, and not where it failed a moment ago.
+    pub fn relays(&self, price_max: Amount) -> Vec<RelayNode> {
+        let (adverts, pings, known) = (self.adverts(), self.pings(), self.known());
+        let offers: HashMap<PublicKey, Relay> = adverts
+            .values()
+            .filter_map(|advert| Some((advert.node, advert.relay.clone()?)))
+            .filter(|(_, relay)| relay.price <= price_max && relay.free > 0)
+            .collect();
+        let candidates = offers.iter().filter_map(|(node, relay)| {
+            Some(Candidate {
+                node: *node,
+                addresses: adverts.get(node)?.addresses.clone(),
+                relay: None,
+                ping_us: self.edges.rtt_us(node).or(pings.get(node).copied()),
+                stands: self.edges.stands(node),
+                advertised: Some((relay.capacity, relay.capacity - relay.free)),
+            })
+        });
+        let ordered = known.order_relays(&self.mesh.node_id(), candidates.collect(), Instant::now());
+        let relay = |provider: Provider| {
+            let address = offers.get(&provider.node)?.address;
+            Some(RelayNode { provider, address })
+        };
+        ordered.into_iter().filter_map(relay).collect()
+    }
+
+    /// This node has left a relay, for this reason.
+    pub fn left_relay(&self, node: &PublicKey, failure: &str) {
+        let outcome = Outcome {
+            failure: Some(failure.to_owned()),
+            ..Outcome::default()
+        };
+        self.known().note(node, &outcome, Instant::now());
+    }
+
     /// Those that say they have the content; a bounded number of them.
     async fn provided(&self, root: &Cid) -> Vec<PublicKey> {
         let me = self.mesh.node_id();
@@ -96,16 +132,19 @@ impl EdgeFinder {
 
     /// A node with its addresses: as it advertises, else by its endpoint record.
     async fn candidate(&self, node: PublicKey, advert: Option<&Advert>, ping_us: Option<u32>) -> Candidate {
-        let addresses = match advert {
-            Some(advert) => advert.addresses.clone(),
+        let (addresses, relay) = match advert {
+            Some(advert) => (advert.addresses.clone(), advert.home_relay),
             None => {
                 let endpoint = self.mesh.endpoint(&node, ENDPOINTS_WITHIN).await;
-                endpoint.map(|endpoint| endpoint.addresses).unwrap_or_default()
+                endpoint
+                    .map(|endpoint| (endpoint.addresses, endpoint.home_relay))
+                    .unwrap_or_default()
             }
         };
         Candidate {
             node,
             addresses,
+            relay,
             ping_us,
             stands: self.edges.stands(&node),
             advertised: advert.map(|advert| (advert.capacity, advert.load)),

@@ -8,7 +8,7 @@ use ledger::PublicKey;
 use nearest::Prefix;
 
 /// A number of seats.
-pub(super) struct Seats {
+pub(crate) struct Seats {
     taken: Arc<Mutex<Taken>>,
     max: usize,
     per_peer_max: usize,
@@ -22,7 +22,7 @@ struct Taken {
 }
 
 /// A seat, until it is dropped.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     taken: Arc<Mutex<Taken>>,
     peer: PublicKey,
     network: Option<Prefix>,
@@ -67,6 +67,11 @@ impl Seats {
 
     pub fn taken(&self) -> usize {
         lock(&self.taken).all
+    }
+
+    /// How many more there are.
+    pub fn free(&self) -> usize {
+        self.max.saturating_sub(self.taken())
     }
 
     pub fn is_full(&self) -> bool {
