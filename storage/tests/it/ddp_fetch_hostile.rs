@@ -105,7 +105,8 @@ const ROWS: [Row; 29] = [
     Row(Deed::AsksAheadForNothing, "sent nothing within ", false, Ahead),
 ];
 
-const TIMEOUT: Duration = Duration::from_secs(6);
+/// Much longer than the silence after which most are left, also where all of them have two cores.
+const TIMEOUT: Duration = Duration::from_secs(12);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_next_provider_is_used_and_the_cheat_is_not_paid() {

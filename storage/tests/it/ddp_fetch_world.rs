@@ -284,6 +284,7 @@ pub fn provider(key: &SecretKey, address: SocketAddr) -> Provider {
     Provider {
         node: key.public(),
         addresses: vec![address],
+        relay: None,
         rtt_us: None,
     }
 }
@@ -300,7 +301,7 @@ pub fn blocks_below(store: &Store, root: &Cid) -> Vec<(Cid, Bytes)> {
 
 /// Waits until something is so.
 pub async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !is_so() {
         assert!(Instant::now() < deadline, "{what} did not come to be");
         tokio::time::sleep(Duration::from_millis(10)).await;

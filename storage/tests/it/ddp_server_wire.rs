@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use storage::BLOCK_BYTES_MAX;
 use storage::ddp::wire::{
-    self, Code, FRAME_BYTES_MAX, Offer, Open, Refuse, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX, WireError,
+    self, Code, FRAME_BYTES_MAX, Offer, Open, Refuse, Text, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX, WireError,
 };
 
 use crate::ddp_server_world::{CHAIN, key, payee};
@@ -148,14 +148,17 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
         escrow: Some(Hash::of(b"escrow")),
     };
     let statement = Signed::sign(statement, CHAIN, &key(1));
-    let offer = |vouched| {
+    let offer_of = |vouched, seen| {
         ToClient::Offer(Offer {
             quote: quote.clone(),
             nonce: Hash::of(b"server"),
             vouched,
             ahead: false,
+            seen,
         })
     };
+    let offer = |vouched| offer_of(vouched, None);
+    let seen = "198.51.100.7:4102".parse().map(Text).ok();
     let refuse = Refuse {
         code: Code::NoAllotment,
         reason: "allot more".to_owned(),
@@ -166,6 +169,7 @@ fn to_client() -> Vec<(&'static str, ToClient)> {
     vec![
         ("offer", offer(None)),
         ("offer-vouched", offer(Some(voucher()))),
+        ("offer-seen", offer_of(None, seen)),
         ("refuse", ToClient::Refuse(refuse)),
         (
             "block",

@@ -8,6 +8,7 @@ mod ddp_fetch_lanes;
 mod ddp_fetch_link;
 mod ddp_fetch_villain;
 mod ddp_fetch_world;
+mod ddp_relay;
 mod ddp_server;
 mod ddp_server_hostile;
 mod ddp_server_wire;

@@ -25,17 +25,10 @@ use wire::Wire;
 /// What builds it and looks at it.
 const PROGRAMS: [&str; 7] = ["curl", "dig", "ip", "nft", "nsenter", "ping", "unshare"];
 
-/// Rules of the router: what is cut off from whom, and who is reached only by answers. What comes to a NAT's own address and
-/// is no answer leaves no trace, as in the routers that people have at home.
+/// Rules of the router: what is cut off from whom, and who is reached only by answers.
 const RULES: &str = "table ip net {
   set cut { type ipv4_addr . ipv4_addr; }
   set hidden { type ipv4_addr; }
-  map natted { type ipv4_addr : ipv4_addr; }
-  map scattered { type ipv4_addr : ipv4_addr; }
-  chain enter {
-    type filter hook input priority 0; policy accept;
-    ip daddr 198.51.100.0/24 drop
-  }
   chain forward {
     type filter hook forward priority 0; policy accept;
     ip saddr . ip daddr @cut drop
@@ -44,8 +37,6 @@ const RULES: &str = "table ip net {
   }
   chain leave {
     type nat hook postrouting priority 100; policy accept;
-    snat to ip saddr map @natted
-    snat to ip saddr map @scattered fully-random
     ip saddr @hidden masquerade
   }
 }";
@@ -56,6 +47,43 @@ pub struct Net {
     router: Namespace,
     hosts: u8,
     wires: Vec<(Ipv4Addr, Wire)>,
+    /// The NATs, and the wires behind them.
+    homes: Vec<(Namespace, Wire)>,
+}
+
+/// What the router at somebody's home does to packets. It lets in answers alone, and what is none leaves no trace (RFC 4787:
+/// address and port-dependent filtering).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nat {
+    /// A port of the host is one port for all whom it speaks to (endpoint-independent mapping).
+    Cone,
+    /// It is another one for everybody, so that no way leads in that others could know of (address and port-dependent mapping).
+    Scattered,
+}
+
+impl Nat {
+    fn rules(self, outside: Ipv4Addr) -> String {
+        let ports = match self {
+            Self::Cone => "",
+            Self::Scattered => "fully-random",
+        };
+        format!(
+            "table ip home {{
+              chain enter {{
+                type filter hook input priority 0; policy drop;
+              }}
+              chain pass {{
+                type filter hook forward priority 0; policy drop;
+                iifname indoors accept
+                ct state established,related accept
+              }}
+              chain leave {{
+                type nat hook postrouting priority 100; policy accept;
+                oifname eth0 snat to {outside} {ports}
+              }}
+            }}"
+        )
+    }
 }
 
 impl Net {
@@ -70,6 +98,7 @@ impl Net {
                     router,
                     hosts: 0,
                     wires: Vec::new(),
+                    homes: Vec::new(),
                 };
                 net.rules(RULES)?;
                 Ok(Some(net))
@@ -91,27 +120,49 @@ impl Net {
     /// # Errors
     /// When a device cannot be made, or after 250 hosts.
     pub fn host(&mut self, link: Link) -> Result<Host> {
+        let number = self.count()?;
+        let (namespace, address) = (Namespace::new()?, inside(number));
+        self.wire(&namespace, number, address, link)?;
+        Ok(Host::new(namespace, address))
+    }
+
+    /// Another host, behind a NAT of its own that has `link` to the router. Others see another address than the host's.
+    ///
+    /// # Errors
+    /// As [`Net::host`], or when nft refuses.
+    pub fn home(&mut self, link: Link, nat: Nat) -> Result<Host> {
+        let number = self.count()?;
+        let (namespace, address) = (Namespace::new()?, inside(number));
+        let (home, outside) = (Namespace::new()?, Ipv4Addr::new(198, 51, 100, number));
+        self.wire(&home, number, outside, link)?;
+        let mut indoors = Wire::new((&namespace, "eth0"), (&home, "indoors"))?;
+        join((&namespace, "eth0", address), (&home, "indoors", gateway(number)))?;
+        indoors.set(Link::delay_ms(0))?;
+        done(home.command("nft").arg(nat.rules(outside)))?;
+        self.homes.push((home, indoors));
+        Ok(Host::new(namespace, address))
+    }
+
+    fn count(&mut self) -> Result<u8> {
         self.hosts = self
             .hosts
             .checked_add(1)
             .filter(|count| *count <= 250)
             .context("250 hosts are enough")?;
-        let address = Ipv4Addr::new(10, 77, self.hosts, 2);
-        let namespace = Namespace::new()?;
-        let port = format!("host{}", self.hosts);
-        let mut wire = Wire::new((&namespace, "eth0"), (&self.router, &port))?;
-        let gateway = Ipv4Addr::new(10, 77, self.hosts, 1);
-        ip(&namespace, &format!("addr add {address} peer {gateway} dev eth0"))?;
-        ip(
-            &self.router,
-            &format!("addr add {gateway} peer {address} dev {port}"),
+        Ok(self.hosts)
+    }
+
+    /// Joins `namespace` to the router, as the one with this number and address.
+    fn wire(&mut self, namespace: &Namespace, number: u8, address: Ipv4Addr, link: Link) -> Result<()> {
+        let port = format!("host{number}");
+        let mut wire = Wire::new((namespace, "eth0"), (&self.router, &port))?;
+        join(
+            (namespace, "eth0", address),
+            (&self.router, &port, gateway(number)),
         )?;
-        ip(&self.router, &format!("link set {port} up"))?;
-        ip(&namespace, "link set eth0 up")?;
-        ip(&namespace, "route add default dev eth0")?;
         wire.set(link)?;
         self.wires.push((address, wire));
-        Ok(Host::new(namespace, address))
+        Ok(())
     }
 
     /// The link of `host` is `link` from now on; what is on its way arrives as before.
@@ -150,37 +201,30 @@ impl Net {
         self.rules(&format!("add element ip net hidden {{ {} }}", host.address()))
     }
 
-    /// Puts `host` behind a NAT of its own, whose address is returned. It keeps a port for all whom the host speaks to, and
-    /// lets nobody in but those (RFC 4787: endpoint-independent mapping, address and port-dependent filtering).
-    ///
-    /// # Errors
-    /// When nft or ip refuses.
-    pub fn nat(&self, host: &Host) -> Result<Ipv4Addr> {
-        self.behind(host, "natted")
-    }
-
-    /// As [`Net::nat`], but each whom the host speaks to sees another port (address and port-dependent mapping): no way
-    /// leads in that others could know of.
-    ///
-    /// # Errors
-    /// When nft or ip refuses.
-    pub fn scatter(&self, host: &Host) -> Result<Ipv4Addr> {
-        self.behind(host, "scattered")
-    }
-
-    fn behind(&self, host: &Host, kind: &str) -> Result<Ipv4Addr> {
-        let inside = host.address();
-        let outside = Ipv4Addr::new(198, 51, 100, inside.octets()[2]);
-        ip(&self.router, &format!("addr add {outside}/32 dev lo"))?;
-        self.rules(&format!("add element ip net {kind} {{ {inside} : {outside} }}"))?;
-        self.hide(host)?;
-        Ok(outside)
-    }
-
     fn rules(&self, rules: &str) -> Result<()> {
         let mut command = self.router.command("nft");
         done(command.arg(rules))
     }
+}
+
+fn inside(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, number, 2)
+}
+
+fn gateway(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, number, 1)
+}
+
+/// Gives both ends of a wire their addresses, and the first one its way to everybody.
+fn join(
+    (namespace, device, address): (&Namespace, &str, Ipv4Addr),
+    (router, port, gateway): (&Namespace, &str, Ipv4Addr),
+) -> Result<()> {
+    ip(namespace, &format!("addr add {address} peer {gateway} dev {device}"))?;
+    ip(router, &format!("addr add {gateway} peer {address} dev {port}"))?;
+    ip(router, &format!("link set {port} up"))?;
+    ip(namespace, &format!("link set {device} up"))?;
+    ip(namespace, &format!("route add default dev {device}"))
 }
 
 fn pairs(one: &Host, other: &Host) -> String {

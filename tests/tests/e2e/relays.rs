@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use testkit::net::{Host, Link, Net};
+use testkit::net::{Host, Link, Nat, Net};
 use testkit::{Launch, Node, wait_until};
 
 use crate::{number, text};
@@ -33,15 +33,6 @@ struct Stage {
     _net: Net,
 }
 
-/// How the two nodes are hidden.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nat {
-    /// Each has one port for all.
-    Cone,
-    /// Each has another port for everybody.
-    Scattered,
-}
-
 impl Stage {
     fn new(nat: Nat, seed: u64) -> Result<Option<Self>> {
         let Some(mut net) = Net::new()? else {
@@ -63,13 +54,8 @@ impl Stage {
             let listen = format!("relay.listen={}", host.port(4104));
             relays.push((joins(&host, &[listen])?, host));
         }
-        let hosts = [near(&mut net)?, near(&mut net)?];
-        for host in &hosts {
-            match nat {
-                Nat::Cone => net.nat(host)?,
-                Nat::Scattered => net.scatter(host)?,
-            };
-        }
+        let link = Link::delay_ms(5);
+        let hosts = [net.home(link, nat)?, net.home(link, nat)?];
         // Who reads alone pays no relay.
         let use_of_reader = match nat {
             Nat::Cone => "auto",
@@ -165,6 +151,7 @@ fn behind_two_nats_a_way_is_found_that_needs_no_relay() -> Result<()> {
     stage.home_of(&stage.reader)?;
     stage.reads(SEEN_DEADLINE)?;
     let by_relay = relayed(&stage.relays[0])? + relayed(&stage.relays[1])?;
+
     ensure!(
         by_relay > 0 && by_relay < FILE_BYTES / 2,
         "{by_relay} bytes of {FILE_BYTES} went through relays"

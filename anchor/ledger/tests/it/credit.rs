@@ -314,3 +314,25 @@ fn settle(tab: &mut Tab, purse: &mut Purse) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+/// What was charged ahead and did not leave is as if it never had been.
+#[test]
+fn what_did_not_leave_is_taken_back() {
+    let terms = CreditTerms::default();
+    let mut tab = Tab::new(&terms);
+    tab.deliver(MIB / 2, price());
+    let before = tab.clone();
+    tab.deliver(MIB / 4, price());
+    tab.take_back(MIB / 4, price());
+    assert_eq!(tab, before);
+    tab.take_back(MIB, Amount::ZERO);
+    assert_eq!(tab, before, "what costs nothing is not on it");
+
+    // A voucher for what did arrive may come between the two.
+    tab.deliver(MIB / 4, price());
+    let arrived = before.delivered.amount();
+    tab.honour(arrived, Amount::from_units(u64::MAX), &terms).unwrap();
+    tab.take_back(MIB / 4, price());
+    assert_eq!((tab.delivered, tab.due()), (before.delivered, Amount::ZERO));
+    assert!(tab.unpaid_bytes <= MIB / 4);
+}

@@ -66,6 +66,8 @@ impl Peer {
         let advert = Advert {
             node: self.key.public(),
             addresses: vec!["127.0.0.1:4102".parse().expect("an address")],
+            home_relay: None,
+            relay: None,
             payee: self.key.address(),
             price: Amount::from_units(1_000),
             capacity: 64,

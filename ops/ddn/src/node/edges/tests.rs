@@ -41,6 +41,8 @@ fn said(seed: u8, load: u32, second: u64) -> Said {
     Said {
         node: node(seed),
         addresses: vec![format!("198.51.{seed}.1:4102").parse().expect("an address")],
+        home_relay: None,
+        relay: None,
         payee: SecretKey::from_seed([seed; 32]).address(),
         price: Amount::from_units(1),
         capacity: 10,

@@ -255,6 +255,7 @@ mod tests {
         Candidate {
             node: node(seed),
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 1000 + u16::from(seed)))],
+            relay: None,
             ping_us,
             stands: true,
             advertised: None,
@@ -287,6 +288,32 @@ mod tests {
         let nodes: Vec<PublicKey> = order.iter().map(|provider| provider.node).collect();
         let expected: Vec<PublicKey> = expected.iter().map(|seed| node(*seed)).collect();
         assert_eq!(nodes, expected);
+    }
+
+    /// A full relay is passed over, one far away too, and one that failed; the others share the nodes by their size.
+    #[test]
+    fn relays_are_chosen_by_load_among_the_near() {
+        let (mut known, now) = (Acquaintances::default(), Instant::now());
+        let relay = |seed, ping_us, capacity, load| Candidate {
+            advertised: Some((capacity, load)),
+            ..candidate(seed, Some(ping_us))
+        };
+        let relays = vec![
+            relay(1, 10_000, 300, 0),
+            relay(2, 11_000, 100, 0),
+            relay(3, 9_000, 200, 200),
+            relay(4, 400_000, 300, 0),
+            relay(5, 9_500, 300, 0),
+        ];
+        known.note(&node(5), &failed(false), now);
+        let mut chosen = HashMap::new();
+        for seed in 0..200 {
+            let first = known.order_relays(&node(100 ^ seed), relays.clone(), now).remove(0);
+            *chosen.entry(first.node).or_insert(0) += 1;
+        }
+        let of = |seed| chosen.get(&node(seed)).copied().unwrap_or(0);
+        assert_eq!((of(3), of(4), of(5)), (0, 0, 0), "{chosen:?}");
+        assert!(of(1) > 2 * of(2) && of(2) > 20, "{chosen:?}");
     }
 
     #[test]

@@ -146,7 +146,8 @@ impl EdgeFinder {
             addresses,
             relay,
             ping_us,
-            stands: self.edges.stands(&node),
+            // Whoever is behind a NAT answers no probe; how its sessions go says what it is worth.
+            stands: relay.is_some() || self.edges.stands(&node),
             advertised: advert.map(|advert| (advert.capacity, advert.load)),
         }
     }

@@ -12,6 +12,8 @@ const NOW: u64 = 1_800_000_000_000;
 const ENDPOINT: &str = include_str!("../../../tests/it/mesh/fixtures/endpoint.hex");
 const ADVERT: &str = include_str!("../../../tests/it/mesh/fixtures/advert.hex");
 const ADVERT_OF_PLACE: &str = include_str!("../../../tests/it/mesh/fixtures/advert-place.hex");
+const ADVERT_OF_RELAY: &str = include_str!("../../../tests/it/mesh/fixtures/advert-relay.hex");
+const ENDPOINT_OF_RELAY: &str = include_str!("../../../tests/it/mesh/fixtures/endpoint-relay.hex");
 const ADVERT_OF_WEB: &str = include_str!("../../../tests/it/mesh/fixtures/advert-web.hex");
 
 fn secret() -> SecretKey {
@@ -25,6 +27,7 @@ fn endpoint() -> Endpoint {
             "127.0.0.1:4102".parse().expect("an address"),
             "[2001:db8::1]:4102".parse().expect("an address"),
         ],
+        home_relay: None,
         time_ms: NOW,
         until_ms: NOW + 3_600_000,
     }
@@ -34,6 +37,8 @@ fn advert() -> Advert {
     Advert {
         node: secret().public(),
         addresses: vec!["192.0.2.1:4102".parse().expect("an address")],
+        home_relay: None,
+        relay: None,
         payee: secret().address(),
         price: Amount::from_units(1_000),
         capacity: 64,
@@ -70,6 +75,27 @@ fn advert_of_place() -> Advert {
     }
 }
 
+/// Behind a NAT itself, and a relay for others: nobody is both, but either may be.
+fn advert_of_relay() -> Advert {
+    Advert {
+        home_relay: Some("198.51.100.7:4104".parse().expect("an address")),
+        relay: Some(Relay {
+            address: "[2001:db8::1]:4104".parse().expect("an address"),
+            price: Amount::from_units(1_000),
+            capacity: 256,
+            free: 12,
+        }),
+        ..advert()
+    }
+}
+
+fn endpoint_of_relay() -> Endpoint {
+    Endpoint {
+        home_relay: Some("198.51.100.7:4104".parse().expect("an address")),
+        ..endpoint()
+    }
+}
+
 fn signed<T: Dated>(body: T) -> Vec<u8> {
     Signed::sign(body, CHAIN, &secret()).encode()
 }
@@ -86,6 +112,13 @@ fn the_bytes_are_those_of_the_fixtures() {
     assert_eq!(read(&bytes(ADVERT), CHAIN, NOW), Ok(advert()));
     assert_eq!(hex::encode(signed(advert_of_web())), ADVERT_OF_WEB.trim());
     assert_eq!(read(&bytes(ADVERT_OF_WEB), CHAIN, NOW), Ok(advert_of_web()));
+    assert_eq!(hex::encode(signed(advert_of_relay())), ADVERT_OF_RELAY.trim());
+    assert_eq!(read(&bytes(ADVERT_OF_RELAY), CHAIN, NOW), Ok(advert_of_relay()));
+    assert_eq!(hex::encode(signed(endpoint_of_relay())), ENDPOINT_OF_RELAY.trim());
+    assert_eq!(
+        read(&bytes(ENDPOINT_OF_RELAY), CHAIN, NOW),
+        Ok(endpoint_of_relay())
+    );
     assert_eq!(hex::encode(signed(advert_of_place())), ADVERT_OF_PLACE.trim());
     assert_eq!(read(&bytes(ADVERT_OF_PLACE), CHAIN, NOW), Ok(advert_of_place()));
 }
@@ -119,6 +152,31 @@ fn nobody_is_outside_of_the_world() {
     }
 }
 
+/// A relay that nobody can dial, or with more room than it has, is no relay.
+#[test]
+fn relays_are_where_they_say() {
+    let refused = |change: fn(&mut Advert)| {
+        let mut advert = advert_of_relay();
+        change(&mut advert);
+        let read = read::<Advert>(&signed(advert), CHAIN, NOW);
+        assert!(matches!(&read, Err(Flaw::Wrong(_))), "{read:?}");
+    };
+    refused(|advert| advert.home_relay = "0.0.0.0:4104".parse().ok());
+    refused(|advert| advert.home_relay = "192.0.2.1:0".parse().ok());
+    refused(|advert| {
+        let relay = advert.relay.as_mut().expect("a relay");
+        relay.address = "224.0.0.1:4104".parse().expect("an address");
+    });
+    refused(|advert| {
+        let relay = advert.relay.as_mut().expect("a relay");
+        relay.free = relay.capacity + 1;
+    });
+    let mut endpoint = endpoint_of_relay();
+    endpoint.home_relay = "[::]:4104".parse().ok();
+    let read = read::<Endpoint>(&signed(endpoint), CHAIN, NOW);
+    assert!(matches!(&read, Err(Flaw::Wrong(_))), "{read:?}");
+}
+
 #[test]
 fn the_longest_advert_fits() {
     let web: Web = format!("https://{}.example", "a".repeat(38) + "." + &"b".repeat(45))
@@ -130,6 +188,13 @@ fn the_longest_advert_fits() {
         .expect("an address");
     let longest = Advert {
         addresses: vec![address; ADDRESSES_MAX],
+        home_relay: Some(address),
+        relay: Some(Relay {
+            address,
+            price: Amount::from_units(u64::MAX),
+            capacity: u32::MAX,
+            free: u32::MAX,
+        }),
         price: Amount::from_units(u64::MAX),
         capacity: u32::MAX,
         load: u32::MAX,

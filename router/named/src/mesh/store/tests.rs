@@ -29,6 +29,7 @@ fn endpoint(seed: u8, time_ms: u64) -> Record {
     let body = Endpoint {
         node: secret.public(),
         addresses: vec![SocketAddr::from(([127, 0, 0, 1], 1))],
+        home_relay: None,
         time_ms,
         until_ms: time_ms + 1,
     };

@@ -19,6 +19,7 @@ fn endpoint(key: &SecretKey, port: u16, time_ms: u64) -> Endpoint {
     Endpoint {
         node: key.public(),
         addresses: vec![([127, 0, 0, 1], port).into()],
+        home_relay: None,
         time_ms,
         until_ms: time_ms + 3_600_000,
     }

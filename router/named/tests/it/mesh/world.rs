@@ -265,6 +265,8 @@ pub fn advert(key: &SecretKey, time_ms: u64, load: u32) -> Advert {
     Advert {
         node: key.public(),
         addresses: vec!["127.0.0.1:4102".parse().unwrap()],
+        home_relay: None,
+        relay: None,
         payee: key.address(),
         price: Amount::from_units(1_000),
         capacity: 64,
