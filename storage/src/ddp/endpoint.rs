@@ -9,7 +9,9 @@ use iroh::dns::{DnsResolver, FallbackMode};
 use iroh::endpoint::{
     Connection, Incoming, QuicTransportConfig, ServerConfig, VarInt, WeakConnectionHandle, presets,
 };
-use iroh::{EndpointAddr, EndpointId, NetReportConfig, RelayConfig, RelayMap, RelayMode, RelayUrl, Watcher as _};
+use iroh::{
+    EndpointAddr, EndpointId, NetReportConfig, RelayConfig, RelayMap, RelayMode, RelayUrl, Watcher as _,
+};
 use ledger::PublicKey;
 use noq_proto::congestion::{Bbr3Config, ControllerFactory, CubicConfig};
 use tokio::sync::Mutex as AsyncMutex;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::RelayConfig;
 use async_trait::async_trait;
 use cid::Cid;
-use super::RelayConfig;
 use ledger::{Address, Amount, CreditTerms, Escrow, Hash, Line, PublicKey, SecretKey, Signed, Voucher};
 
 /// How a node delivers and fetches. [`Config::new`] has the defaults.

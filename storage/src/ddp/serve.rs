@@ -83,7 +83,12 @@ impl Server {
         metrics.register(registry);
         let server = Arc::new(Server {
             quotes: Quotes::new(config, config.price),
-            relay: relay.zip(config.relay.as_ref().map(|relay| Quotes::new(config, relay.price))),
+            relay: relay.zip(
+                config
+                    .relay
+                    .as_ref()
+                    .map(|relay| Quotes::new(config, relay.price)),
+            ),
             pairs: Pairs::new(books.clone(), config.credit, metrics.clone()),
             connections: Seats::new(2 * config.sessions_max, CONNECTIONS_PER_PEER),
             uplink: Uplink::open(books.clone(), config.rate_max, config.month_max)?,

@@ -437,11 +437,17 @@ async fn trees_that_are_read_at_once_are_paid_in_one_sum() {
     assert!(told.iter().all(|told| told.failure.is_none()), "{told:?}");
     let receipts = || server.delivery.receipts(1, 20).unwrap();
     until("the receipts are written", || {
-        let stated = receipts().iter().map(|row| row.receipt.statement.body.bytes).sum::<u64>();
+        let stated = receipts()
+            .iter()
+            .map(|row| row.receipt.statement.body.bytes)
+            .sum::<u64>();
         stated == bytes
     })
     .await;
-    let of: HashSet<Cid> = receipts().iter().map(|row| row.receipt.statement.body.root.0).collect();
+    let of: HashSet<Cid> = receipts()
+        .iter()
+        .map(|row| row.receipt.statement.body.root.0)
+        .collect();
     assert_eq!(of, roots.into_iter().collect(), "each tree has its receipt");
 }
 

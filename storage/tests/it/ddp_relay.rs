@@ -55,7 +55,9 @@ fn url(relay: SocketAddr) -> RelayUrl {
 async fn indoors(seed: u8, home: Option<SocketAddr>) -> iroh::Endpoint {
     let homes = home.map(|home| Arc::new(IrohRelay::new(url(home), None)));
     iroh::Endpoint::builder(presets::Minimal)
-        .secret_key(iroh::SecretKey::from_bytes(&SecretKey::from_seed([seed; 32]).seed()))
+        .secret_key(iroh::SecretKey::from_bytes(
+            &SecretKey::from_seed([seed; 32]).seed(),
+        ))
         .alpns(vec![ALPN.to_vec()])
         .relay_mode(RelayMode::Custom(RelayMap::from_iter(homes)))
         .clear_ip_transports()
@@ -88,7 +90,9 @@ async fn read_free(connection: &Connection, root: &cid::Cid, blocks: &[cid::Cid]
     let (mut send, mut recv) = connection.open_bi().await.unwrap();
     wire::write(&mut send, &open(root, None)).await.unwrap();
     let wanted = blocks.iter().copied().map(Link).collect();
-    wire::write(&mut send, &ToServer::Want { blocks: wanted }).await.unwrap();
+    wire::write(&mut send, &ToServer::Want { blocks: wanted })
+        .await
+        .unwrap();
     let (mut bytes, mut left) = (0, blocks.len());
     while left > 0 {
         match wire::read(&mut recv).await.unwrap() {
@@ -149,7 +153,11 @@ async fn each_byte_is_paid_and_no_more() {
     assert_eq!(tab.forgiven, 0);
     let paid = Owed::ZERO.add(bytes, PRICE).amount();
     let overhead = Owed::ZERO.add(bytes + bytes / 8, PRICE).amount();
-    assert!((paid..overhead).contains(&tab.vouched), "{} for {paid}", tab.vouched);
+    assert!(
+        (paid..overhead).contains(&tab.vouched),
+        "{} for {paid}",
+        tab.vouched
+    );
     assert_eq!(home.promised(&edge), tab.vouched);
     // Provable as any delivery.
     let receipts = edge.delivery.receipts(1, 10).unwrap();
@@ -245,7 +253,10 @@ async fn a_relay_that_counts_too_much_is_left() {
     };
     let left = home.delivery.stay_at(&relay, std::future::pending()).await;
     let why = left.expect_err("it lies");
-    assert!(why.contains("states 67108865 bytes passed on, of which 0 came"), "{why}");
+    assert!(
+        why.contains("states 67108865 bytes passed on, of which 0 came"),
+        "{why}"
+    );
     assert_eq!(liar.earned(), Amount::ZERO);
 }
 
@@ -269,5 +280,9 @@ async fn what_is_no_relay_or_too_dear_or_cannot_be_paid_is_left() {
     check(poor, relay.clone(), "the wallet is empty").await;
     let thrifty = Node::start_with(&coins, 4, |config| config.relay_price_max = Amount::from_units(1)).await;
     check(thrifty, relay.clone(), "more than the").await;
-    assert_eq!(edge.delivery.relay_offer().expect("a relay").1, 8, "all seats are free");
+    assert_eq!(
+        edge.delivery.relay_offer().expect("a relay").1,
+        8,
+        "all seats are free"
+    );
 }

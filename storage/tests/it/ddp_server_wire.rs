@@ -8,7 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use storage::BLOCK_BYTES_MAX;
 use storage::ddp::wire::{
-    self, Code, FRAME_BYTES_MAX, Offer, Open, Refuse, Text, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX, WireError,
+    self, Code, FRAME_BYTES_MAX, Offer, Open, Refuse, Text, ToClient, ToServer, VERSION, WANT_BLOCKS_MAX,
+    WireError,
 };
 
 use crate::ddp_server_world::{CHAIN, key, payee};

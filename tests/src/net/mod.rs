@@ -220,7 +220,10 @@ fn join(
     (namespace, device, address): (&Namespace, &str, Ipv4Addr),
     (router, port, gateway): (&Namespace, &str, Ipv4Addr),
 ) -> Result<()> {
-    ip(namespace, &format!("addr add {address} peer {gateway} dev {device}"))?;
+    ip(
+        namespace,
+        &format!("addr add {address} peer {gateway} dev {device}"),
+    )?;
     ip(router, &format!("addr add {gateway} peer {address} dev {port}"))?;
     ip(router, &format!("link set {port} up"))?;
     ip(namespace, &format!("link set {device} up"))?;

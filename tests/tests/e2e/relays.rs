@@ -121,7 +121,6 @@ impl Stage {
         });
         read.with_context(|| format!("{last}\n{}\n{}", self.reader.log_tail(), self.owner.log_tail()))
     }
-
 }
 
 /// Bytes that have gone through a relay.
@@ -130,7 +129,9 @@ fn relayed((relay, host): &(Node, Host)) -> Result<u64> {
     let page = page.text();
     let mut lines = page.lines();
     let line = lines.find_map(|line| line.strip_prefix("ddn_relayed_bytes_total "));
-    line.context("no count of relayed bytes")?.parse().context("a number")
+    line.context("no count of relayed bytes")?
+        .parse()
+        .context("a number")
 }
 
 /// What a node has earned, in units.
@@ -171,10 +172,7 @@ fn where_no_way_leads_the_relay_carries_and_is_paid() -> Result<()> {
     let (first, other) = (&stage.relays[home], &stage.relays[1 - home]);
     let carried = relayed(first)?;
     ensure!(carried >= FILE_BYTES, "{carried} bytes went through the relay");
-    ensure!(
-        relayed(other)? == 0,
-        "the other one had nothing to do"
-    );
+    ensure!(relayed(other)? == 0, "the other one had nothing to do");
     // Whoever is reached pays for what comes and goes, the last of it a second later.
     let mut last = 0;
     wait_until("the relay is paid", SEEN_DEADLINE, || {

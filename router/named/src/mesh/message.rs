@@ -221,7 +221,12 @@ pub fn check<T: Dated>(signed: Signed<T>, chain: &str, now_ms: u64) -> Result<T,
         return wrong("needs 1 to 8 addresses");
     }
     let relays = body.relays();
-    if !addresses.unwrap_or_default().iter().chain(relays.iter().flatten()).all(is_reachable) {
+    if !addresses
+        .unwrap_or_default()
+        .iter()
+        .chain(relays.iter().flatten())
+        .all(is_reachable)
+    {
         return wrong("an address that nobody can dial");
     }
     if let Some(flaw) = body.flaw() {

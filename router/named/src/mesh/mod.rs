@@ -42,9 +42,8 @@ pub use distances::{DISTANCES_BYTES_MAX, DISTANCES_LIFE_MS_MAX, Distances};
 pub use error::Error;
 pub use failures::{FAILURES_LIFE_MS_MAX, FAILURES_MAX, Failures};
 pub use message::{
-    Relay,
     ADDRESSES_MAX, ADVERT_LIFE_MS_MAX, Advert, CLOCK_AHEAD_MS_MAX, ENDPOINT_LIFE_MS_MAX, Endpoint, Flaw,
-    HEALTH_BITS, MESSAGE_BYTES_MAX,
+    HEALTH_BITS, MESSAGE_BYTES_MAX, Relay,
 };
 pub use position::Position;
 pub use private::{NETWORK_KEY_BYTES_MAX, NetworkKey, NoNetworkKey};

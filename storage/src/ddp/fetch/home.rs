@@ -18,8 +18,8 @@ use super::failure::Failure;
 use super::line::{Frame, Line};
 use super::terms::agree_with_relay;
 use super::till::{Ahead, Till};
-use crate::ddp::wire::{ToClient, ToServer, WireError};
 use crate::ddp::RelayNode;
+use crate::ddp::wire::{ToClient, ToServer, WireError};
 
 /// A session with a relay.
 struct Visit<'a> {

@@ -184,14 +184,7 @@ async fn open(
     };
     let config = &fetcher.config;
     let is_known = first.known == Some(&offer.quote);
-    check_quote(
-        &offer.quote,
-        is_known,
-        &node,
-        &config.chain,
-        price_max,
-        now_ms(),
-    )?;
+    check_quote(&offer.quote, is_known, &node, &config.chain, price_max, now_ms())?;
     Ok(Opened { line, offer, nonce })
 }
 

@@ -84,8 +84,7 @@ impl Till {
             purposes: self.allowance.purposes(),
             now_ms: now_ms(),
         };
-        self.books
-            .used(escrow, &self.payee, bytes, self.price, &spending)
+        self.books.used(escrow, &self.payee, bytes, self.price, &spending)
     }
 
     /// Why nothing more is to be asked for, if the budget of the day is spent.

@@ -77,6 +77,10 @@ mod tests {
         }
         assert_eq!(Frame::of(&[]), Frame::Nobody);
         assert_eq!(Frame::of(&[4; 10]), Frame::Nobody);
-        assert_eq!(Frame::of(&[[4].as_slice(), &[0; 40]].concat()), Frame::Nobody, "a weak key");
+        assert_eq!(
+            Frame::of(&[[4].as_slice(), &[0; 40]].concat()),
+            Frame::Nobody,
+            "a weak key"
+        );
     }
 }

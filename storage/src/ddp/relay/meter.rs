@@ -149,7 +149,10 @@ mod tests {
         assert!(meters.leaves(&guest, &packets(node, 60)), "it is paid for");
         assert!(meters.enters(&guest, &packets(node, 40)), "it will be");
         assert!(meters.leaves(&node, &packets(guest, 40)));
-        assert!(!meters.leaves(&node, &packets(guest, 1)), "beyond what was granted");
+        assert!(
+            !meters.leaves(&node, &packets(guest, 1)),
+            "beyond what was granted"
+        );
         assert!(!meters.enters(&guest, &packets(other, 1)), "between strangers");
         assert!(!meters.leaves(&guest, &packets(other, 1)));
         assert_eq!((meter.passed(), meter.close()), (100, 0));

@@ -76,7 +76,9 @@ async fn begin(socket: WebSocket, hall: Hall, visitor: Visitor, parts: Parts) ->
         .await
         .map_err(|error| error.to_string())?;
     let client = PublicKey::from_bytes(*proven.client_key.as_bytes()).map_err(|error| error.to_string())?;
-    let seat = hall.seats.take(&client, (!network.is_private()).then_some(network));
+    let seat = hall
+        .seats
+        .take(&client, (!network.is_private()).then_some(network));
     let room: Arc<dyn DynAccessControl> = Arc::new(Room(seat.is_some()));
     let request = ClientRequest::new(proven.client_key, ProtocolVersion::V2, parts);
     let guard = proven

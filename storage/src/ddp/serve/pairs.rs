@@ -153,9 +153,10 @@ impl Pairs {
 
     /// Takes off the tab what was charged and did not leave.
     pub fn take_back(&self, live: &Live, bytes: u64, price: Amount) -> Result<(), Error> {
-        self.books.change_tab(&live.pair, &self.terms, |TabEntry { tab, .. }| {
-            tab.take_back(bytes, price);
-        })
+        self.books
+            .change_tab(&live.pair, &self.terms, |TabEntry { tab, .. }| {
+                tab.take_back(bytes, price);
+            })
     }
 
     /// Takes a voucher whose parties and signature were checked. `last` is what this session knew to be promised.

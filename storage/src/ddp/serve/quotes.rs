@@ -96,7 +96,10 @@ mod tests {
     fn other_terms_hold_from_the_next_quote_on() {
         let key = SecretKey::from_seed([1; 32]);
         let config = Config::new(key.clone(), "dev", ([127, 0, 0, 1], 0).into(), key.address());
-        let (quotes, other) = (Quotes::new(&config, config.price), SecretKey::from_seed([2; 32]).address());
+        let (quotes, other) = (
+            Quotes::new(&config, config.price),
+            SecretKey::from_seed([2; 32]).address(),
+        );
         let usual = quotes.now(1_000_000).body;
         let price = Amount::from_units(usual.price.units() + 1);
         quotes.set(Some((other, price)));

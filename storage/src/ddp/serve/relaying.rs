@@ -141,9 +141,10 @@ impl Session {
 
     async fn take_of_relayed(&mut self, frame: ToServer) -> Result<(), End> {
         match frame {
-            ToServer::Want { .. } | ToServer::Path { .. } => {
-                Err(refuse(Code::Protocol, "a session with a relay is about no content"))
-            }
+            ToServer::Want { .. } | ToServer::Path { .. } => Err(refuse(
+                Code::Protocol,
+                "a session with a relay is about no content",
+            )),
             frame => self.take(frame).await,
         }
     }

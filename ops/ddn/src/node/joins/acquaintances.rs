@@ -308,7 +308,9 @@ mod tests {
         known.note(&node(5), &failed(false), now);
         let mut chosen = HashMap::new();
         for seed in 0..200 {
-            let first = known.order_relays(&node(100 ^ seed), relays.clone(), now).remove(0);
+            let first = known
+                .order_relays(&node(100 ^ seed), relays.clone(), now)
+                .remove(0);
             *chosen.entry(first.node).or_insert(0) += 1;
         }
         let of = |seed| chosen.get(&node(seed)).copied().unwrap_or(0);
