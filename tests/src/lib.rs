@@ -24,5 +24,5 @@ pub use disk::Disk;
 pub use dns::{Dns, Transport};
 pub use http::{Http, Reply};
 pub use node::{Launch, Node};
-pub use process::{Ddn, Ran, Running, ddn_binary};
+pub use process::{Ddn, Ran, Running, adversary_binary, ddn_binary};
 pub use wait::{poll, wait_until};

@@ -22,18 +22,31 @@ const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
 /// # Errors
 /// When there is none; the text says how to build it.
 pub fn ddn_binary() -> Result<PathBuf> {
-    if let Some(path) = env::var_os("DDN_BIN") {
-        return Ok(PathBuf::from(path));
+    match env::var_os("DDN_BIN") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => beside("ddn"),
     }
+}
+
+/// A peer that cheats (`tests/adversary`).
+///
+/// # Errors
+/// As [`ddn_binary`].
+pub fn adversary_binary() -> Result<PathBuf> {
+    beside("adversary")
+}
+
+/// A program of this workspace, beside the folder of the test binary.
+fn beside(name: &str) -> Result<PathBuf> {
     let own = env::current_exe()?;
     let binary = own
         .ancestors()
         .nth(2)
         .context("the test binary is in target/PROFILE/deps")?
-        .join("ddn");
+        .join(name);
     ensure!(
         binary.is_file(),
-        "{} is not built: run `cargo build -p ddn` first",
+        "{} is not built: run `cargo build --workspace` first",
         binary.display()
     );
     Ok(binary)

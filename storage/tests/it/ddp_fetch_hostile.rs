@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use ledger::Amount;
 use storage::Error;
 
-use crate::ddp_fetch_villain::{Deed, Villain};
 use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, until};
 use crate::support::Generator;
+use adversary::{Deed, Villain};
 
 /// What is said of each deed, whether it is a lie, and what is paid to who does it, in bytes of what it did deliver.
 struct Row(Deed, &'static str, bool, Paid);
@@ -120,7 +120,7 @@ async fn the_next_provider_is_used_and_the_cheat_is_not_paid() {
         let (coins, honest, blocks) = (&coins, &honest, &blocks);
         async move {
             let Row(deed, what, lied, paid) = row;
-            let villain = Villain::start(seed, deed, &honest.scratch.store).await;
+            let villain = villain(seed, deed, &honest.scratch.store).await;
             let client = Node::start_with(coins, seed + 50, |config| config.timeout = TIMEOUT).await;
             client.knows(&[villain.provider(), honest.provider()]);
             let read = client.read_all(&root).await;
@@ -161,7 +161,7 @@ async fn with_none_left_each_is_named_with_what_it_did() {
     for (Row(deed, what, ..), seed) in ROWS.into_iter().zip(100..) {
         // It would take half of the time.
         if !matches!(deed, Deed::Dribbles) {
-            villains.push((Villain::start(seed, deed, &scratch.store).await, what));
+            villains.push((villain(seed, deed, &scratch.store).await, what));
         }
     }
     let checks = villains.chunks(8).zip(2..).map(|(some, seed)| {
@@ -201,11 +201,7 @@ async fn a_read_ends_in_time_however_many_are_silent() {
     .await;
     let mut providers = Vec::new();
     for seed in 100..106 {
-        providers.push(
-            Villain::start(seed, Deed::SilentAtOpen, &scratch.store)
-                .await
-                .provider(),
-        );
+        providers.push(villain(seed, Deed::SilentAtOpen, &scratch.store).await.provider());
     }
     client.knows(&providers);
     let began = Instant::now();

@@ -7,9 +7,9 @@ use cid::Cid;
 use storage::Profile;
 
 use crate::ddp_fetch_link::Link;
-use crate::ddp_fetch_villain::{Deed, Villain};
 use crate::ddp_fetch_world::{Coins, Node, blocks_below, cost, until};
 use crate::support::Generator;
+use adversary::{Deed, Villain};
 
 /// Servers that have the same file, each behind a line of its own.
 struct Servers {
@@ -137,7 +137,7 @@ async fn who_answers_the_transport_and_sends_nothing_keeps_nobody_waiting() {
     let coins = Arc::new(Coins::default());
     let sound = Node::start(&coins, 1).await;
     let root = sound.scratch.import(&[("file", &Generator::bytes(7, 6 << 20))]);
-    let idle = Villain::start(9, Deed::SilentAfterABlock, &sound.scratch.store).await;
+    let idle = villain(9, Deed::SilentAfterABlock, &sound.scratch.store).await;
     let client = Node::start_with(&coins, 2, patient).await;
     client.knows(&[idle.provider(), sound.provider()]);
     client.read_all(&root).await.unwrap();

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use adversary::{Deed, Guise, Villain};
 use async_trait::async_trait;
 use bytes::Bytes;
 use cid::Cid;
@@ -287,6 +288,17 @@ pub fn provider(key: &SecretKey, address: SocketAddr) -> Provider {
         relay: None,
         rtt_us: None,
     }
+}
+
+/// A server on loopback that cheats.
+pub async fn villain(seed: u8, deed: Deed, store: &Store) -> Arc<Villain> {
+    let guise = Guise {
+        key: SecretKey::from_seed([seed; 32]),
+        chain: CHAIN.to_owned(),
+        price: PRICE,
+        listen: ([127, 0, 0, 1], 0).into(),
+    };
+    Villain::start(guise, deed, store).await.unwrap()
 }
 
 /// What so many bytes cost.

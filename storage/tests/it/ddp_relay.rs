@@ -12,9 +12,9 @@ use storage::ddp::{RelayConfig, RelayNode};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::ddp_fetch_villain::{Deed, Villain};
 use crate::ddp_fetch_world::{CHAIN, Coins, Node, PRICE, until};
 use crate::support::{Generator, Scratch};
+use adversary::{Deed, Villain};
 
 const MIB: u64 = 1 << 20;
 /// What a stranger may have unpaid.
@@ -246,7 +246,7 @@ async fn a_relay_that_counts_too_much_is_left() {
     let coins = Arc::default();
     let home = homebody(&coins, 2).await;
     let scratch = Scratch::new();
-    let liar = Villain::start(5, Deed::OverCounts, &scratch.store).await;
+    let liar = villain(5, Deed::OverCounts, &scratch.store).await;
     let relay = RelayNode {
         provider: liar.provider(),
         address: ([127, 0, 0, 1], 9).into(),

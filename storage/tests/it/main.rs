@@ -6,7 +6,6 @@ mod ddp_fetch_budget;
 mod ddp_fetch_hostile;
 mod ddp_fetch_lanes;
 mod ddp_fetch_link;
-mod ddp_fetch_villain;
 mod ddp_fetch_world;
 mod ddp_relay;
 mod ddp_server;

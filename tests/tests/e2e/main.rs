@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod browser;
+mod cheats;
 mod commands;
 mod crash;
 mod delegates;

@@ -1,6 +1,11 @@
-//! Servers that do not keep to the protocol.
+//! Peers that speak DDP and cheat, each in one way: servers that hold content as honest ones do, and break one rule.
+//!
+//! In tests of `storage` they are tasks, in those of whole nodes a process (`adversary`), under the key of a node that says it
+//! delivers there.
 
-use std::sync::{Arc, Mutex};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use cid::Cid;
@@ -12,86 +17,146 @@ use storage::Store;
 use storage::ddp::Provider;
 use storage::ddp::wire::{self, ALPN, Code, Offer, Open, Refuse, ToClient, ToServer, WireError};
 
-use crate::ddp_fetch_world::{CHAIN, PRICE, provider};
-
 /// What it does that it should not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Deed {
+    /// Takes a session and says nothing.
     SilentAtOpen,
+    /// Offers, and then says nothing.
     SilentAtWant,
+    /// Sends one block, and then says nothing.
     SilentAfterABlock,
+    /// Sends a byte at a time, never silent and never done.
     Dribbles,
+    /// Closes the connection when a session is opened.
     HangsUpAtOpen,
+    /// Closes the connection when something is wanted.
     HangsUpAtWant,
+    /// Says that it has nothing of what it said to provide.
     HasNothing,
+    /// Refuses for now what is wanted.
     Refuses,
+    /// Sends bytes that are no frame.
     Garbage,
+    /// Announces a frame of 4 GiB.
     HugeFrame,
+    /// Announces a block of 4 GiB.
     HugeBlock,
+    /// Offers twice.
     TwoOffers,
+    /// Sends other bytes for a block.
     WrongBytes,
+    /// Sends a block that nobody asked for.
     Unwanted,
+    /// Says of a block that nobody asked for that it is not here.
     UnwantedAbsence,
+    /// Ends a path that nobody asked for.
     UnwantedEnd,
+    /// Asks more than anybody pays.
     PriceAboveMax,
+    /// Sends the quote of another node.
     ForeignQuote,
+    /// Changes its quote after it has signed it.
     ForgedQuote,
+    /// Sends a quote that is over.
     ExpiredQuote,
+    /// Shows a voucher that the payer has not signed.
     ForeignVoucher,
+    /// States a byte more than it sent; as a relay, 64 MiB for nothing.
     OverCounts,
+    /// States a block more than it sent.
     OverCountsBlocks,
+    /// Changes its statement after it has signed it.
     ForgedStatement,
+    /// States what another session was about.
     ForeignStatement,
+    /// Leaves out a statement.
     SkipsANumber,
+    /// Signs two statements of one number.
     Equivocates,
+    /// Asks for two windows ahead.
     AsksAheadTooMuch,
+    /// Asks for a window ahead, and sends nothing for it.
     AsksAheadForNothing,
 }
 
-/// A server on loopback.
+/// Who it is, where it listens, and what it asks.
+#[derive(Clone, Debug)]
+pub struct Guise {
+    /// The node key.
+    pub key: SecretKey,
+    /// The chain.
+    pub chain: String,
+    /// For each MiB.
+    pub price: Amount,
+    /// UDP; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// A server that cheats.
 pub struct Villain {
-    key: SecretKey,
+    guise: Guise,
     deed: Deed,
     store: Store,
     endpoint: iroh::Endpoint,
     /// What it was paid.
     pub paid: Mutex<Vec<Signed<Voucher>>>,
+    sessions: AtomicU64,
+    sent: AtomicU64,
 }
 
 impl Villain {
-    pub async fn start(seed: u8, deed: Deed, store: &Store) -> Arc<Villain> {
-        let key = SecretKey::from_seed([seed; 32]);
+    /// Begins to serve what the store holds.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start(guise: Guise, deed: Deed, store: &Store) -> anyhow::Result<Arc<Villain>> {
         let endpoint = iroh::Endpoint::builder(presets::Minimal)
-            .secret_key(iroh::SecretKey::from_bytes(&key.seed()))
+            .secret_key(iroh::SecretKey::from_bytes(&guise.key.seed()))
             .alpns(vec![ALPN.to_vec()])
             .clear_ip_transports()
-            .bind_addr("127.0.0.1:0")
-            .unwrap()
+            .bind_addr(guise.listen)?
             .bind()
-            .await
-            .unwrap();
+            .await?;
         let villain = Arc::new(Villain {
-            key,
+            guise,
             deed,
             store: store.clone(),
             endpoint,
             paid: Mutex::default(),
+            sessions: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
         });
         tokio::spawn(Arc::clone(&villain).accept());
-        villain
+        Ok(villain)
     }
 
+    /// Sessions that were opened with it, and bytes of blocks that it has sent.
+    pub fn did(&self) -> (u64, u64) {
+        (
+            self.sessions.load(Ordering::Relaxed),
+            self.sent.load(Ordering::Relaxed),
+        )
+    }
+
+    /// The node that it passes for.
     pub fn node(&self) -> PublicKey {
-        self.key.public()
+        self.guise.key.public()
     }
 
+    /// How it is reached.
     pub fn provider(&self) -> Provider {
-        provider(&self.key, self.endpoint.bound_sockets()[0])
+        Provider {
+            node: self.node(),
+            addresses: self.endpoint.bound_sockets(),
+            relay: None,
+            rtt_us: None,
+        }
     }
 
     /// The most that it was promised.
     pub fn earned(&self) -> Amount {
-        let paid = self.paid.lock().unwrap();
+        let paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
         let amounts = paid.iter().map(|voucher| voucher.body.cumulative);
         amounts.max().unwrap_or_default()
     }
@@ -160,7 +225,12 @@ impl Session {
                     self.state().await?;
                 }
                 ToServer::Path { .. } => self.say(&ToClient::End {}).await?,
-                ToServer::Pay { voucher } => self.villain.paid.lock().unwrap().push(voucher),
+                ToServer::Pay { voucher } => self
+                    .villain
+                    .paid
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(voucher),
                 ToServer::Close {} => return Ok(()),
                 ToServer::Open(_) => {}
             }
@@ -168,6 +238,7 @@ impl Session {
     }
 
     async fn open(&mut self, open: Open) -> Result<(), WireError> {
+        self.villain.sessions.fetch_add(1, Ordering::Relaxed);
         if self.does(Deed::SilentAtOpen) {
             std::future::pending::<()>().await;
         }
@@ -213,7 +284,9 @@ impl Session {
     }
 
     fn offer(&self, open: &Open) -> Offer {
-        let key = &self.villain.key;
+        let Guise {
+            key, chain, price, ..
+        } = &self.villain.guise;
         let stranger = SecretKey::from_seed([77; 32]);
         let signer = if self.does(Deed::ForeignQuote) {
             &stranger
@@ -221,9 +294,9 @@ impl Session {
             key
         };
         let price = if self.does(Deed::PriceAboveMax) {
-            3 * PRICE.units()
+            1000 * price.units()
         } else {
-            PRICE.units()
+            price.units()
         };
         let mut quote = Signed::sign(
             Quote {
@@ -236,7 +309,7 @@ impl Session {
                     u64::MAX
                 },
             },
-            CHAIN,
+            chain,
             signer,
         );
         if self.does(Deed::ForgedQuote) {
@@ -254,7 +327,7 @@ impl Session {
             nonce: Hash([5; 32]),
             vouched: voucher
                 .filter(|_| is_shown)
-                .map(|voucher| Signed::sign(voucher, CHAIN, key)),
+                .map(|voucher| Signed::sign(voucher, chain, key)),
             ahead: false,
             seen: None,
         }
@@ -288,9 +361,9 @@ impl Session {
                 self.say(&ToClient::Absent { cid }).await
             }
             Deed::UnwantedEnd => self.say(&ToClient::End {}).await,
-            Deed::AsksAheadTooMuch => self.due(2 * PRICE.units() + 1).await,
+            Deed::AsksAheadTooMuch => self.due(2 * self.villain.guise.price.units() + 1).await,
             Deed::AsksAheadForNothing => {
-                self.due(PRICE.units()).await?;
+                self.due(self.villain.guise.price.units()).await?;
                 std::future::pending().await
             }
             _ => self.block(cid, block).await,
@@ -300,6 +373,7 @@ impl Session {
     async fn block(&mut self, cid: Cid, block: Bytes) -> Result<(), WireError> {
         wire::write_block(&mut self.send, Link(cid), &block).await?;
         self.bytes += block.len() as u64;
+        self.villain.sent.fetch_add(block.len() as u64, Ordering::Relaxed);
         self.blocks += 1;
         Ok(())
     }
@@ -352,14 +426,14 @@ impl Session {
             Deed::ForeignStatement => body.session = Hash([3; 32]),
             _ => {}
         }
-        let mut statement = Signed::sign(body.clone(), CHAIN, &self.villain.key);
+        let mut statement = Signed::sign(body.clone(), &self.villain.guise.chain, &self.villain.guise.key);
         if self.does(Deed::ForgedStatement) {
             statement.body.height = 2;
         }
         self.say(&ToClient::Statement { statement }).await?;
         if self.does(Deed::Equivocates) {
             body.bytes += 1;
-            let statement = Signed::sign(body, CHAIN, &self.villain.key);
+            let statement = Signed::sign(body, &self.villain.guise.chain, &self.villain.guise.key);
             self.say(&ToClient::Statement { statement }).await?;
         }
         Ok(())
