@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use ledger::Amount;
 use storage::Error;
 
-use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, until};
+use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, until, villain};
 use crate::support::Generator;
-use adversary::{Deed, Villain};
+use adversary::Deed;
 
 /// What is said of each deed, whether it is a lie, and what is paid to who does it, in bytes of what it did deliver.
 struct Row(Deed, &'static str, bool, Paid);
@@ -47,7 +47,7 @@ const ROWS: [Row; 29] = [
     ),
     Row(
         Deed::PriceAboveMax,
-        "asks 0.03000009 coins a MiB, more than the 0.02000006",
+        "asks 10.00003 coins a MiB, more than the 0.02000006",
         false,
         Nothing,
     ),

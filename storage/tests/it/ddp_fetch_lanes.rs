@@ -7,9 +7,9 @@ use cid::Cid;
 use storage::Profile;
 
 use crate::ddp_fetch_link::Link;
-use crate::ddp_fetch_world::{Coins, Node, blocks_below, cost, until};
+use crate::ddp_fetch_world::{Coins, Node, blocks_below, cost, until, villain};
 use crate::support::Generator;
-use adversary::{Deed, Villain};
+use adversary::Deed;
 
 /// Servers that have the same file, each behind a line of its own.
 struct Servers {

@@ -12,9 +12,9 @@ use storage::ddp::{RelayConfig, RelayNode};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use crate::ddp_fetch_world::{CHAIN, Coins, Node, PRICE, until};
+use crate::ddp_fetch_world::{CHAIN, Coins, Node, PRICE, until, villain};
 use crate::support::{Generator, Scratch};
-use adversary::{Deed, Villain};
+use adversary::Deed;
 
 const MIB: u64 = 1 << 20;
 /// What a stranger may have unpaid.

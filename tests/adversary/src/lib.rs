@@ -1,7 +1,10 @@
-//! Peers that speak DDP and cheat, each in one way: servers that hold content as honest ones do, and break one rule.
+//! Peers that speak DDP and cheat, each in one way: servers that hold content as honest ones do, and break one rule
+//! ([`Villain`]), and payers ([`cheat`]).
 //!
 //! In tests of `storage` they are tasks, in those of whole nodes a process (`adversary`), under the key of a node that says it
 //! delivers there.
+
+mod payer;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +19,8 @@ use ledger::{
 use storage::Store;
 use storage::ddp::Provider;
 use storage::ddp::wire::{self, ALPN, Code, Offer, Open, Refuse, ToClient, ToServer, WireError};
+
+pub use payer::{Errand, Gain, Trick, cheat};
 
 /// What it does that it should not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

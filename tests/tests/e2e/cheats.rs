@@ -1,12 +1,13 @@
-//! Servers that cheat, as processes under the keys of nodes that say they deliver there: whole nodes are nearest to them, ask
-//! them first, and get what they want all the same.
+//! Peers that cheat, as processes against whole nodes, each in one way.
 //!
-//! The usual run has one of each kind; `DDN_DEEDS=all` takes all of them, and prints what each gained.
+//! Servers pass for nodes that say they deliver there: readers' nodes are nearest to them, ask them first, and get what they want
+//! all the same. The usual run has one of each kind; `DDN_DEEDS=all` takes all of them. Payers ask a node for content, from
+//! escrows of nodes whose keys they have. Both tests print what each gained.
 
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use testkit::net::{Host, Link, Net};
-use testkit::{Launch, Node, adversary_binary, wait_until};
+use testkit::{Launch, Node, Running, adversary_binary, wait_until};
 
 use crate::{number, text};
 
@@ -160,7 +161,7 @@ impl Stage {
         let program = self
             .host
             .command(&adversary_binary()?.to_string_lossy())
-            .args([deed, &site.to_string_lossy()])
+            .args(["serve", deed, &site.to_string_lossy()])
             .arg("--key")
             .arg(node.data().join("keys/node.key"))
             .args(["--chain", &text(node.card(), "/chain_id")?])
@@ -275,4 +276,100 @@ fn caught(stage: &Stage, deed: &str, cheat: &mut Cheat) -> Result<()> {
         "{promised} units were promised for {sent} bytes"
     );
     Ok(())
+}
+
+/// What payers try, and what the server says to it; nothing: it waits for a voucher that does not come.
+const TRICKS: [(&str, &str); 13] = [
+    ("never-pays", ""),
+    ("stops-paying", ""),
+    ("replays", "as one that was honoured before"),
+    ("shrinks", "one that was honoured before promises"),
+    ("other-chain", "its signature does not hold"),
+    ("other-key", "its key is"),
+    ("other-payee", "its payee is"),
+    ("overdraws", "the escrow pays this payee at most"),
+    ("unknown-escrow", "is not on the ledger"),
+    ("floods", "too many sessions"),
+    ("dribbles", "the session was not opened in time"),
+    ("huge-frame", "a frame of 4294967295 bytes"),
+    ("wants-too-much", "blocks are wanted and not yet sent"),
+];
+/// What payers ask for.
+const WANTED_BYTES: u64 = 8 << 20;
+/// What a payer may have unpaid at first; it grows by each byte that is paid for.
+const WINDOW_BYTES: u64 = 1 << 20;
+/// Longer than any of them takes.
+const TRICK_DEADLINE: Duration = Duration::from_secs(90);
+
+#[test]
+fn payers_who_cheat_gain_a_window_at_most_and_others_are_served_meanwhile() -> Result<()> {
+    let maker = Node::dev()?;
+    let reader = Node::joining(&maker)?;
+    let folder = tempfile::tempdir()?;
+    let (site, wanted) = (folder.path().join("site"), folder.path().join("wanted"));
+    fs::create_dir(&wanted)?;
+    let file: Vec<u8> = (0..WANTED_BYTES / 8).flat_map(u64::to_le_bytes).collect();
+    fs::write(wanted.join("file.bin"), &file)?;
+    publish(&maker, &wanted)?;
+    println!("| trick | sessions | bytes that came | of them paid | how it ended |");
+    for group in TRICKS.chunks(7) {
+        thread::scope(|scope| {
+            let trying: Vec<_> = group
+                .iter()
+                .map(|(trick, answer)| (trick, scope.spawn(|| tricked(&maker, &wanted, trick, answer))))
+                .collect();
+            let mut page = 0;
+            while !trying.iter().all(|(_, trick)| trick.is_finished()) {
+                page += 1;
+                reads_something_new(&maker, &reader, &site, page)?;
+            }
+            ensure!(page > 0, "nobody read");
+            for (trick, tried) in trying {
+                let tried = tried.join().map_err(|_| anyhow::anyhow!("it panicked"));
+                println!(
+                    "{}",
+                    tried.and_then(|row| row).with_context(|| (*trick).to_owned())?
+                );
+            }
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// A node publishes a page, and another one reads it.
+fn reads_something_new(maker: &Node, reader: &Node, site: &Path, number: u32) -> Result<()> {
+    let page = format!("<title>{number}</title>");
+    fs::create_dir_all(site)?;
+    fs::write(site.join("index.html"), &page)?;
+    let cid = publish(maker, site)?;
+    wait_until("somebody else reads", READ_DEADLINE, || {
+        let reply = reader
+            .gateway()?
+            .get("127.0.0.1", &format!("/ipfs/{cid}/index.html"))?;
+        Ok(reply.status == 200 && reply.text() == page)
+    })
+    .with_context(|| reader.log_tail())
+}
+
+/// A payer of its own tries something; what came of it.
+fn tricked(maker: &Node, wanted: &Path, trick: &str, answer: &str) -> Result<String> {
+    let cheat = Node::joining(maker)?;
+    let escrow = text(&cheat.ddn().json(&["pay", "open", "0.01"])?, "/escrow")?;
+    let mut command = Command::new(adversary_binary()?);
+    command
+        .args(["ask", trick, &wanted.to_string_lossy()])
+        .arg("--key")
+        .arg(cheat.data().join("keys/node.key"))
+        .args(["--chain", &text(maker.card(), "/chain_id")?, "--escrow", &escrow])
+        .args(["--server", &text(maker.card(), "/node_id")?])
+        .args(["--at", &maker.listener("delivery")?.to_string()]);
+    let ran = Running::start(command)?.finish(TRICK_DEADLINE)?;
+    ran.ok()?;
+    let gain = ran.json()?;
+    let (came, paid) = (number(&gain, "/came")?, number(&gain, "/paid")?);
+    let (sessions, ended) = (number(&gain, "/sessions")?, text(&gain, "/ended")?);
+    ensure!(came - paid <= WINDOW_BYTES + paid, "{gain}");
+    ensure!(ended.contains(answer), "{gain}");
+    Ok(format!("| {trick} | {sessions} | {came} | {paid} | {ended} |"))
 }
