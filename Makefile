@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check attacks conformance clients crash sim bench kubo build packages fmt
+.PHONY: demo test check attacks cheats conformance clients crash sim bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -15,7 +15,9 @@ demo: ## start two nodes, publish a site (SITE=dir, NAME=x.ddn), say where to lo
 	@SITE='$(SITE)' NAME='$(NAME)' ops/demo/run $(DDN)
 
 test: build ## every test of the usual run
-	cargo test --locked --workspace
+	cargo test --locked --workspace --lib --bins --test '[!e]*'
+	@# Nodes wait more than they work, so there are more of them at once.
+	cargo test --locked --workspace --test 'e*' -- --test-threads 3
 
 check: ## format, lints and documentation, warnings are errors
 	@ops/packages build
@@ -35,6 +37,9 @@ clients: ## IPFS clients, browsers and HTTP clients that others wrote, against a
 
 attacks: ## attacks on the gateway, in turns with and without: how much longer honest readers wait (TURNS=how many)
 	DDN_ATTACK_TURNS=$(or $(TURNS),7) cargo test --locked --workspace --test attack -- --nocapture --test-threads 1
+
+cheats: build ## every way to cheat that is known, against whole nodes, and what each gained
+	DDN_DEEDS=all cargo test --locked --workspace --test e2e -- cheats:: --nocapture
 
 crash: build ## the long campaign: 50 kills at random points of publish, 50 of paid fetches
 	DDN_CRASHES=50 cargo test --locked --workspace crash -- --nocapture --test-threads 1

@@ -79,6 +79,7 @@ async fn whole_trees_come_and_are_paid_for_exactly() {
     until("the end of the session", || server.delivery.load() == 0).await;
     assert_settled(&server, &client, bytes).await;
     assert_eq!(*client.guide.fetched.lock().unwrap(), [root]);
+    until("what is told", || !client.guide.told(&server.node()).is_empty()).await;
     let told = client.guide.told(&server.node());
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(

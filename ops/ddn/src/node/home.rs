@@ -1,6 +1,6 @@
 //! Sees that others reach this node: through a relay, if they do not reach its own port.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Node;
 use super::look::{Door, Sight};
@@ -8,13 +8,15 @@ use crate::config::RelayUse;
 
 /// How often it is looked whether a relay is needed, and whether there is one.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The longest that it is waited after relay upon relay has failed.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Stays at a relay as long as one is needed and there is one; at the next when it fails.
 pub async fn keep_up(node: &Node) {
     let settings = &node.config.settings.delivery;
-    let mut beat = tokio::time::interval(LOOK_EVERY);
+    let mut pause = LOOK_EVERY;
     loop {
-        beat.tick().await;
+        tokio::time::sleep(pause).await;
         if !is_needed(settings.relay, &node.outlook.sights()) {
             continue;
         }
@@ -28,10 +30,21 @@ pub async fn keep_up(node: &Node) {
         };
         let name = relay.provider.node;
         tracing::info!(relay = %name, address = %relay.address, "others are to reach this node through a relay");
+        let began = Instant::now();
         if let Err(why) = node.delivery.stay_at(&relay, node.stop.cancelled()).await {
             tracing::info!(relay = %name, "the relay was left: it {why}");
             node.finder.left_relay(&name, &why);
         }
+        pause = pause_after(pause, began.elapsed());
+    }
+}
+
+/// How long to wait after a stay of this length, when it was waited so long before it: twice as long after each that was
+/// short.
+fn pause_after(before: Duration, stayed: Duration) -> Duration {
+    match stayed < PAUSE_MAX {
+        true => (2 * before).min(PAUSE_MAX),
+        false => LOOK_EVERY,
     }
 }
 
@@ -52,6 +65,18 @@ fn is_needed(setting: RelayUse, sights: &[Sight]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relays_that_fail_are_tried_less_and_less_often() {
+        let (short, long) = (Duration::from_secs(1), PAUSE_MAX);
+        let second = pause_after(LOOK_EVERY, short);
+        assert_eq!(second, 2 * LOOK_EVERY);
+        assert_eq!(
+            (0..20).fold(second, |pause, _| pause_after(pause, short)),
+            PAUSE_MAX
+        );
+        assert_eq!(pause_after(PAUSE_MAX, long), LOOK_EVERY);
+    }
 
     #[test]
     fn who_is_reached_needs_no_relay() {

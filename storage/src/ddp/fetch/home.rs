@@ -168,7 +168,11 @@ impl Visit<'_> {
         let till = self.till.clone();
         blocking(move || till.relayed(bytes)).await?;
         let voucher = self.till.pay(hash)?;
-        self.pay(voucher).await
+        self.pay(voucher).await?;
+        match self.till.exhausted()? {
+            Some(why) => Err(Failure::own(why)),
+            None => Ok(()),
+        }
     }
 
     /// Waits until this node has seen so much: packets may be behind the statement.
