@@ -46,8 +46,9 @@ pub use name::{Label, NamePath};
 pub use origin::Origin;
 pub use payment::{
     ClaimTerms, CreditTerms, DeliveryProof, FEES_WORTH, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt,
-    SessionTerms, Statement, Tab, Unclaimed, VerifiedDelivery, Voucher, VoucherError, check_path,
-    collectible, contradict, is_claim_due, receipt_path, receipts_root, verify_delivery,
+    SessionTerms, Share, Split, Statement, Tab, Unclaimed, VerifiedDelivery, Voucher, VoucherError,
+    check_path, collectible, contradict, is_claim_due, receipt_path, receipts_root, split_account,
+    verify_delivery,
 };
 pub use proposer::proposer;
 pub use records::Records;

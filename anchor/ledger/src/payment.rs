@@ -14,6 +14,9 @@
 //!
 //! The payee's [`Statement`]s and the vouchers that acknowledge them make [`Receipt`]s. A claim on the ledger carries the
 //! root of a tree of receipts, so that each delivery can be proved with the genesis alone ([`DeliveryProof`]).
+//!
+//! Where deliveries of an asset are split between the payee and others, its vouchers name it, and are apart from all others
+//! ([`Split`]).
 
 mod claiming;
 mod delivery;
@@ -21,6 +24,7 @@ mod messages;
 mod owed;
 mod purse;
 mod receipt;
+mod split;
 mod tab;
 mod tree;
 
@@ -31,5 +35,6 @@ pub use messages::{Quote, SessionTerms, Statement, Voucher, VoucherError};
 pub use owed::Owed;
 pub use purse::Purse;
 pub use receipt::{MAX_RECEIPT_BYTES, Receipt, contradict};
+pub use split::{Share, Split, split_account};
 pub use tab::{CreditTerms, Tab, collectible};
 pub use tree::{check_path, receipt_path, receipts_root};

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::name::Label;
+use crate::payment::Split;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
 
@@ -79,7 +80,7 @@ pub mod key {
         [ESCROWS, &id.0].concat()
     }
 
-    /// [`Line`] of a payee of an escrow.
+    /// [`Line`] of a payee of an escrow; what a split divides is at [`crate::split_account`].
     pub fn line(escrow: &Hash, payee: &Address) -> Vec<u8> {
         [LINES, &escrow.0, payee.as_bytes()].concat()
     }
@@ -346,6 +347,9 @@ pub struct Asset {
     pub committed: u64,
     /// What its owner said when anchoring it.
     pub meta: AssetMeta,
+    /// Who else gets a part of what deliveries of it earn.
+    #[serde(default, skip_serializing_if = "Split::is_empty")]
+    pub split: Split,
     /// The first owner, then the later ones, oldest first; at most 64.
     pub history: Vec<Ownership>,
     /// How many owners were dropped from the history between the first and the second that it lists.

@@ -145,9 +145,9 @@ impl<'a> Transition<'a> {
                 let committed = self.reveal(sender, &tx.body.action)?;
                 self.register(sender, label, records, committed, bill)
             }
-            Action::AssetAnchor { cid, meta, .. } => {
+            Action::AssetAnchor { cid, meta, split, .. } => {
                 let committed = self.reveal(sender, &tx.body.action)?;
-                self.anchor(sender, cid, meta, committed)
+                self.anchor(sender, cid, meta, split, committed)
             }
             Action::NameSet {
                 label,

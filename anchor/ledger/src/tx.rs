@@ -10,7 +10,7 @@ use crate::codec::{DecodeError, Link, cid_of, decode_within, encode};
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 use crate::name::Label;
-use crate::payment::Voucher;
+use crate::payment::{Split, Voucher};
 use crate::records::Records;
 use crate::signed::Signed;
 use crate::state::AssetMeta;
@@ -61,6 +61,9 @@ pub enum Action {
         secret: Hash,
         /// What the owner says about it.
         meta: AssetMeta,
+        /// Who else gets a part of what deliveries of it earn, for ever.
+        #[serde(default, skip_serializing_if = "Split::is_empty")]
+        split: Split,
     },
     /// Replaces the records of a name, or of a name under it.
     NameSet {

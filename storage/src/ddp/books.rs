@@ -8,12 +8,13 @@ mod claims;
 mod counts;
 mod receipts;
 mod spent;
+mod splits;
 mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cid::Cid;
-use ledger::{Address, Amount, CreditTerms, Hash, Purse, Signed, Tab, Voucher};
+use ledger::{Address, Amount, CreditTerms, Hash, Link, Purse, Signed, Tab, Voucher, split_account};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -39,11 +40,12 @@ struct Shared {
     receipts: Mutex<()>,
 }
 
-/// Who pays whom.
+/// Who pays whom, and for which asset, if its deliveries are split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pair {
     pub escrow: Hash,
     pub payee: Address,
+    pub asset: Option<Cid>,
 }
 
 /// What one payer had from this node and promised.
@@ -53,6 +55,8 @@ pub struct TabRow {
     pub escrow: Hash,
     /// The account of this node that is paid.
     pub payee: Address,
+    /// The asset whose split divides it.
+    pub asset: Option<Cid>,
     /// What was delivered and promised.
     pub tab: Tab,
     /// The highest voucher: what a claim takes to the ledger.
@@ -66,8 +70,28 @@ pub struct PurseRow {
     pub escrow: Hash,
     /// Who is paid.
     pub payee: Address,
+    /// The asset whose split divides it.
+    pub asset: Option<Cid>,
     /// What was verified and promised.
     pub purse: Purse,
+}
+
+impl TabRow {
+    /// Under which address the escrow keeps what it pays.
+    pub fn account(&self) -> Address {
+        Pair::new(&self.escrow, &self.payee)
+            .with_asset(self.asset)
+            .account()
+    }
+}
+
+impl PurseRow {
+    /// Under which address the escrow keeps what it pays.
+    pub fn account(&self) -> Address {
+        Pair::new(&self.escrow, &self.payee)
+            .with_asset(self.asset)
+            .account()
+    }
 }
 
 /// A tab as it is stored.
@@ -115,60 +139,56 @@ impl Books {
         let mut entry = before.clone();
         let answer = change(&mut entry);
         if entry != before {
-            self.put(Column::Tabs, &pair.key(), &entry)?;
+            let mut batch = self.0.store.database().batch();
+            self.note_split(&mut batch, pair)?;
+            batch.put(Column::Tabs, &pair.key(), &ledger::encode(&entry));
+            batch.write()?;
         }
         Ok(answer)
     }
 
     /// All tabs, by escrow and payee.
     pub fn tabs(&self) -> Result<Vec<TabRow>, Error> {
-        self.rows(
-            Column::Tabs,
-            |Pair { escrow, payee }, TabEntry { tab, voucher }| TabRow {
+        let splits = self.splits()?;
+        self.rows(Column::Tabs, |escrow, account, TabEntry { tab, voucher }| {
+            let (payee, asset) = splits.whose(account);
+            TabRow {
                 escrow,
                 payee,
+                asset,
                 tab,
                 voucher,
-            },
-        )
+            }
+        })
     }
 
-    /// Keeps a block that came from `payee`, and notes what is owed and spent for it: all or nothing.
+    /// Keeps a block that came from the payee, and notes what is owed and spent for it: all or nothing.
     ///
     /// # Errors
     /// If the block is not what its CID says, or cannot be written.
     pub fn received(
         &self,
-        escrow: &Hash,
-        payee: &Address,
+        pair: &Pair,
         cid: &Cid,
         bytes: &[u8],
         price: Amount,
         spending: &Spending<'_>,
     ) -> Result<(), Error> {
         verify(cid, bytes)?;
-        let pair = Pair::new(escrow, payee);
         let _purses = lock(&self.0.purses);
-        let mut purse = self.stored_purse(&pair)?;
+        let mut purse = self.purse(pair)?;
         purse.receive(bytes.len() as u64, price);
         let mut batch = self.0.store.database().batch();
+        self.note_split(&mut batch, pair)?;
         batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
         self.spend(&mut batch, spending, bytes.len() as u64, price)?;
         self.0.store.put_verified(cid, bytes, batch)
     }
 
     /// Notes what is owed and spent for bytes that are no block.
-    pub fn used(
-        &self,
-        escrow: &Hash,
-        payee: &Address,
-        bytes: u64,
-        price: Amount,
-        spending: &Spending<'_>,
-    ) -> Result<(), Error> {
-        let pair = Pair::new(escrow, payee);
+    pub fn used(&self, pair: &Pair, bytes: u64, price: Amount, spending: &Spending<'_>) -> Result<(), Error> {
         let _purses = lock(&self.0.purses);
-        let mut purse = self.stored_purse(&pair)?;
+        let mut purse = self.purse(pair)?;
         purse.receive(bytes, price);
         let mut batch = self.0.store.database().batch();
         batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
@@ -176,57 +196,55 @@ impl Books {
         batch.write()
     }
 
-    /// The next voucher to `payee`, as [`Purse::voucher`]; the purse is written before it is given out.
+    /// The next voucher, as [`Purse::voucher`]; the purse is written before it is given out.
     pub fn voucher(
         &self,
-        escrow: &Hash,
-        payee: &Address,
+        pair: &Pair,
         statement: Option<Hash>,
         ahead: Amount,
     ) -> Result<Option<Voucher>, Error> {
-        self.change_purse(escrow, payee, |purse| {
-            purse.voucher(*escrow, *payee, statement, ahead)
+        let Pair { escrow, payee, asset } = *pair;
+        self.change_purse(pair, |purse| {
+            purse.voucher(escrow, payee, asset.map(Link), statement, ahead)
         })
     }
 
     /// Learns of an own voucher whose signature was verified, as [`Purse::recall`].
-    pub fn recall(&self, escrow: &Hash, payee: &Address, cumulative: Amount) -> Result<(), Error> {
-        self.change_purse(escrow, payee, |purse| purse.recall(cumulative))
+    pub fn recall(&self, pair: &Pair, cumulative: Amount) -> Result<(), Error> {
+        self.change_purse(pair, |purse| purse.recall(cumulative))
     }
 
     /// The purse of a pair; an empty one if there is none.
-    pub fn purse(&self, escrow: &Hash, payee: &Address) -> Result<Purse, Error> {
-        self.stored_purse(&Pair::new(escrow, payee))
+    pub fn purse(&self, pair: &Pair) -> Result<Purse, Error> {
+        Ok(self.row(Column::Purses, &pair.key())?.unwrap_or_default())
     }
 
     /// All purses, by escrow and payee.
     pub fn purses(&self) -> Result<Vec<PurseRow>, Error> {
-        self.rows(Column::Purses, |Pair { escrow, payee }, purse| PurseRow {
-            escrow,
-            payee,
-            purse,
+        let splits = self.splits()?;
+        self.rows(Column::Purses, |escrow, account, purse| {
+            let (payee, asset) = splits.whose(account);
+            PurseRow {
+                escrow,
+                payee,
+                asset,
+                purse,
+            }
         })
     }
 
-    fn change_purse<T>(
-        &self,
-        escrow: &Hash,
-        payee: &Address,
-        change: impl FnOnce(&mut Purse) -> T,
-    ) -> Result<T, Error> {
-        let pair = Pair::new(escrow, payee);
+    fn change_purse<T>(&self, pair: &Pair, change: impl FnOnce(&mut Purse) -> T) -> Result<T, Error> {
         let _purses = lock(&self.0.purses);
-        let before = self.stored_purse(&pair)?;
+        let before = self.purse(pair)?;
         let mut purse = before.clone();
         let answer = change(&mut purse);
         if purse != before {
-            self.put(Column::Purses, &pair.key(), &purse)?;
+            let mut batch = self.0.store.database().batch();
+            self.note_split(&mut batch, pair)?;
+            batch.put(Column::Purses, &pair.key(), &ledger::encode(&purse));
+            batch.write()?;
         }
         Ok(answer)
-    }
-
-    fn stored_purse(&self, pair: &Pair) -> Result<Purse, Error> {
-        Ok(self.row(Column::Purses, &pair.key())?.unwrap_or_default())
     }
 
     fn row<T: Serialize + DeserializeOwned>(&self, column: Column, key: &[u8]) -> Result<Option<T>, Error> {
@@ -237,12 +255,13 @@ impl Books {
     fn rows<T: Serialize + DeserializeOwned, R>(
         &self,
         column: Column,
-        row: impl Fn(Pair, T) -> R,
+        row: impl Fn(Hash, Address, T) -> R,
     ) -> Result<Vec<R>, Error> {
         let mut rows = Vec::new();
         self.0.store.database().each(column, b"", &mut |key, value| {
-            let pair = Pair::of(key).ok_or_else(|| self.malformed(column, "a key of another length"))?;
-            rows.push(row(pair, self.decode(column, value)?));
+            let (escrow, account) =
+                parties(key).ok_or_else(|| self.malformed(column, "a key of another length"))?;
+            rows.push(row(escrow, account, self.decode(column, value)?));
             Ok(())
         })?;
         Ok(rows)
@@ -269,20 +288,32 @@ impl Pair {
         Pair {
             escrow: *escrow,
             payee: *payee,
+            asset: None,
+        }
+    }
+
+    /// The same, for deliveries of an asset that are split.
+    pub fn with_asset(self, asset: Option<Cid>) -> Pair {
+        Pair { asset, ..self }
+    }
+
+    /// Under which address the escrow keeps what it pays.
+    pub fn account(&self) -> Address {
+        match &self.asset {
+            Some(asset) => split_account(&self.payee, asset),
+            None => self.payee,
         }
     }
 
     fn key(&self) -> Vec<u8> {
-        [&self.escrow.0[..], self.payee.as_bytes()].concat()
+        [&self.escrow.0[..], self.account().as_bytes()].concat()
     }
+}
 
-    fn of(key: &[u8]) -> Option<Pair> {
-        let (escrow, payee) = key.split_first_chunk()?;
-        Some(Pair {
-            escrow: Hash(*escrow),
-            payee: Address::from_bytes(payee.try_into().ok()?),
-        })
-    }
+/// The escrow and the account of a key.
+fn parties(key: &[u8]) -> Option<(Hash, Address)> {
+    let (escrow, account) = key.split_first_chunk()?;
+    Some((Hash(*escrow), Address::from_bytes(account.try_into().ok()?)))
 }
 
 /// A panic elsewhere leaves nothing half-done behind these locks: each guards one write.

@@ -162,10 +162,16 @@ pub trait Payer: Send + Sync + 'static {
     /// One line: why there is none.
     async fn escrow(&self, payee: &Address, price: Amount) -> Result<Hash, String>;
 
+    /// Whether the ledger splits what deliveries of `root` earn.
+    ///
+    /// # Errors
+    /// One line: why the ledger cannot be read.
+    async fn is_split(&self, root: &Cid) -> Result<bool, String>;
+
     /// Signs with the escrow's voucher key.
     fn sign(&self, voucher: Voucher) -> Signed<Voucher>;
 
-    /// Sees that the ledger will pay `payee` at least `amount` more from `escrow` than it would now, and returns when it
+    /// Sees that the ledger will pay the account `payee` at least `amount` more from `escrow` than it would now, and returns when it
     /// is on the ledger.
     ///
     /// # Errors
@@ -178,7 +184,13 @@ pub trait Funds: Send + Sync + 'static {
     /// The height of the newest block. Does not wait for a disk.
     fn height(&self) -> u64;
 
-    /// An escrow, and what is set aside there for `payee`. May block on disk.
+    /// Whether the ledger splits what deliveries of `root` earn. May block on disk.
+    ///
+    /// # Errors
+    /// One line: why the ledger cannot be read.
+    fn is_split(&self, root: &Cid) -> Result<bool, String>;
+
+    /// An escrow, and what is set aside there for the account `payee`. May block on disk.
     ///
     /// # Errors
     /// One line: why the ledger cannot be read.

@@ -87,6 +87,14 @@ pub struct Open {
     /// The escrow that pays. Whoever asks for a price refuses a session without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub escrow: Option<Hash>,
+    /// Whether the client's ledger splits what deliveries of the root earn, so that vouchers name it as their asset. A
+    /// server whose ledger says otherwise refuses a session that costs something.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub split: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// On what terms a server delivers.
@@ -137,6 +145,8 @@ pub enum Code {
     NoEscrow,
     /// The ledger would not pay this payee for what is wanted.
     NoAllotment,
+    /// The ledgers of both sides disagree on whether deliveries of the root are split.
+    Split,
     /// A voucher that is not honoured.
     Voucher,
     /// No voucher came in time.

@@ -10,7 +10,7 @@ use ledger::Amount;
 use storage::{Attempt, Blocks, Error, FileReader, Profile, Walk, export, list, resolve};
 use tempfile::TempDir;
 
-use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, is_here, provider, until};
+use crate::ddp_fetch_world::{CHAIN, Coins, Node, PRICE, blocks_below, cost, is_here, provider, until};
 use crate::support::{Generator, describe, write_files};
 
 /// A server that has something, and a client that knows it.
@@ -90,6 +90,62 @@ async fn whole_trees_come_and_are_paid_for_exactly() {
     let receipts = server.delivery.receipts(1, 10).unwrap();
     let stated: u64 = receipts.iter().map(|row| row.receipt.statement.body.bytes).sum();
     assert_eq!(stated, bytes);
+}
+
+/// What is delivered of an asset whose earnings are split is paid apart. A side whose ledger is a block behind is put right
+/// before anything leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_are_split_are_paid_apart_once_both_ledgers_agree() {
+    let (coins, server, client) = pair().await;
+    let file = |seed| [("file", Generator::bytes(seed, 3 << 20))];
+    let import = |seed| {
+        let [(name, bytes)] = file(seed);
+        server.scratch.import(&[(name, &bytes)])
+    };
+    let (split, plain) = (import(1), import(2));
+    coins.split.lock().unwrap().insert(split);
+    *client.wallet.behind.lock().unwrap() = 1;
+    for root in [split, plain] {
+        client.read_all(&root).await.unwrap();
+    }
+    assert_eq!(*client.wallet.behind.lock().unwrap(), 0);
+    client.delivery.shutdown().await;
+    until("the end of the sessions", || server.delivery.load() == 0).await;
+    let bytes = |root: &Cid| {
+        let blocks = blocks_below(&client.scratch.store, root);
+        blocks.iter().map(|(_, block)| block.len() as u64).sum::<u64>()
+    };
+    for (asset, root) in [(Some(split), split), (None, plain)] {
+        let tabs = server.delivery.tabs().unwrap();
+        let tab = tabs.iter().find(|row| row.asset == asset).unwrap();
+        let purses = client.delivery.purses().unwrap();
+        let purse = purses.iter().find(|row| row.asset == asset).unwrap();
+        assert_eq!(tab.tab.vouched, cost(bytes(&root)), "{asset:?}");
+        assert_eq!(purse.purse.signed, cost(bytes(&root)), "{asset:?}");
+        let voucher = &tab.voucher.as_ref().unwrap().body;
+        assert_eq!(voucher.asset.map(|asset| asset.0), asset);
+        assert_eq!((tab.payee, purse.payee), (voucher.payee, voucher.payee));
+    }
+    for row in server.delivery.receipts(0, 10).unwrap() {
+        row.receipt.check(CHAIN).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_does_not_know_of_a_split_gets_nothing() {
+    let (coins, server, client) = pair().await;
+    let root = server.scratch.import(&[("file", &Generator::bytes(1, 3 << 20))]);
+    coins.split.lock().unwrap().insert(root);
+    *client.wallet.behind.lock().unwrap() = u32::MAX;
+    let Err(Error::Unavailable { tried, .. }) = client.read_all(&root).await else {
+        panic!("it came");
+    };
+    let said = format!("{tried:?}");
+    assert!(
+        said.contains("are split at height 100 of this node's ledger, at the client's they are not"),
+        "{said}"
+    );
+    assert_eq!(server.delivery.tabs().unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

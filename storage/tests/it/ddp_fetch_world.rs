@@ -1,6 +1,6 @@
 //! Nodes on loopback that fetch from each other: real endpoints, real stores, a ledger in memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,9 +19,13 @@ pub const CHAIN: &str = "dev";
 /// What servers ask for each MiB, unless said otherwise: not a round number.
 pub const PRICE: Amount = Amount::from_units(1_000_003);
 
-/// The escrows of a ledger.
+/// A ledger, as far as deliveries look at it.
 #[derive(Default)]
-pub struct Coins(Mutex<HashMap<Hash, Funded>>);
+pub struct Coins {
+    escrows: Mutex<HashMap<Hash, Funded>>,
+    /// Assets whose deliveries are split, as servers see it.
+    pub split: Mutex<HashSet<Cid>>,
+}
 
 /// An escrow, and what is set aside there.
 type Funded = (Escrow, HashMap<Address, Line>);
@@ -31,8 +35,12 @@ impl Funds for Coins {
         100
     }
 
+    fn is_split(&self, root: &Cid) -> Result<bool, String> {
+        Ok(self.split.lock().unwrap().contains(root))
+    }
+
     fn escrow(&self, id: &Hash, payee: &Address) -> Result<(Option<Escrow>, Option<Line>), String> {
-        let escrows = self.0.lock().unwrap();
+        let escrows = self.escrows.lock().unwrap();
         let found = escrows.get(id);
         Ok((
             found.map(|(escrow, _)| escrow.clone()),
@@ -48,6 +56,8 @@ pub struct Wallet {
     pub balance: Mutex<Amount>,
     /// Escrows that were closed.
     closed: Mutex<u8>,
+    /// How many times it is asked about splits before it knows of any.
+    pub behind: Mutex<u32>,
     /// What it was asked to set aside.
     pub allotted: Mutex<Vec<Amount>>,
 }
@@ -60,12 +70,12 @@ impl Wallet {
 
     /// The escrow is gone from the ledger; the next one has another id.
     pub fn close_escrow(&self) {
-        self.coins.0.lock().unwrap().remove(&self.escrow_id());
+        self.coins.escrows.lock().unwrap().remove(&self.escrow_id());
         *self.closed.lock().unwrap() += 1;
     }
 
     pub fn has_escrow(&self) -> bool {
-        self.coins.0.lock().unwrap().contains_key(&self.escrow_id())
+        self.coins.escrows.lock().unwrap().contains_key(&self.escrow_id())
     }
 }
 
@@ -86,9 +96,20 @@ impl Payer for Wallet {
             opened: 1,
             exit: None,
         };
-        let mut escrows = self.coins.0.lock().unwrap();
+        let mut escrows = self.coins.escrows.lock().unwrap();
         escrows.entry(id).or_insert_with(|| (escrow, HashMap::new()));
         Ok(id)
+    }
+
+    async fn is_split(&self, root: &Cid) -> Result<bool, String> {
+        let mut behind = self.behind.lock().unwrap();
+        match *behind {
+            0 => self.coins.is_split(root),
+            _ => {
+                *behind -= 1;
+                Ok(false)
+            }
+        }
     }
 
     fn sign(&self, voucher: Voucher) -> Signed<Voucher> {
@@ -97,7 +118,7 @@ impl Payer for Wallet {
 
     async fn allot(&self, escrow: &Hash, payee: &Address, amount: Amount) -> Result<(), String> {
         self.allotted.lock().unwrap().push(amount);
-        let mut escrows = self.coins.0.lock().unwrap();
+        let mut escrows = self.coins.escrows.lock().unwrap();
         let (escrow, lines) = escrows.get_mut(escrow).ok_or("no such escrow")?;
         let line = lines.entry(*payee).or_default();
         line.expires = 1_000_000;
@@ -172,6 +193,7 @@ impl Node {
             key: SecretKey::from_seed([seed ^ 0x80; 32]),
             balance: Mutex::new(Amount::from_units(1000 * COIN)),
             closed: Mutex::default(),
+            behind: Mutex::default(),
             allotted: Mutex::default(),
         });
         let scratch = Scratch::new();

@@ -82,6 +82,7 @@ fn open(root: &cid::Cid, escrow: Option<Hash>) -> ToServer {
         root: Link(*root),
         nonce: Hash([9; 32]),
         escrow,
+        split: false,
     })
 }
 

@@ -117,6 +117,7 @@ async fn vouchers_that_do_not_count_are_refused_with_the_reason() {
     let good = Voucher {
         escrow: client.escrow,
         payee: payee(),
+        asset: None,
         cumulative: cost(2 * MIB),
         statement: None,
     };

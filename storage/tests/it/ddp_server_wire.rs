@@ -114,10 +114,16 @@ fn to_server() -> Vec<(&'static str, ToServer)> {
         root: link(),
         nonce: Hash::of(b"client"),
         escrow: Some(Hash::of(b"escrow")),
+        split: false,
+    };
+    let split = Open {
+        split: true,
+        ..open.clone()
     };
     let segments = vec!["a".to_owned(), "b.txt".to_owned()];
     vec![
         ("open", ToServer::Open(open)),
+        ("open-split", ToServer::Open(split)),
         (
             "want",
             ToServer::Want {
@@ -190,6 +196,7 @@ fn voucher() -> Signed<Voucher> {
     let voucher = Voucher {
         escrow: Hash::of(b"escrow"),
         payee: payee(),
+        asset: None,
         cumulative: Amount::from_units(5),
         statement: Some(Hash::of(b"statement")),
     };

@@ -68,6 +68,10 @@ impl Funds for Coins {
         100
     }
 
+    fn is_split(&self, _root: &Cid) -> Result<bool, String> {
+        Ok(false)
+    }
+
     fn escrow(&self, id: &Hash, _payee: &Address) -> Result<(Option<Escrow>, Option<Line>), String> {
         assert_ne!(*id, CURSED, "a panic of the node around");
         let escrows = self.0.lock().unwrap();
@@ -94,6 +98,10 @@ impl Finder for Nobody {
 impl Payer for Nobody {
     async fn escrow(&self, _payee: &Address, _price: Amount) -> Result<Hash, String> {
         Err("pays nothing".to_owned())
+    }
+
+    async fn is_split(&self, _root: &Cid) -> Result<bool, String> {
+        Ok(false)
     }
 
     fn sign(&self, voucher: Voucher) -> Signed<Voucher> {
@@ -184,6 +192,7 @@ impl Client {
             root: Link(*root),
             nonce: Hash::of(b"client"),
             escrow: Some(self.escrow),
+            split: false,
         }
     }
 
@@ -338,6 +347,7 @@ impl Session {
         let voucher = Voucher {
             escrow: self.escrow,
             payee: payee(),
+            asset: None,
             cumulative,
             statement: statement.map(Signed::hash),
         };

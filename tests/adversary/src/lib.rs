@@ -323,6 +323,7 @@ impl Session {
         let voucher = open.escrow.map(|escrow| Voucher {
             escrow,
             payee: key.address(),
+            asset: None,
             cumulative: Amount::from_units(1_000_000_000),
             statement: None,
         });

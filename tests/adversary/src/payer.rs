@@ -179,6 +179,7 @@ impl Purse {
         let voucher = |cumulative, payee| Voucher {
             escrow: errand.escrow,
             payee,
+            asset: None,
             cumulative,
             statement: Some(statement),
         };
@@ -279,6 +280,7 @@ fn open(errand: &Errand, trick: Trick) -> ToServer {
         } else {
             errand.escrow
         }),
+        split: false,
     })
 }
 

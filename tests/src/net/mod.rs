@@ -177,6 +177,29 @@ impl Net {
         wire.context("a host of another network")?.1.set(link)
     }
 
+    /// `host` has another address from now on, and the one before is gone, as when a phone goes from one network to the next.
+    /// What listens on the address before is not reached any more.
+    ///
+    /// # Errors
+    /// When it is behind a NAT, or has moved before.
+    pub fn renumber(&self, host: &Host) -> Result<Ipv4Addr> {
+        let old = host.address();
+        let number = old.octets()[2];
+        ensure!(
+            self.wires.iter().any(|(address, _)| *address == old),
+            "{old} is behind a NAT"
+        );
+        let [new, other] = [2, 1].map(|last| Ipv4Addr::new(10, 78, number, last));
+        ip(
+            &self.router,
+            &format!("addr add {other} peer {new} dev host{number}"),
+        )?;
+        let inside = |words: String| done(host.command("ip").args(words.split(' ')));
+        inside(format!("addr add {new} peer {other} dev eth0"))?;
+        inside(format!("addr del {old} peer {} dev eth0", gateway(number)))?;
+        Ok(new)
+    }
+
     /// Nothing passes between the two any more, in either direction, and no sender is told.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod far;
 mod ill;
 mod long_path;
 mod lost;
+mod moves;
 mod names;
 mod network;
 mod origin;

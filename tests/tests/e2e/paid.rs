@@ -78,6 +78,95 @@ fn a_delivery_is_paid_claimed_and_proved() -> Result<()> {
     proved_elsewhere(&first, bytes)
 }
 
+/// A reader pays an edge, which had to pay the origin for what it lacked; each of these deliveries has a share for the owner,
+/// and one for the origin, exactly.
+#[test]
+fn what_is_earned_is_shared_with_owner_and_origin() -> Result<()> {
+    const ORIGIN_PRICE: u64 = 100_000;
+    const EDGE_PRICE: u64 = 30_000;
+    let asking = |price: &str| ["--set".to_owned(), format!("delivery.price={price}")];
+    let launch = |args: Vec<String>| {
+        Node::launch(Launch {
+            args,
+            ..Launch::default()
+        })
+    };
+    let origin = launch(["--dev".to_owned()].into_iter().chain(asking("0.001")).collect())?;
+    let site = tempfile::tempdir()?;
+    let file: Vec<u8> = (0..5 << 17).flat_map(|at: u64| at.to_le_bytes()).collect();
+    tree::write(site.path(), "file.bin", &file)?;
+    for args in [
+        ["wallet", "new", "owner"].as_slice(),
+        &["wallet", "send", "owner", "50"],
+    ] {
+        origin.ddn().json(args)?;
+    }
+    let path = site.path().to_string_lossy();
+    let published = [
+        "--name",
+        "alice.ddn",
+        "--wallet",
+        "owner",
+        "--share",
+        "owner=10,default=2.5",
+    ];
+    let published = origin
+        .ddn()
+        .json(&[["publish", &path].as_slice(), &published].concat())?;
+    let shown = origin.ddn().run(&["asset", "show", &text(&published, "/cid")?])?;
+    ensure!(
+        shown.stdout.contains("10 % to its owner, 2.50 % to dev1"),
+        "{shown:?}"
+    );
+
+    let invitation = origin.invitation()?;
+    let joining = |more: &[String]| launch([&invitation, more].concat());
+    let edge = joining(&asking("0.0003"))?;
+    comes_back(&edge, "alice.ddn", site.path())?;
+    // Who pays no more than the edge asks has nobody else.
+    let reader = joining(&["--set".to_owned(), "delivery.price_max=0.0003".to_owned()])?;
+    comes_back(&reader, "alice.ddn", site.path())?;
+
+    let cost = |bytes: u64, price: u64| (bytes * price).div_ceil(1 << 20);
+    let missed = cost(settled_bytes(&origin)?, ORIGIN_PRICE);
+    let hit = cost(settled_bytes(&edge)?, EDGE_PRICE);
+    let [of_owner, of_origin] = [1_000, 250].map(|points| move |paid: u64| paid * points / 10_000);
+    let owner = || {
+        let owner = origin.ddn().json(&["wallet", "balance", "owner"])?;
+        units(&owner, "/balance")
+    };
+    let before = [owner()?, balance(&origin)?, balance(&edge)?];
+    for (node, paid) in [(&origin, missed), (&edge, hit)] {
+        let claimed = node.ddn().json(&["earn", "claim"])?;
+        let shared = of_owner(paid) + of_origin(paid);
+        ensure!(
+            units(&claimed, "/amount")? == paid - shared && units(&claimed, "/shared")? == shared,
+            "{paid} paid: {claimed}"
+        );
+        let height = number(&claimed, "/height")?;
+        wait_until("the origin sees the claim", BLOCK_DEADLINE, || {
+            Ok(number(&origin.ddn().json(&["chain", "status"])?, "/height")? >= height)
+        })?;
+    }
+    let fee = fee(&origin)?;
+    let after = [owner()?, balance(&origin)?, balance(&edge)?];
+    let expected = [
+        before[0] + of_owner(missed) + of_owner(hit),
+        before[1] + missed - of_owner(missed) + of_origin(hit) - fee,
+        before[2] + hit - of_owner(hit) - of_origin(hit) - fee,
+    ];
+    ensure!(
+        after == expected,
+        "{before:?} then {after:?}, expected {expected:?}"
+    );
+    let status = origin.ddn().json(&["chain", "status"])?;
+    ensure!(status["supply"] == status["accounted"], "{status}");
+    let paying = reader.ddn().json(&["pay", "status"])?;
+    let payee = &paying["escrows"][0]["payees"][0];
+    ensure!(payee["asset"] == published["cid"], "{paying}");
+    Ok(())
+}
+
 /// Nobody asks for it: what is worth twenty fees is claimed after a while.
 #[test]
 fn what_was_earned_is_claimed_by_itself() -> Result<()> {

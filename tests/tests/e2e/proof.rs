@@ -296,6 +296,7 @@ fn claims() -> Result<[(Action, &'static str, Vec<&'static str>); 2]> {
         cid: Link(cid),
         secret,
         meta: Default::default(),
+        split: Default::default(),
     };
     Ok([
         (name, "coveted.ddn", vec!["name", "show", "coveted.ddn"]),

@@ -8,6 +8,8 @@ use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::signed::{Message, Signed};
 
+use super::split::split_account;
+
 const SESSION_DOMAIN: &[u8] = b"ddn/session/1";
 
 /// What a node asks for delivery, until a time. Signed by the node key that it names.
@@ -88,11 +90,25 @@ pub struct Voucher {
     pub escrow: Hash,
     /// Who may claim it.
     pub payee: Address,
-    /// All that this payee was ever promised from this escrow. The highest voucher stands for all the others.
+    /// The asset whose [`super::Split`] divides what it is paid: the root of what was delivered. Absent if that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asset: Option<Link>,
+    /// All that this payee was ever promised from this escrow, for this asset. The highest voucher stands for all the
+    /// others.
     pub cumulative: Amount,
     /// [`Signed::hash`] of the [`Statement`] that it acknowledges; absent if it pays ahead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<Hash>,
+}
+
+impl Voucher {
+    /// Under which address the escrow keeps what it pays.
+    pub fn account(&self) -> Address {
+        match &self.asset {
+            Some(asset) => split_account(&self.payee, &asset.0),
+            None => self.payee,
+        }
+    }
 }
 
 impl Message for Voucher {
@@ -105,10 +121,10 @@ pub enum VoucherError {
     /// The signature is not the key's over this voucher on this chain.
     #[error("its signature does not hold")]
     Signature,
-    /// It is not for this payee, not on this escrow, or not by the escrow's key.
+    /// It is not for this payee or asset, not on this escrow, or not by the escrow's key.
     #[error("its {what} is {found}, expected {expected}")]
     Foreign {
-        /// `payee`, `escrow` or `key`.
+        /// `payee`, `asset`, `escrow` or `key`.
         what: &'static str,
         /// What it says.
         found: String,
@@ -142,7 +158,7 @@ pub enum VoucherError {
 }
 
 impl Signed<Voucher> {
-    /// Checks that it is on this escrow, for this payee, by the escrow's voucher key.
+    /// Checks that it is on this escrow, for this payee and asset, by the escrow's voucher key.
     ///
     /// # Errors
     /// [`VoucherError::Foreign`] or [`VoucherError::Signature`].
@@ -151,11 +167,14 @@ impl Signed<Voucher> {
         chain: &str,
         escrow: &Hash,
         payee: &Address,
+        asset: Option<&Link>,
         voucher_key: &PublicKey,
     ) -> Result<(), VoucherError> {
         let hex = |address: &Address| hex::encode(address.as_bytes());
         same("escrow", &self.body.escrow, escrow, Hash::to_string)?;
         same("payee", &self.body.payee, payee, hex)?;
+        let show = |asset: &Option<&Link>| asset.map_or_else(|| "none".to_owned(), Link::to_string);
+        same("asset", &self.body.asset.as_ref(), &asset, show)?;
         same("key", &self.key, voucher_key, PublicKey::to_string)?;
         if !self.verify(chain) {
             return Err(VoucherError::Signature);

@@ -1,10 +1,11 @@
-//! The payer's side of a pair of escrow and payee: what it has got, and what it has signed for that.
+//! The payer's side of a pair of escrow and payee (and asset, if its deliveries are split): what it has got, and what it has signed for that.
 
 use serde::{Deserialize, Serialize};
 
 use super::messages::Voucher;
 use super::owed::Owed;
 use crate::amount::Amount;
+use crate::codec::Link;
 use crate::hash::Hash;
 use crate::keys::Address;
 
@@ -39,6 +40,7 @@ impl Purse {
         &mut self,
         escrow: Hash,
         payee: Address,
+        asset: Option<Link>,
         statement: Option<Hash>,
         ahead: Amount,
     ) -> Option<Voucher> {
@@ -50,6 +52,7 @@ impl Purse {
         Some(Voucher {
             escrow,
             payee,
+            asset,
             cumulative,
             statement,
         })

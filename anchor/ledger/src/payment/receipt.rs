@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::messages::{Quote, Statement, Voucher};
-use crate::codec::{DecodeError, decode_within, encode};
+use crate::codec::{DecodeError, Link, decode_within, encode};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::signed::{Message, Signed};
+use crate::tx::v1_bytes;
 
 /// The most bytes of an encoded receipt; it has about 900.
 pub const MAX_RECEIPT_BYTES: usize = 4096;
@@ -74,6 +75,13 @@ impl Receipt {
             "the voucher is for another payee than the quote's",
         )?;
         fits(
+            voucher
+                .body
+                .asset
+                .is_none_or(|asset| same_content(&asset, &statement.body.root)),
+            "the voucher is for another asset than the statement's root",
+        )?;
+        fits(
             statement.body.escrow == Some(voucher.body.escrow),
             "the voucher is on another escrow than the statement's",
         )?;
@@ -89,6 +97,11 @@ fn signed<T: Message>(message: &Signed<T>, chain: &str, what: &str) -> Result<()
         message.verify(chain),
         &format!("the signature of the {what} does not hold on chain '{chain}'"),
     )
+}
+
+/// Both versions of a CID name the same content.
+fn same_content(a: &Link, b: &Link) -> bool {
+    v1_bytes(&a.0) == v1_bytes(&b.0)
 }
 
 fn fits(holds: bool, reason: &str) -> Result<(), Error> {

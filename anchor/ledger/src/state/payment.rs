@@ -50,7 +50,8 @@ impl Escrow {
     }
 }
 
-/// One payee of an escrow: what vouchers pay it, or, in an entry of its own, what it counts by itself.
+/// One payee of an escrow: what vouchers pay it, or, in an entry of its own, what it counts by itself, or what it is paid
+/// for an asset whose deliveries are split.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Line {
@@ -85,6 +86,13 @@ pub struct ClaimEntry {
     pub root: Hash,
     /// What the claim was paid.
     pub amount: Amount,
+    /// How much of that went to others by the splits of assets.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub shared: Amount,
+}
+
+fn is_nothing(amount: &Amount) -> bool {
+    amount.is_zero()
 }
 
 /// A node that offers delivery.

@@ -3,6 +3,7 @@
 use super::{Refusal, Transition};
 use crate::codec::Link;
 use crate::keys::Address;
+use crate::payment::Split;
 use crate::records::content_fault;
 use crate::state::{Asset, AssetMeta, Ownership, State, key};
 
@@ -12,12 +13,14 @@ impl Transition<'_> {
         sender: &Address,
         cid: &Link,
         meta: &AssetMeta,
+        split: &Split,
         committed: u64,
     ) -> Result<(), Refusal> {
         if let Some(reason) = content_fault(cid) {
             return Err(Refusal::Content { reason });
         }
         meta.check()?;
+        split.check()?;
         if let Some(asset) = self.overlay.asset(&cid.0)?
             && (asset.owner == *sender || committed >= asset.committed)
         {
@@ -33,6 +36,7 @@ impl Transition<'_> {
             anchored: self.height,
             committed,
             meta: meta.clone(),
+            split: split.clone(),
             history: vec![Ownership {
                 height: self.height,
                 owner: *sender,

@@ -10,6 +10,7 @@ use super::escrows::Place;
 use super::money::impossible;
 use super::{Refusal, Transition};
 use crate::amount::Amount;
+use crate::codec::Link;
 use crate::keys::Address;
 use crate::payment::{Voucher, VoucherError};
 use crate::signed::Signed;
@@ -34,10 +35,11 @@ impl Transition<'_> {
                 max: MAX_CLAIM_VOUCHERS,
             });
         }
-        let mut amount = Amount::ZERO;
+        let (mut amount, mut shared) = (Amount::ZERO, Amount::ZERO);
         for voucher in vouchers {
-            let paid = self.pay_voucher(payee, voucher)?;
+            let (paid, others) = self.pay_voucher(payee, voucher)?;
             amount = amount.checked_add(paid).ok_or_else(impossible)?;
+            shared = shared.checked_add(others).ok_or_else(impossible)?;
         }
         for count in metered {
             let paid = self.pay_count(payee, count)?;
@@ -46,14 +48,21 @@ impl Transition<'_> {
         if amount.is_zero() && asked > 0 {
             return Err(Refusal::NothingToClaim);
         }
-        self.credit(payee, amount)?;
-        receipts.map_or(Ok(()), |receipts| self.note_receipts(payee, receipts, amount))
+        self.credit(payee, amount.checked_sub(shared).ok_or_else(impossible)?)?;
+        receipts.map_or(Ok(()), |receipts| {
+            self.note_receipts(payee, receipts, amount, shared)
+        })
     }
 
-    /// Takes what a voucher adds out of its escrow. Returns how much that is: less than it promises if there is less.
-    fn pay_voucher(&mut self, payee: &Address, voucher: &Signed<Voucher>) -> Result<Amount, Refusal> {
-        let id = voucher.body.escrow;
-        let place = Place::of(&id, payee, false);
+    /// Takes what a voucher adds out of its escrow, and gives others their shares. Returns how much was taken, less than it
+    /// promises if there is less, and how much of it went to others.
+    fn pay_voucher(
+        &mut self,
+        payee: &Address,
+        voucher: &Signed<Voucher>,
+    ) -> Result<(Amount, Amount), Refusal> {
+        let (id, account) = (voucher.body.escrow, voucher.body.account());
+        let place = Place::of(&id, &account, false);
         let mut escrow = self.open_one(&id)?;
         let mut line = self.line_at(&place)?;
         let fresh = self
@@ -63,10 +72,29 @@ impl Transition<'_> {
                 reason,
             })?;
         let free = escrow.free_for(Some(&line), self.height);
+        let before = line.paid;
         let paid = self.draw_on(&mut escrow, &mut line, fresh, free)?;
         self.write_line(&place, &line);
         self.overlay.write(key::escrow(&id), &escrow);
-        Ok(paid)
+        let shared = match &voucher.body.asset {
+            Some(asset) => self.share(asset, before, line.paid)?,
+            None => Amount::ZERO,
+        };
+        Ok((paid, shared))
+    }
+
+    /// Gives each share of an asset its part of what was paid for deliveries of it. Returns their sum.
+    fn share(&mut self, asset: &Link, before: Amount, after: Amount) -> Result<Amount, Refusal> {
+        let unknown = || Refusal::AssetUnknown {
+            cid: asset.to_string(),
+        };
+        let asset = self.overlay.asset(&asset.0)?.ok_or_else(unknown)?;
+        let mut sum = Amount::ZERO;
+        for (share, more) in asset.split.of(before, after) {
+            self.credit(&share.to.unwrap_or(asset.owner), more)?;
+            sum = sum.checked_add(more).ok_or_else(impossible)?;
+        }
+        Ok(sum)
     }
 
     /// Takes what a count adds out of what is set aside for it. Returns how much that is.
@@ -101,11 +129,13 @@ impl Transition<'_> {
         let Voucher {
             escrow: id,
             payee: to,
+            asset,
             cumulative,
             ..
         } = &voucher.body;
         crate::payment::same("payee", to, payee, |address| self.show(address))?;
-        voucher.check(&self.genesis.chain_id, id, payee, &escrow.voucher_key)?;
+        let chain = &self.genesis.chain_id;
+        voucher.check(chain, id, payee, asset.as_ref(), &escrow.voucher_key)?;
         let (cumulative, highest) = (*cumulative, line.paid);
         if cumulative == highest {
             return Err(VoucherError::Replayed { cumulative });
@@ -138,7 +168,13 @@ impl Transition<'_> {
         Ok(paid)
     }
 
-    fn note_receipts(&mut self, payee: &Address, receipts: &Receipts, amount: Amount) -> Result<(), Refusal> {
+    fn note_receipts(
+        &mut self,
+        payee: &Address,
+        receipts: &Receipts,
+        amount: Amount,
+        shared: Amount,
+    ) -> Result<(), Refusal> {
         let Receipts { root, count } = *receipts;
         if count == 0 {
             return Err(Refusal::ReceiptsEmpty);
@@ -152,6 +188,7 @@ impl Transition<'_> {
             receipts: count,
             root,
             amount,
+            shared,
         };
         self.overlay.write(key::claim(payee, &root), &entry);
         Ok(())

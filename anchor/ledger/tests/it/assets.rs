@@ -1,6 +1,6 @@
 //! Assets: who owns which content, and since when.
 
-use ledger::{Action, Asset, AssetMeta, Link, Refusal};
+use ledger::{Action, Asset, AssetMeta, Link, Refusal, Split};
 
 use crate::world::*;
 
@@ -72,6 +72,7 @@ fn both_versions_of_a_cid_are_one_asset() {
         cid,
         secret: secret(1),
         meta: AssetMeta::default(),
+        split: Split::default(),
     };
     let mut world = World::new();
     assert_eq!(
@@ -91,6 +92,7 @@ fn descriptions_are_bounded() {
             cid: content("x"),
             secret: secret(1),
             meta,
+            split: Split::default(),
         };
         let hash = reveal.commitment(CHAIN, &at(1)).unwrap();
         let _ = world.block(vec![(1, Action::Commit { hash })]);

@@ -191,7 +191,7 @@ fn what_is_collectible_is_what_the_ledger_pays() {
 fn a_purse_signs_for_what_is_verified_and_one_window_ahead() {
     let (mut purse, id) = (Purse::default(), secret(4));
     let sign = |purse: &mut Purse, ahead: &str| {
-        let voucher = purse.voucher(id, at(2), None, coins(ahead))?;
+        let voucher = purse.voucher(id, at(2), None, None, coins(ahead))?;
         assert_eq!((voucher.escrow, voucher.payee), (id, at(2)));
         Some(voucher.cumulative)
     };
@@ -213,7 +213,7 @@ fn a_purse_learns_what_it_signed_before_its_books_were_lost() {
     purse.recall(coins("5"));
     assert_eq!((purse.signed, purse.verified.amount()), (coins("5"), coins("5")));
     purse.receive(MIB, price());
-    let voucher = purse.voucher(secret(4), at(2), None, Amount::ZERO).unwrap();
+    let voucher = purse.voucher(secret(4), at(2), None, None, Amount::ZERO).unwrap();
     assert_eq!(voucher.cumulative, coins("5.1"));
     let before = purse.clone();
     purse.recall(coins("5"));
@@ -253,7 +253,7 @@ proptest! {
                 _ => Amount::ZERO,
             };
             let before = purse.signed;
-            if let Some(voucher) = purse.voucher(secret(4), at(2), None, ahead) {
+            if let Some(voucher) = purse.voucher(secret(4), at(2), None, None, ahead) {
                 prop_assert!(voucher.cumulative > before);
                 sent.push(voucher.cumulative);
             }
@@ -308,7 +308,7 @@ proptest! {
 }
 
 fn settle(tab: &mut Tab, purse: &mut Purse) -> Result<(), TestCaseError> {
-    if let Some(voucher) = purse.voucher(secret(4), at(2), None, Amount::ZERO) {
+    if let Some(voucher) = purse.voucher(secret(4), at(2), None, None, Amount::ZERO) {
         let all = units(u64::MAX);
         prop_assert!(tab.honour(voucher.cumulative, all, &terms()).is_ok());
     }

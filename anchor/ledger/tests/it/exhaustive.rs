@@ -210,7 +210,7 @@ fn a_payer_loses_one_window_whatever_the_payee_does() {
     };
     let voucher = |state: &AgainstPayee, ahead: u64| {
         let mut purse = purse(state);
-        purse.voucher(Id([0; 32]), key.address(), None, Amount::from_units(ahead));
+        purse.voucher(Id([0; 32]), key.address(), None, None, Amount::from_units(ahead));
         AgainstPayee {
             signed: purse.signed.units(),
             ..state.clone()

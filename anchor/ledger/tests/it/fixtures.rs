@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use ledger::{
     Action, AssetMeta, Body, Bundle, CreditTerms, DeliveryProof, Genesis, Kind, Origin, Purse, Receipt,
-    Records, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify,
+    Records, Split, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify,
     verify_delivery, vote_bytes,
 };
 
@@ -85,6 +85,7 @@ fn actions() -> Vec<Action> {
             cid,
             secret: secret(8),
             meta,
+            split: Split::default(),
         },
         Action::AssetTransfer { cid, to },
         Action::AssetTombstone { cid },
@@ -171,6 +172,14 @@ fn transactions_with_later_fields() {
                 under: String::new(),
                 records: origin,
             },
+        ),
+        (
+            "asset_anchor-split",
+            anchor_split("site", 8, &[(None, 1_000), (Some(3), 250)]),
+        ),
+        (
+            "claim-split",
+            claim_of(vec![voucher_for("site", escrow, 1, 2, coins("10"))]),
         ),
         ("escrow_allot-metered", allot_metered(escrow, 2, "10", 99)),
         ("claim-metered", claim_counted(escrow, coins("10"))),
@@ -296,6 +305,10 @@ fn payment() {
     check("statement.hex", &paid.statement.encode());
     check("voucher.hex", &paid.voucher.as_ref().unwrap().encode());
     check("voucher-ahead.hex", &ahead.encode());
+    let split = voucher_for("site", escrow, 1, 2, coins("1"));
+    check("voucher-split.hex", &split.encode());
+    let account = hex::encode(split.body.account().as_bytes());
+    check_text("split-account.txt", &format!("{account}\n"));
     check("session.hex", &encode(&session(&paid.quote)));
     check("receipt.hex", &paid.encode());
     check("receipt-free.hex", &free.encode());
@@ -344,7 +357,7 @@ fn books() {
     assert_eq!(decode::<Tab>(&encode(&tab)).unwrap(), tab);
     let mut purse = Purse::default();
     purse.receive(900_000, coins("0.5"));
-    purse.voucher(secret(4), at(2), None, coins("0.5")).unwrap();
+    purse.voucher(secret(4), at(2), None, None, coins("0.5")).unwrap();
     check("purse.hex", &encode(&purse));
     assert_eq!(decode::<Purse>(&encode(&purse)).unwrap(), purse);
 }

@@ -19,6 +19,7 @@ mod names;
 mod paying;
 mod random;
 mod signed;
+mod splits;
 mod tree;
 mod vouchers;
 mod world;

@@ -24,8 +24,18 @@ pub fn voucher(escrow: Hash, payer: u8, payee: u8, cumulative: Amount) -> Signed
     let body = Voucher {
         escrow,
         payee: at(payee),
+        asset: None,
         cumulative,
         statement: None,
+    };
+    Signed::sign(body, CHAIN, &voucher_key(payer))
+}
+
+/// The same, for deliveries of an asset.
+pub fn voucher_for(asset: &str, escrow: Hash, payer: u8, payee: u8, cumulative: Amount) -> Signed<Voucher> {
+    let body = Voucher {
+        asset: Some(content(asset)),
+        ..voucher(escrow, payer, payee, cumulative).body
     };
     Signed::sign(body, CHAIN, &voucher_key(payer))
 }
@@ -149,6 +159,7 @@ pub fn receipt(escrow: Hash, seq: u64) -> Receipt {
     let body = Voucher {
         escrow,
         payee: at(2),
+        asset: None,
         cumulative: coins("0.5").checked_mul(seq).unwrap(),
         statement: Some(statement.hash()),
     };

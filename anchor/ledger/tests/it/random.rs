@@ -25,6 +25,10 @@ fn contents() -> impl Strategy<Value = ledger::Link> {
     (0..2u8).prop_map(|n| content(&n.to_string()))
 }
 
+fn assets() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just("0"), Just("1")]
+}
+
 fn people() -> impl Strategy<Value = u8> {
     1..5u8
 }
@@ -76,12 +80,17 @@ fn reveals() -> impl Strategy<Value = Action> {
             secret: secret(n),
             records
         }),
-        (contents(), 0..2u8, meta).prop_map(|(cid, n, meta)| Action::AssetAnchor {
+        (contents(), 0..2u8, meta, shares()).prop_map(|(cid, n, meta, shares)| Action::AssetAnchor {
             cid,
             secret: secret(n),
-            meta
+            meta,
+            split: split_of(&shares),
         }),
     ]
+}
+
+fn shares() -> impl Strategy<Value = Vec<(Option<u8>, u16)>> {
+    vec((proptest::option::of(people()), 0..3_000u16), 0..3)
 }
 
 fn other_actions() -> impl Strategy<Value = Action> {
@@ -144,6 +153,7 @@ enum Use {
     Close,
     Claim {
         signer: Option<u8>,
+        asset: Option<&'static str>,
         cumulative: Amount,
         root: Option<u8>,
     },
@@ -174,10 +184,16 @@ impl Use {
             Self::Close => Action::EscrowClose { escrow },
             Self::Claim {
                 signer,
+                asset,
                 cumulative,
                 root,
             } => {
-                let vouchers = vec![voucher(escrow, signer.unwrap_or(payer), by, *cumulative)];
+                let signer = signer.unwrap_or(payer);
+                let voucher = match asset {
+                    Some(asset) => voucher_for(asset, escrow, signer, by, *cumulative),
+                    None => voucher(escrow, signer, by, *cumulative),
+                };
+                let vouchers = vec![voucher];
                 match root {
                     Some(n) => claim_with(vouchers, secret(*n), u64::from(*n)),
                     None => claim_of(vouchers),
@@ -195,8 +211,8 @@ fn uses() -> impl Strategy<Value = Use> {
         2 => amounts().prop_map(Use::Count),
         1 => Just(Use::Exit),
         1 => Just(Use::Close),
-        5 => (weighted(0.2, people()), amounts(), weighted(0.2, 0..6u8))
-            .prop_map(|(signer, cumulative, root)| Use::Claim { signer, cumulative, root }),
+        5 => (weighted(0.2, people()), weighted(0.4, assets()), amounts(), weighted(0.2, 0..6u8))
+            .prop_map(|(signer, asset, cumulative, root)| Use::Claim { signer, asset, cumulative, root }),
     ]
 }
 

@@ -196,6 +196,12 @@ fn a_full_claim_fits_into_a_transaction() {
         let one = |n: usize| voucher(id, 1, 2, coins("1").checked_mul(n as u64 + 1).unwrap());
         (0..count).map(one).collect::<Vec<_>>()
     };
+    world.claim(3, anchor("site", 1));
+    let split = |count: usize| {
+        let one = |n: usize| voucher_for("site", id, 1, 2, coins("1").checked_mul(n as u64 + 1).unwrap());
+        (0..count).map(one).collect::<Vec<_>>()
+    };
+    world.pass(2, claim_with(split(most), secret(2), 1));
     world.pass(2, claim_with(vouchers(most), secret(1), 1));
     assert_eq!(line_at(&world, &id, 2).unwrap().paid, coins("32"));
     assert_eq!(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::{
     Account, Action, Address, Amount, Asset, Genesis, Hash, Label, Link, MemoryState, NameEntry, Records,
-    Refusal, SecretKey, State, Transition, Tx, TxBody, audit, cid_of,
+    Refusal, SecretKey, Share, Split, State, Transition, Tx, TxBody, audit, cid_of,
 };
 
 pub const CHAIN: &str = "test";
@@ -69,7 +69,26 @@ pub fn anchor(text: &str, number: u8) -> Action {
         cid: content(text),
         secret: secret(number),
         meta: Default::default(),
+        split: Default::default(),
     }
+}
+
+/// An asset whose deliveries are split; `None` is its owner.
+pub fn anchor_split(text: &str, number: u8, shares: &[(Option<u8>, u16)]) -> Action {
+    Action::AssetAnchor {
+        cid: content(text),
+        secret: secret(number),
+        meta: Default::default(),
+        split: split_of(shares),
+    }
+}
+
+pub fn split_of(shares: &[(Option<u8>, u16)]) -> Split {
+    let share = |(to, points): &(Option<u8>, u16)| Share {
+        to: to.map(at),
+        points: *points,
+    };
+    Split(shares.iter().map(share).collect())
 }
 
 /// The commit of a reveal by an account.

@@ -63,6 +63,7 @@ async fn peer(place: &Place) -> Result<(Endpoint, Connection)> {
         root: Link(Cid::from_str(&place.roots[0].1)?),
         nonce: Hash([7; 32]),
         escrow: None,
+        split: false,
     };
     wire::write(&mut send, &ToServer::Open(open)).await?;
     match wire::read(&mut recv).await? {

@@ -39,6 +39,10 @@ impl Funds for Coins {
         100
     }
 
+    fn is_split(&self, _root: &Cid) -> Result<bool, String> {
+        Ok(false)
+    }
+
     fn escrow(&self, id: &Hash, _payee: &Address) -> Result<(Option<Escrow>, Option<Line>), String> {
         let line = Line {
             reserved: Amount::from_units(1_000 * COIN),
@@ -56,6 +60,10 @@ pub struct Wallet(pub SecretKey);
 impl Payer for Wallet {
     async fn escrow(&self, _payee: &Address, _price: Amount) -> Result<Hash, String> {
         Ok(escrow_of(&self.0).0)
+    }
+
+    async fn is_split(&self, _root: &Cid) -> Result<bool, String> {
+        Ok(false)
     }
 
     fn sign(&self, voucher: Voucher) -> Signed<Voucher> {

@@ -69,6 +69,7 @@ impl Claimed {
     fn add(&mut self, claims: Vec<ClaimView>) {
         for claim in claims {
             self.amount = sum(self.amount, claim.amount);
+            self.shared = sum(self.shared, claim.shared);
             self.transactions += claim.txs.len() as u64;
             self.receipts += claim.receipts;
             self.height = self.height.max(claim.height);
@@ -160,7 +161,8 @@ fn on_ledger(node: &Node, payee: &Address, root: &Hash) -> Result<Option<ClaimVi
         payee: view::address(node, payee),
         root: Some(root.to_string()),
         receipts: entry.receipts,
-        amount: entry.amount,
+        amount: entry.amount.checked_sub(entry.shared).unwrap_or_default(),
+        shared: entry.shared,
         txs: Vec::new(),
         height: entry.height,
     }))
@@ -250,7 +252,11 @@ fn key_of(node: &Node, payee: &Address) -> Result<SecretKey, Failed> {
 async fn send(node: &Arc<Node>, claim: Claim) -> Result<ClaimView, Failed> {
     let (payee, receipts) = (claim.payee, claim.receipts);
     let escrows = Escrows {
-        vouched: claim.vouchers.iter().map(|voucher| voucher.body.escrow).collect(),
+        vouched: claim
+            .vouchers
+            .iter()
+            .map(|voucher| voucher.body.clone())
+            .collect(),
         counted: claim.metered.iter().map(|count| count.escrow).collect(),
     };
     let (tx, before) = read(node, {
@@ -267,7 +273,8 @@ async fn send(node: &Arc<Node>, claim: Claim) -> Result<ClaimView, Failed> {
         payee: view::address(node, &payee),
         root: receipts.map(|receipts| receipts.root.to_string()),
         receipts: receipts.map_or(0, |receipts| receipts.count),
-        amount: after.checked_sub(before).unwrap_or_default(),
+        amount: after.kept.checked_sub(before.kept).unwrap_or_default(),
+        shared: after.shared.checked_sub(before.shared).unwrap_or_default(),
         txs: vec![tx.to_string()],
         height,
     })
@@ -285,19 +292,36 @@ fn submit(node: &Node, claim: Claim) -> Result<Cid, Failed> {
 /// The escrows of a claim.
 #[derive(Clone)]
 struct Escrows {
-    vouched: Vec<Hash>,
+    vouched: Vec<Voucher>,
     counted: Vec<Hash>,
 }
 
-/// What a payee was paid from some escrows so far.
-fn paid(node: &Node, payee: &Address, escrows: &Escrows) -> Result<Amount, Failed> {
+/// What some escrows have paid so far.
+#[derive(Default)]
+struct Paid {
+    /// To the payee.
+    kept: Amount,
+    /// To others, by the shares of assets.
+    shared: Amount,
+}
+
+fn paid(node: &Node, payee: &Address, escrows: &Escrows) -> Result<Paid, Failed> {
     let state = node.chain.state();
-    let mut all = Amount::ZERO;
-    for escrow in &escrows.vouched {
-        all = sum(all, state.line(escrow, payee)?.unwrap_or_default().paid);
+    let mut all = Paid::default();
+    for voucher in &escrows.vouched {
+        let line = state.line(&voucher.escrow, &voucher.account())?;
+        let paid = line.unwrap_or_default().paid;
+        let asset = match &voucher.asset {
+            Some(asset) => state.asset(&asset.0)?,
+            None => None,
+        };
+        let kept = asset.map_or(paid, |asset| asset.split.kept(paid));
+        all.kept = sum(all.kept, kept);
+        all.shared = sum(all.shared, paid.checked_sub(kept).unwrap_or_default());
     }
     for escrow in &escrows.counted {
-        all = sum(all, state.meter(escrow, payee)?.unwrap_or_default().paid);
+        let line = state.meter(escrow, payee)?;
+        all.kept = sum(all.kept, line.unwrap_or_default().paid);
     }
     Ok(all)
 }
@@ -313,7 +337,7 @@ async fn read<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use ledger::{Tx, TxBody};
+    use ledger::{Link, Tx, TxBody};
 
     use super::*;
 
@@ -324,6 +348,7 @@ mod tests {
             let voucher = Voucher {
                 escrow: Hash([number; 32]),
                 payee: key.address(),
+                asset: Some(Link(Cid::new_v1(0x70, *ledger::cid_of(b"an asset").hash()))),
                 cumulative: Amount::from_units(u64::MAX),
                 statement: Some(Hash([number; 32])),
             };

@@ -55,12 +55,13 @@ pub fn status_of(node: &Node) -> Result<EarnStatus, Failed> {
 fn earn_view(node: &Node, row: &TabRow) -> Result<EarnView, Failed> {
     let state = node.chain.state();
     let escrow = state.escrow(&row.escrow)?;
-    let line = state.line(&row.escrow, &row.payee)?;
+    let line = state.line(&row.escrow, &row.account())?;
     let claimed = line.map(|line| line.paid).unwrap_or_default();
     Ok(EarnView {
         escrow: row.escrow.to_string(),
         payer: escrow.as_ref().map(|escrow| view::address(node, &escrow.payer)),
         payee: view::address(node, &row.payee),
+        asset: row.asset.map(|asset| asset.to_string()),
         metered: false,
         earned: Earned {
             earned: row.tab.vouched,
@@ -88,6 +89,7 @@ fn count_view(node: &Node, row: &CountRow) -> Result<EarnView, Failed> {
         escrow: row.escrow.to_string(),
         payer: escrow.as_ref().map(|escrow| view::address(node, &escrow.payer)),
         payee: view::address(node, &row.payee),
+        asset: None,
         metered: true,
         earned: Earned {
             earned,
@@ -120,7 +122,7 @@ pub fn payable(node: &Node, row: &TabRow) -> Result<Amount, Failed> {
     let Some(escrow) = state.escrow(&row.escrow)? else {
         return Ok(Amount::ZERO);
     };
-    let line = state.line(&row.escrow, &row.payee)?;
+    let line = state.line(&row.escrow, &row.account())?;
     let paid = line.as_ref().map(|line| line.paid).unwrap_or_default();
     let reserve = line
         .as_ref()

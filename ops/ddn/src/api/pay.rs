@@ -97,7 +97,7 @@ fn payees(node: &Node, id: &Hash, purses: &[PurseRow]) -> Result<Vec<PayeeView>,
         payees.entry(payee).or_default().0 = Some(line);
     }
     for purse in purses.iter().filter(|purse| purse.escrow == *id) {
-        payees.entry(purse.payee).or_default().1 = Some(purse);
+        payees.entry(purse.account()).or_default().1 = Some(purse);
     }
     let row = |(payee, (line, purse)): (Address, (Option<Line>, Option<&PurseRow>))| {
         payee_view(node, &payee, line.as_ref(), purse)
@@ -121,11 +121,12 @@ fn meters(node: &Node, id: &Hash) -> Result<Vec<(Address, Line)>, Failed> {
     Ok(ours.map(|((payee, _), line)| (payee, line)).collect())
 }
 
-fn payee_view(node: &Node, payee: &Address, line: Option<&Line>, purse: Option<&PurseRow>) -> PayeeView {
+fn payee_view(node: &Node, account: &Address, line: Option<&Line>, purse: Option<&PurseRow>) -> PayeeView {
     let claimed = line.map(|line| line.paid).unwrap_or_default();
     let signed = purse.map(|row| row.purse.signed).unwrap_or_default();
     PayeeView {
-        payee: view::address(node, payee),
+        payee: view::address(node, purse.map_or(account, |row| &row.payee)),
+        asset: purse.and_then(|row| row.asset).map(|asset| asset.to_string()),
         metered: false,
         reserved: line.map(|line| line.reserved).unwrap_or_default(),
         expires: line.map(|line| line.expires).filter(|height| *height > 0),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failed;
-use super::types::{AssetOwner, AssetView, NameView, RecordSet, TxStatus, TxView};
+use super::types::{AssetOwner, AssetShare, AssetView, NameView, RecordSet, TxStatus, TxView};
 use crate::node::Node;
 
 /// No wallet has a longer name, and no address is as short.
@@ -95,6 +95,10 @@ pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetV
             owner,
         })
     };
+    let share = |share: &ledger::Share| AssetShare {
+        to: share.to.map(|to| address(node, &to)),
+        points: share.points,
+    };
     Ok(AssetView {
         // Both versions of a CID name one asset, and it is always told as the newer one.
         cid: Cid::new_v1(cid.codec(), *cid.hash()).to_string(),
@@ -102,6 +106,7 @@ pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetV
         anchored: asset.anchored,
         anchored_ms: time_of(node, asset.anchored)?,
         history: asset.history.iter().map(owner).collect::<Result<_, Failed>>()?,
+        split: asset.split.0.iter().map(share).collect(),
         title: asset.meta.title,
         profile: asset.meta.profile,
         bytes: asset.meta.bytes,

@@ -17,7 +17,9 @@ use super::{
 };
 use crate::api::{
     paths,
-    types::{AssetFound, AssetList, AssetVerified, AssetVerify, AssetView, ByWallet, Sent, TransferTo},
+    types::{
+        AssetFound, AssetList, AssetShare, AssetVerified, AssetVerify, AssetView, ByWallet, Sent, TransferTo,
+    },
 };
 
 /// `ddn asset …`
@@ -137,6 +139,7 @@ fn tell(out: &mut dyn std::io::Write, asset: &AssetView) -> std::io::Result<()> 
             ),
             ("title", asset.title.clone().unwrap_or_default()),
             ("size", size),
+            ("shares", shares(&asset.split)),
             ("profile", asset.profile.clone().unwrap_or_default()),
             ("withdrawn", withdrawn.unwrap_or_default()),
             (
@@ -161,6 +164,19 @@ fn tell(out: &mut dyn std::io::Write, asset: &AssetView) -> std::io::Result<()> 
     }
     writeln!(out)?;
     table.write(out, "no history")
+}
+
+/// Who gets what of its deliveries.
+fn shares(split: &[AssetShare]) -> String {
+    let share = |share: &AssetShare| {
+        let (whole, rest) = (share.points / 100, share.points % 100);
+        let percent = match rest {
+            0 => whole.to_string(),
+            _ => format!("{whole}.{rest:02}"),
+        };
+        format!("{percent} % to {}", share.to.as_deref().unwrap_or("its owner"))
+    };
+    split.iter().map(share).collect::<Vec<_>>().join(", ")
 }
 
 async fn list(context: &Context, node: &Node, owner: Option<String>) -> Outcome {

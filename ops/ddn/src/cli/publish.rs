@@ -28,6 +28,7 @@ const HELP: &str = "\
 Examples:
   ddn publish ./site --name alice.ddn    store, anchor, and point the name to it
   ddn publish photo.jpg                  store and anchor, no name
+  ddn publish film.mp4 --share owner=10  its owner gets a tenth of what others earn by delivering it
   ddn publish ./site --only-hash         the CID, nothing else; needs no node
 
 Hidden files (.name) below PATH are left out, and symlinks are kept as they are, unless --hidden
@@ -46,6 +47,9 @@ pub struct Args {
     /// A title, told with the ownership
     #[arg(long)]
     title: Option<String>,
+    /// Who gets a part of what deliveries of it earn, for ever: `owner` or an address, and a percentage
+    #[arg(long, value_name = "WHO=PERCENT", value_delimiter = ',')]
+    share: Vec<String>,
     /// The wallet that pays and owns [default: `default`]
     #[arg(long)]
     wallet: Option<String>,
@@ -65,7 +69,7 @@ pub struct Args {
     #[arg(long)]
     no_wait: bool,
     /// Print the CID only; nothing is stored
-    #[arg(long, conflicts_with_all = ["name", "title", "wallet", "dry_run", "no_wait"])]
+    #[arg(long, conflicts_with_all = ["name", "title", "share", "wallet", "dry_run", "no_wait"])]
     only_hash: bool,
 }
 
@@ -107,6 +111,7 @@ async fn publish(context: &Context, args: Args) -> Outcome {
         .query("profile", Some(args.profile))
         .query("hidden", Some(args.hidden))
         .query("title", args.title.as_ref())
+        .query("share", (!args.share.is_empty()).then(|| args.share.join(",")))
         .query("wallet", args.wallet.as_ref())
         .query("wait", Some(!args.no_wait));
     let (path, selection) = (args.path, selection);

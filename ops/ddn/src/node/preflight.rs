@@ -1,6 +1,6 @@
 //! What can be refused before anything is stored or sent: names that cannot be had, coins that are not there.
 
-use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, SecretKey};
+use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, SecretKey, Share, Split};
 use named::dap::{self, NameError, Resolution};
 use storage::{Import, Profile, Selection};
 
@@ -19,6 +19,8 @@ pub struct Plan {
     pub import: Import,
     /// What the content is called.
     pub title: Option<String>,
+    /// Who gets a part of what its deliveries earn.
+    pub split: Split,
     /// What is to point to it.
     pub name: Option<NamePath>,
 }
@@ -39,6 +41,10 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         ..AssetMeta::default()
     };
     meta.check().map_err(|error| bad(error.to_string()))?;
+    let split = match query.share.as_deref() {
+        Some(text) => split(node, text)?,
+        None => Split::default(),
+    };
     let (wallet, key) = wallet_key(node, query.wallet.as_deref())?;
     let name = query
         .name
@@ -69,8 +75,48 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         key,
         import: Import { profile, selection },
         title: query.title,
+        split,
         name,
     })
+}
+
+/// Shares, as in `owner=10,ddn1…=2.5`: percents.
+fn split(node: &Node, text: &str) -> Result<Split, Failure> {
+    let bad = |reason: String| Failure::new("bad_request", reason);
+    let share = |text: &str| {
+        let words = || format!("`{text}` is no share: write `owner=10` or `ADDRESS=2.5`, in percent");
+        let (to, percent) = text.split_once('=').ok_or_else(|| bad(words()))?;
+        let points = points(percent.trim_end_matches('%')).ok_or_else(|| bad(words()))?;
+        let to = match to {
+            "owner" => None,
+            to => Some(account(node, to)?),
+        };
+        Ok(Share { to, points })
+    };
+    let split = Split(text.split(',').map(share).collect::<Result<_, Failure>>()?);
+    split.check().map_err(|error| bad(error.to_string()))?;
+    Ok(split)
+}
+
+/// A wallet of this node, or an address.
+fn account(node: &Node, text: &str) -> Result<Address, Failure> {
+    if let Some(key) = node.wallets.key(text).map_err(|error| failed(&error))? {
+        return Ok(key.address());
+    }
+    let address = Address::parse(&node.chain.genesis().prefix, text);
+    address.map_err(|error| Failure::new("bad_request", error.to_string()))
+}
+
+/// Percent with at most two digits behind the point, in basis points.
+fn points(percent: &str) -> Option<u16> {
+    let (whole, rest) = percent.split_once('.').unwrap_or((percent, ""));
+    let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || rest.len() > 2 || !is_number(whole) || !is_number(rest) {
+        return None;
+    }
+    let whole: u16 = whole.parse().ok()?;
+    let rest: u16 = format!("{rest:0<2}").parse().ok()?;
+    whole.checked_mul(100)?.checked_add(rest)
 }
 
 /// The profile that a query names.

@@ -162,9 +162,10 @@ fn claim(
         bytes: Some(imported.bytes),
         files: Some(imported.files),
     };
+    let split = plan.split;
     let told = node
         .claims
-        .claim(id, Some(Content { root, meta }), naming)
+        .claim(id, Some(Content { root, meta, split }), naming)
         .map_err(|error| failed(&error))?;
     let published = Published {
         cid: root.to_string(),

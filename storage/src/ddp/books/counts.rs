@@ -53,7 +53,7 @@ impl Books {
 
     /// All counts, by escrow and payee.
     pub fn counts(&self) -> Result<Vec<CountRow>, Error> {
-        self.rows(Column::Counts, |Pair { escrow, payee }, count| CountRow {
+        self.rows(Column::Counts, |escrow, payee, count| CountRow {
             escrow,
             payee,
             count,

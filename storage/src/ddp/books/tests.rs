@@ -68,22 +68,19 @@ fn counts_are_kept_and_end_where_the_money_does() {
 fn a_block_and_the_debt_for_it_are_kept_together() {
     let (_folder, books) = books();
     let (escrow, payee, price) = (Hash::of(b"escrow"), key(8).address(), Amount::from_units(5));
+    let pair = Pair::new(&escrow, &payee);
     let block = vec![7; 1 << 20];
     let cid = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(&block));
     let spending = Spending {
         purposes: &[Purpose::All, Purpose::Name("alice.ddn".to_owned())],
         now_ms: 5,
     };
-    let wrong = books.received(&escrow, &payee, &cid, b"wrong", price, &spending);
+    let wrong = books.received(&pair, &cid, b"wrong", price, &spending);
     assert!(matches!(wrong, Err(Error::Mismatch(_))));
     assert_eq!(books.purses().unwrap(), []);
-    books
-        .received(&escrow, &payee, &cid, &block, price, &spending)
-        .unwrap();
+    books.received(&pair, &cid, &block, price, &spending).unwrap();
     // Whoever sends it again is owed for it again.
-    books
-        .received(&escrow, &payee, &cid, &block, price, &spending)
-        .unwrap();
+    books.received(&pair, &cid, &block, price, &spending).unwrap();
     assert_eq!(books.0.store.get(&cid).unwrap().unwrap(), block);
     let mut spent = spending.purposes.iter();
     assert!(spent.all(|purpose| books.spent(purpose, 6).unwrap().units() == 10));
@@ -95,21 +92,54 @@ fn a_block_and_the_debt_for_it_are_kept_together() {
         books.spent(&Purpose::All, 6).unwrap().is_zero(),
         "the day is over"
     );
-    assert_eq!(
-        books.purse(&escrow, &payee).unwrap().due(),
-        Amount::from_units(10)
-    );
-    let voucher = books
-        .voucher(&escrow, &payee, None, Amount::ZERO)
-        .unwrap()
-        .unwrap();
+    assert_eq!(books.purse(&pair).unwrap().due(), Amount::from_units(10));
+    let voucher = books.voucher(&pair, None, Amount::ZERO).unwrap().unwrap();
     assert_eq!(voucher.cumulative, Amount::from_units(10));
-    assert_eq!(books.voucher(&escrow, &payee, None, Amount::ZERO).unwrap(), None);
-    books.recall(&escrow, &payee, Amount::from_units(12)).unwrap();
+    assert_eq!(books.voucher(&pair, None, Amount::ZERO).unwrap(), None);
+    books.recall(&pair, Amount::from_units(12)).unwrap();
     let row = books.purses().unwrap().remove(0);
     assert_eq!(
         (row.escrow, row.payee, row.purse.signed),
         (escrow, payee, Amount::from_units(12))
+    );
+}
+
+#[test]
+fn what_is_split_is_apart_and_keeps_its_names() {
+    let (_folder, books) = books();
+    let pair = Pair::new(&Hash::of(b"escrow"), &key(8).address());
+    let block = vec![7; 1 << 20];
+    let cid = Cid::new_v1(codec::RAW, Code::Sha2_256.digest(&block));
+    let split = pair.with_asset(Some(cid));
+    let spending = Spending {
+        purposes: &[],
+        now_ms: 5,
+    };
+    for (pair, price) in [(pair, 5), (split, 7)] {
+        let price = Amount::from_units(price);
+        books.received(&pair, &cid, &block, price, &spending).unwrap();
+        books
+            .change_tab(&pair, &CreditTerms::default(), |entry| {
+                entry.tab.deliver(1 << 20, price);
+            })
+            .unwrap();
+    }
+    let mut tabs: Vec<_> = books.tabs().unwrap();
+    tabs.sort_by_key(|row| row.asset.is_some());
+    let seen = |row: &TabRow| (row.payee, row.asset, row.account(), row.tab.due().units());
+    let expected = [
+        (pair.payee, None, pair.payee, 5),
+        (pair.payee, Some(cid), split.account(), 7),
+    ];
+    assert_eq!(tabs.iter().map(seen).collect::<Vec<_>>(), expected);
+    let mut purses = books.purses().unwrap();
+    purses.sort_by_key(|row| row.asset.is_some());
+    let seen = |row: &PurseRow| (row.payee, row.asset, row.account(), row.purse.due().units());
+    assert_eq!(purses.iter().map(seen).collect::<Vec<_>>(), expected);
+    let voucher = books.voucher(&split, None, Amount::ZERO).unwrap().unwrap();
+    assert_eq!(
+        (voucher.asset, voucher.account()),
+        (Some(Link(cid)), split.account())
     );
 }
 
@@ -186,6 +216,7 @@ fn voucher() -> Signed<Voucher> {
     let voucher = Voucher {
         escrow: Hash::of(b"escrow"),
         payee: key(8).address(),
+        asset: None,
         cumulative: Amount::from_units(3),
         statement: Some(Hash::of(b"statement")),
     };

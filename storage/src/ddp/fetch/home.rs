@@ -86,7 +86,7 @@ impl Fetcher {
         let before = self.endpoint.relayed();
         let mut agreed = agree_with_relay(self, &connection, relay.provider.node).await?;
         let offer = &agreed.offer;
-        *paying = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
+        *paying = agreed.pair.map(|pair| (pair.escrow, pair.account()));
         let seen = offer.seen.as_ref().map(|seen| seen.0);
         let first = agreed.till.begin(&self.config.chain, offer.vouched.as_ref())?;
         let mut visit = Visit {

@@ -186,7 +186,7 @@ impl Visit<'_> {
         let stream = self.asking.stream();
         let mut agreed = agree(self.fetcher, self.session, connection, self.node, stream.lane).await?;
         let offer = &agreed.offer;
-        *lock(&self.paying) = agreed.escrow.map(|escrow| (escrow, offer.quote.body.payee));
+        *lock(&self.paying) = agreed.pair.map(|pair| (pair.escrow, pair.account()));
         let first = agreed
             .till
             .begin(&self.fetcher.config.chain, offer.vouched.as_ref())?;
@@ -212,7 +212,9 @@ impl Visit<'_> {
                 self.allot(&escrow, &payee, *missing).await
             }
             // Its ledger may be a block behind; with others left, it is their turn.
-            (Code::NoAllotment | Code::NoEscrow, _) if *retry_ms > 0 => self.wait(*retry_ms).await,
+            (Code::NoAllotment | Code::NoEscrow | Code::Split, _) if *retry_ms > 0 => {
+                self.wait(*retry_ms).await
+            }
             (Code::Busy, _) if *retry_ms > 0 && self.session.is_last() => self.wait(*retry_ms).await,
             _ => Err(failure),
         }

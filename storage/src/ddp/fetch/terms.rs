@@ -14,6 +14,7 @@ use super::till::Till;
 use super::wants::Lane;
 use super::{Fetcher, Session, now_ms};
 use crate::BLOCK_BYTES_MAX;
+use crate::ddp::books::Pair;
 use crate::ddp::wire::{Offer, Open, ToClient, ToServer, VERSION, relay_root};
 
 /// An open session.
@@ -24,7 +25,7 @@ pub(super) struct Agreed {
     pub till: Till,
     pub offer: Offer,
     /// Who pays; `None` if there is nothing to pay.
-    pub escrow: Option<Hash>,
+    pub pair: Option<Pair>,
     /// What was asked for with the open.
     pub asked: Asked,
 }
@@ -32,6 +33,8 @@ pub(super) struct Agreed {
 /// What is known before the offer comes.
 #[derive(Default)]
 struct First<'a> {
+    /// Whether the ledger splits what deliveries of the root earn.
+    is_split: bool,
     /// Sent with the open.
     early: Option<&'a ToServer>,
     /// The quote that was taken last.
@@ -67,7 +70,11 @@ pub(super) async fn agree(
         Some(_) => asked.next(fetcher, session, lane, Pace::default().room())?,
         None => None,
     };
+    // Who delivers for nothing has nothing to split.
+    let is_free = known.as_ref().is_some_and(|quote| quote.body.price.is_zero());
+    let is_split = !is_free && is_split(fetcher, root).await?;
     let first = First {
+        is_split,
         early: early.as_ref(),
         known: known.as_ref(),
     };
@@ -89,13 +96,15 @@ pub(super) async fn agree(
             return Ok(agreed(fetcher, node, root, opened, None, asked));
         }
         check_budget(fetcher, root, quote)?;
+        let asset = is_split.then_some(*root);
         let right = match escrow.filter(|_| is_said) {
             Some(said) => said,
             None => payers_word(fetcher, quote).await?,
         };
         if escrow == Some(right) {
+            let pair = Pair::new(&right, &quote.payee).with_asset(asset);
             fetcher.take_quote(node, &opened.offer.quote);
-            return Ok(agreed(fetcher, node, root, opened, escrow, asked));
+            return Ok(agreed(fetcher, node, root, opened, Some(pair), asked));
         }
         (escrow, is_remembered) = (Some(right), false);
     }
@@ -120,11 +129,18 @@ pub(super) async fn agree_with_relay(
         check_budget(fetcher, &root, quote)?;
         let right = payers_word(fetcher, quote).await?;
         if escrow == Some(right) {
-            return Ok(agreed(fetcher, node, &root, opened, escrow, Asked::default()));
+            let pair = Pair::new(&right, &quote.payee);
+            return Ok(agreed(fetcher, node, &root, opened, Some(pair), Asked::default()));
         }
         escrow = Some(right);
     }
     Err(Failure::own("could not be paid: the escrow changes all the time"))
+}
+
+/// Whether the ledger splits what deliveries of `root` earn.
+async fn is_split(fetcher: &Fetcher, root: &Cid) -> Result<bool, Failure> {
+    let said = fetcher.payer.is_split(root).await;
+    said.map_err(|why| Failure::own(format!("could not be paid: {why}")))
 }
 
 /// The escrow that the payer names.
@@ -168,6 +184,7 @@ async fn open(
         root: Link(*root),
         nonce,
         escrow,
+        split: first.is_split,
     };
     line.send(&ToServer::Open(open)).await?;
     if let Some(early) = first.early {
@@ -193,7 +210,7 @@ fn agreed(
     node: PublicKey,
     root: &Cid,
     Opened { line, offer, nonce }: Opened,
-    escrow: Option<Hash>,
+    pair: Option<Pair>,
     asked: Asked,
 ) -> Agreed {
     let terms = SessionTerms {
@@ -215,10 +232,10 @@ fn agreed(
     Agreed {
         node,
         line,
-        account: Account::new(&terms, Link(*root), escrow),
-        till: Till::new(shared, escrow, quote.payee, quote.price, window),
+        account: Account::new(&terms, Link(*root), pair.map(|pair| pair.escrow)),
+        till: Till::new(shared, pair, quote.price, window),
         offer,
-        escrow,
+        pair,
         asked,
     }
 }

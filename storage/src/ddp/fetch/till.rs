@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use cid::Cid;
-use ledger::{Address, Amount, Hash, Owed, Purse, Signed, Voucher};
+use ledger::{Amount, Hash, Link, Owed, Purse, Signed, Voucher};
 
 use super::budget::Allowance;
 use super::failure::Failure;
 use super::now_ms;
 use crate::ddp::Payer;
-use crate::ddp::books::{Books, Spending};
+use crate::ddp::books::{Books, Pair, Spending};
 use crate::{Error, Store};
 
 /// The payer's side of one session.
@@ -20,8 +20,7 @@ pub(super) struct Till {
     payer: Arc<dyn Payer>,
     allowance: Allowance,
     /// `None` if there is nothing to pay.
-    escrow: Option<Hash>,
-    payee: Address,
+    pair: Option<Pair>,
     price: Amount,
     /// What may be paid ahead.
     window: Amount,
@@ -43,8 +42,7 @@ impl Till {
     /// `window` is in bytes.
     pub fn new(
         (store, books, payer, allowance): (Store, Books, Arc<dyn Payer>, Allowance),
-        escrow: Option<Hash>,
-        payee: Address,
+        pair: Option<Pair>,
         price: Amount,
         window: u64,
     ) -> Till {
@@ -53,8 +51,7 @@ impl Till {
             books,
             payer,
             allowance,
-            escrow,
-            payee,
+            pair,
             price,
             window: Owed::ZERO.add(window, price).amount(),
             lost: Amount::ZERO,
@@ -64,32 +61,31 @@ impl Till {
 
     /// Verifies a block, keeps it, and notes what is owed for it. Blocks on disk.
     pub fn keep(&self, cid: &Cid, block: &[u8]) -> Result<(), Error> {
-        let Some(escrow) = &self.escrow else {
+        let Some(pair) = &self.pair else {
             return self.store.put(cid, block);
         };
         let spending = Spending {
             purposes: self.allowance.purposes(),
             now_ms: now_ms(),
         };
-        self.books
-            .received(escrow, &self.payee, cid, block, self.price, &spending)
+        self.books.received(pair, cid, block, self.price, &spending)
     }
 
     /// Notes what is owed for bytes that a relay has passed on. Blocks on disk.
     pub fn relayed(&self, bytes: u64) -> Result<(), Error> {
-        let Some(escrow) = &self.escrow else {
+        let Some(pair) = &self.pair else {
             return Ok(());
         };
         let spending = Spending {
             purposes: self.allowance.purposes(),
             now_ms: now_ms(),
         };
-        self.books.used(escrow, &self.payee, bytes, self.price, &spending)
+        self.books.used(pair, bytes, self.price, &spending)
     }
 
     /// Why nothing more is to be asked for, if the budget of the day is spent.
     pub fn exhausted(&self) -> Result<Option<String>, Error> {
-        match self.escrow {
+        match self.pair {
             None => Ok(None),
             Some(_) => self.allowance.exhausted(&self.books, now_ms()),
         }
@@ -104,26 +100,26 @@ impl Till {
         chain: &str,
         held: Option<&Signed<Voucher>>,
     ) -> Result<Option<Signed<Voucher>>, Failure> {
-        let Some(escrow) = self.escrow else {
+        let Some(pair) = self.pair else {
             return Ok(None);
         };
-        let mut purse = self.books.purse(&escrow, &self.payee)?;
+        let mut purse = self.books.purse(&pair)?;
         if let Some(held) = held {
             // Who shows less than was signed says nothing new: only its own loss if that is not true.
             if held.body.cumulative > purse.signed {
-                self.recall(&escrow, chain, held)?;
-                purse = self.books.purse(&escrow, &self.payee)?;
+                self.recall(&pair, chain, held)?;
+                purse = self.books.purse(&pair)?;
             }
             self.sent = held.body.cumulative;
         }
         self.lost = lost(&purse, self.window);
-        self.promise(&escrow, None, Amount::ZERO)
+        self.promise(&pair, None, Amount::ZERO)
     }
 
     /// The voucher that acknowledges a statement that was found true.
     pub fn pay(&mut self, statement: Hash) -> Result<Option<Signed<Voucher>>, Failure> {
-        match self.escrow {
-            Some(escrow) => self.promise(&escrow, Some(statement), Amount::ZERO),
+        match self.pair {
+            Some(pair) => self.promise(&pair, Some(statement), Amount::ZERO),
             None => Ok(None),
         }
     }
@@ -133,12 +129,12 @@ impl Till {
     /// # Errors
     /// If there is nothing to pay at all.
     pub fn pay_ahead(&mut self, cumulative: Amount) -> Result<Ahead, Failure> {
-        let Some(escrow) = self.escrow else {
+        let Some(pair) = self.pair else {
             return Err(Failure::lied(format!(
                 "asks {cumulative} coins, but quoted nothing"
             )));
         };
-        let verified = self.books.purse(&escrow, &self.payee)?.verified.amount();
+        let verified = self.books.purse(&pair)?.verified.amount();
         if cumulative > sum([verified, self.lost, self.window]) {
             return Ok(Ahead::TooMuch(format!(
                 "asks {cumulative} coins in all, but {verified} are owed and {} may be paid ahead",
@@ -146,39 +142,41 @@ impl Till {
             )));
         }
         let ahead = cumulative.checked_sub(verified).unwrap_or_default();
-        Ok(Ahead::Pay(self.promise(&escrow, None, ahead)?))
+        Ok(Ahead::Pay(self.promise(&pair, None, ahead)?))
     }
 
     /// The next voucher, or the highest one if this session has not sent it. The purse is written before it is given out.
     fn promise(
         &mut self,
-        escrow: &Hash,
+        pair: &Pair,
         statement: Option<Hash>,
         ahead: Amount,
     ) -> Result<Option<Signed<Voucher>>, Failure> {
-        let next = self.books.voucher(escrow, &self.payee, statement, ahead)?;
+        let next = self.books.voucher(pair, statement, ahead)?;
         let cumulative = match &next {
             Some(voucher) => voucher.cumulative,
-            None => self.books.purse(escrow, &self.payee)?.signed,
+            None => self.books.purse(pair)?.signed,
         };
         if cumulative <= self.sent {
             return Ok(None);
         }
         self.sent = cumulative;
         Ok(Some(self.payer.sign(Voucher {
-            escrow: *escrow,
-            payee: self.payee,
+            escrow: pair.escrow,
+            payee: pair.payee,
+            asset: pair.asset.map(Link),
             cumulative,
             statement,
         })))
     }
 
     /// Learns of an own voucher that these books have forgotten, as after a power cut.
-    fn recall(&self, escrow: &Hash, chain: &str, held: &Signed<Voucher>) -> Result<(), Failure> {
+    fn recall(&self, pair: &Pair, chain: &str, held: &Signed<Voucher>) -> Result<(), Failure> {
         let own = self.payer.sign(held.body.clone()).key;
-        held.check(chain, escrow, &self.payee, &own)
+        let asset = pair.asset.map(Link);
+        held.check(chain, &pair.escrow, &pair.payee, asset.as_ref(), &own)
             .map_err(|error| Failure::lied(format!("shows a voucher that is not this node's: {error}")))?;
-        Ok(self.books.recall(escrow, &self.payee, held.body.cumulative)?)
+        Ok(self.books.recall(pair, held.body.cumulative)?)
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger::{Address, Amount, Escrow, Hash, SessionTerms, Signed, Voucher};
+use cid::Cid;
+use ledger::{Amount, Escrow, Hash, SessionTerms, Signed, Voucher};
 use tokio::time::timeout;
 
 use super::line::{End, Line, refuse, refuse_for_now};
@@ -67,7 +68,12 @@ pub(super) async fn open(
         if !server.store.has(&root)? {
             return Err(refuse(Code::Absent, format!("{root} is not here")));
         }
-        let joined = escrow.map(|escrow| join(server, &escrow, &payee)).transpose()?;
+        let asset = open.split.then_some(root);
+        if is_paid && is_split(server, &root)? != open.split {
+            return Err(disagrees(server, &root, open.split));
+        }
+        let pair = escrow.map(|escrow| Pair::new(&escrow, &payee).with_asset(asset));
+        let joined = pair.map(|pair| join(server, pair)).transpose()?;
         let (mut payer, vouched, ahead) = match joined {
             Some((payer, vouched, ahead)) => (Some(payer), vouched, ahead),
             None => (None, None, false),
@@ -128,12 +134,7 @@ fn check(server: &Server, open: &Open) -> Result<(), End> {
 }
 
 /// Begins the payer's part: its tab, the highest voucher, and whether it pays ahead.
-pub(super) fn join(
-    server: &Server,
-    escrow: &Hash,
-    payee: &Address,
-) -> Result<(Payer, Option<Signed<Voucher>>, bool), End> {
-    let pair = Pair::new(escrow, payee);
+pub(super) fn join(server: &Server, pair: Pair) -> Result<(Payer, Option<Signed<Voucher>>, bool), End> {
     funds(server, &pair)?;
     let (member, entry) = server.pairs.join(pair)?;
     let payer = Payer::new(pair, member, entry.tab.vouched);
@@ -141,14 +142,33 @@ pub(super) fn join(
     Ok((payer, entry.voucher, ahead))
 }
 
+/// Whether the ledger splits what deliveries of `root` earn.
+fn is_split(server: &Server, root: &Cid) -> Result<bool, End> {
+    server.funds.is_split(root).map_err(|error| unreadable(&error))
+}
+
+/// Vouchers of this client would not be what this node can claim; one of both is a block behind.
+fn disagrees(server: &Server, root: &Cid, client: bool) -> End {
+    let height = server.funds.height();
+    let says = |split: bool| if split { "are split" } else { "are not" };
+    let reason = format!(
+        "deliveries of {root} {} at height {height} of this node's ledger, at the client's they {}",
+        says(!client),
+        says(client)
+    );
+    refuse_for_now(Code::Split, reason, RETRY_LEDGER_MS)
+}
+
+fn unreadable(error: &str) -> End {
+    tracing::error!(%error, "cannot read the ledger");
+    refuse_for_now(Code::Unable, "this node cannot read its ledger", RETRY_LEDGER_MS)
+}
+
 /// The escrow, and the highest voucher on it that the ledger would pay this node.
 pub(super) fn funds(server: &Server, pair: &Pair) -> Result<(Escrow, Amount), End> {
     let height = server.funds.height();
-    let read = server.funds.escrow(&pair.escrow, &pair.payee);
-    let (escrow, line) = read.map_err(|error| {
-        tracing::error!(%error, "cannot read the ledger");
-        refuse_for_now(Code::Unable, "this node cannot read its ledger", RETRY_LEDGER_MS)
-    })?;
+    let read = server.funds.escrow(&pair.escrow, &pair.account());
+    let (escrow, line) = read.map_err(|error| unreadable(&error))?;
     let Some(escrow) = escrow else {
         let reason = format!("escrow {} is not on the ledger at height {height}", pair.escrow);
         return Err(refuse_for_now(Code::NoEscrow, reason, RETRY_LEDGER_MS));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledger::{Amount, Owed, PublicKey, Receipt, Signed, Voucher, VoucherError};
+use ledger::{Amount, Link, Owed, PublicKey, Receipt, Signed, Voucher, VoucherError};
 use tokio::sync::watch;
 
 use super::Server;
@@ -196,11 +196,13 @@ impl Session {
         let at = self.receipt;
         let (paid, written) = blocking(&self.server, move |server| {
             let (escrow, collectible) = funds(server, &pair)?;
+            let (chain, asset) = (&server.config.chain, pair.asset.map(Link));
             voucher
                 .check(
-                    &server.config.chain,
+                    chain,
                     &pair.escrow,
                     &pair.payee,
+                    asset.as_ref(),
                     &escrow.voucher_key,
                 )
                 .map_err(|error| not_honoured(&error))?;

@@ -16,6 +16,7 @@ use super::session::{Session, blocking, stops};
 use super::told::Told;
 use super::waiting::{Pause, changed};
 use super::{Peer, Server, now_ms};
+use crate::ddp::books::Pair;
 use crate::ddp::relay::{GRANT, Meter, Relay};
 use crate::ddp::seats::Seat;
 use crate::ddp::wire::{Code, Offer, Open, Text, ToClient, ToServer};
@@ -81,7 +82,9 @@ pub(super) async fn open(
         false => None,
     };
     let (payer, vouched, ahead) = blocking(server, move |server| {
-        let joined = escrow.map(|escrow| join(server, &escrow, &payee)).transpose()?;
+        let joined = escrow
+            .map(|escrow| join(server, Pair::new(&escrow, &payee)))
+            .transpose()?;
         Ok(match joined {
             Some((payer, vouched, ahead)) => (Some(payer), vouched, ahead),
             None => (None, None, false),

@@ -22,6 +22,9 @@ pub struct AssetView {
     pub bytes: Option<u64>,
     /// Files, as its first owner said.
     pub files: Option<u64>,
+    /// Who gets a part of what deliveries of it earn.
+    #[serde(default)]
+    pub split: Vec<AssetShare>,
     /// All owners so far, oldest first; the last one is `owner`.
     pub history: Vec<AssetOwner>,
     /// Height at which the owner withdrew it.
@@ -30,6 +33,15 @@ pub struct AssetView {
     pub held: bool,
     /// The height at which this is so.
     pub height: u64,
+}
+
+/// A part of what deliveries of an asset earn.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct AssetShare {
+    /// Address; `null` for whoever owns the asset.
+    pub to: Option<String>,
+    /// Basis points: hundredths of a percent.
+    pub points: u16,
 }
 
 /// An owner in the history of an asset.

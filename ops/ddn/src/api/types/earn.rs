@@ -59,6 +59,9 @@ pub struct EarnView {
     pub payer: Option<String>,
     /// Address that is paid.
     pub payee: String,
+    /// The asset whose shares are taken off when it is claimed; `null` for deliveries of all others.
+    #[serde(default)]
+    pub asset: Option<String>,
     /// Whether this node has counted it by itself, and its payer trusts in that as far as it has set coins aside for it. An
     /// escrow may be here twice.
     #[serde(default)]
@@ -82,9 +85,13 @@ pub struct EarnClaim {}
 /// Answer of `POST /v1/earn/claim`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Claimed {
-    /// What the claims have paid.
+    /// What the claims have paid to this node's accounts.
     #[schema(value_type = String)]
     pub amount: Amount,
+    /// What more of them went to others by the shares of assets.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub shared: Amount,
     /// How many transactions were sent for them; 0 if there was nothing to claim.
     pub transactions: u64,
     /// The receipts that are provable on the ledger by them.
@@ -104,9 +111,13 @@ pub struct ClaimView {
     pub root: Option<String>,
     /// How many receipts.
     pub receipts: u64,
-    /// What it has paid.
+    /// What it has paid to that address.
     #[schema(value_type = String)]
     pub amount: Amount,
+    /// What more of it went to others by the shares of assets.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub shared: Amount,
     /// Its transactions; empty if they were final before, and only the books were brought up to date.
     pub txs: Vec<String>,
     /// Height of the last of them.

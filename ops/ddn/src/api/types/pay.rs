@@ -61,6 +61,9 @@ pub struct EscrowView {
 pub struct PayeeView {
     /// Address.
     pub payee: String,
+    /// The asset whose shares are taken off when it is claimed; `null` for deliveries of all others.
+    #[serde(default)]
+    pub asset: Option<String>,
     /// Whether it counts by itself, and is trusted in that as far as `reserved` goes. A payee may be here twice.
     #[serde(default)]
     pub metered: bool,

@@ -18,6 +18,9 @@ pub struct PublishQuery {
     pub hidden: Option<bool>,
     /// Title of the asset, told with its ownership.
     pub title: Option<String>,
+    /// Who gets a part of what deliveries of it earn, for ever: `owner` (whoever owns it then), addresses or wallets, with
+    /// percents, such as `owner=10,ddn1…=2.5`. At most 4 shares and 50 % in all. It counts when the content is anchored.
+    pub share: Option<String>,
     /// The wallet that pays and owns.
     pub wallet: Option<String>,
     /// Whether to answer only when everything is final. Otherwise `done` comes as soon as the content is stored and

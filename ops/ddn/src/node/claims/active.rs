@@ -145,6 +145,7 @@ impl Active {
                     cid: content.root,
                     secret,
                     meta: content.meta.clone(),
+                    split: content.split.clone(),
                 });
                 let facts = self.facts(parts, view, track, claim)?;
                 Ok(Some(step::asset(track, content, entry.as_ref(), &facts)))

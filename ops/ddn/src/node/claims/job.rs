@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use ledger::{Address, AssetMeta, Hash, Label, Link, NameEntry, NamePath, Records, Tx};
+use ledger::{Address, AssetMeta, Hash, Label, Link, NameEntry, NamePath, Records, Split, Tx};
 use serde::{Deserialize, Serialize};
 
 /// The layout of the job file.
@@ -67,6 +67,9 @@ pub struct Content {
     pub root: Link,
     /// What is said of it when it is anchored.
     pub meta: AssetMeta,
+    /// Who gets a part of what its deliveries earn.
+    #[serde(default, skip_serializing_if = "Split::is_empty")]
+    pub split: Split,
 }
 
 /// A name and what it shall say.

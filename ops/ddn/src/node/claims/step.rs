@@ -6,7 +6,7 @@
 //! claims that could both come into a block.
 
 use chain::Fate;
-use ledger::{Account, Action, Address, Asset, AssetMeta, CommitEntry, Genesis, Hash, Link, NameEntry};
+use ledger::{Account, Action, Address, Asset, CommitEntry, Genesis, Hash, Link, NameEntry};
 
 use super::job::{Content, Naming, SENDS_MAX, Sent, Track, Wish};
 
@@ -97,9 +97,7 @@ pub fn asset(track: &Track, content: &Content, entry: Option<&Asset>, facts: &Fa
                 )),
             )
         }
-        Standing::Free => claim(track, facts, |secret| {
-            anchor(&content.root, secret, &content.meta)
-        }),
+        Standing::Free => claim(track, facts, |secret| anchor(content, secret)),
     }
 }
 
@@ -251,11 +249,12 @@ fn done(track: &Track, facts: &Facts<'_>, note: Option<String>) -> Next {
     })
 }
 
-fn anchor(root: &Link, secret: Hash, meta: &AssetMeta) -> Action {
+fn anchor(content: &Content, secret: Hash) -> Action {
     Action::AssetAnchor {
-        cid: *root,
+        cid: content.root,
         secret,
-        meta: meta.clone(),
+        meta: content.meta.clone(),
+        split: content.split.clone(),
     }
 }
 

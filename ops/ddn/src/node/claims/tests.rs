@@ -6,7 +6,7 @@ use chain::Fate;
 use cid::Cid;
 use ledger::{
     Account, Action, Address, Amount, AssetMeta, Genesis, Hash, Kind, Label, Link, MemoryState, NamePath,
-    Records, Refusal, SecretKey, State as _, Transition, Tx, TxBody,
+    Records, Refusal, SecretKey, Split, State as _, Transition, Tx, TxBody,
 };
 use proptest::prelude::*;
 
@@ -202,6 +202,7 @@ impl Run {
             content: Content {
                 root,
                 meta: AssetMeta::default(),
+                split: Split::default(),
             },
             asset: Track::begin(Hash([content; 32])),
             name: Naming::new(path, "ddn", Wish::Content(root), Hash([content + 100; 32])),
@@ -245,7 +246,12 @@ impl Run {
             }
             Which::Asset => {
                 let (cid, secret, meta) = (content.root, secret(asset), AssetMeta::default());
-                let claim = Action::AssetAnchor { cid, secret, meta };
+                let claim = Action::AssetAnchor {
+                    cid,
+                    secret,
+                    meta,
+                    split: Split::default(),
+                };
                 let entry = world.state.asset(&cid.0).expect("readable");
                 step::asset(asset, content, entry.as_ref(), &world.facts(owner, asset, &claim))
             }
@@ -440,6 +446,7 @@ fn content_of_somebody_else_is_told_and_no_failure() {
         cid: root(1),
         secret,
         meta: AssetMeta::default(),
+        split: Split::default(),
     });
     let mut run = Run::new(1, "alice.ddn");
     run_to_end(&mut run, &mut world).expect("the name is free");
@@ -555,6 +562,7 @@ fn job() -> Job {
             files: Some(1),
             ..AssetMeta::default()
         },
+        split: Split::default(),
     };
     let asset = Track::Claim {
         secret: Hash([2; 32]),

@@ -134,6 +134,19 @@ impl Payer for WalletPayer {
         self.usable().await
     }
 
+    async fn is_split(&self, root: &Cid) -> Result<bool, String> {
+        let root = *root;
+        self.work(move |parts| {
+            let asset = parts
+                .chain
+                .state()
+                .asset(&root)
+                .map_err(|error| chained(&error))?;
+            Ok(asset.is_some_and(|asset| !asset.split.is_empty()))
+        })
+        .await
+    }
+
     fn sign(&self, voucher: Voucher) -> Signed<Voucher> {
         let chain_id = &self.parts.chain.genesis().chain_id;
         Signed::sign(voucher, chain_id, &self.parts.node_key)
