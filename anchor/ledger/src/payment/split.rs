@@ -46,22 +46,22 @@ impl Split {
     pub fn check(&self) -> Result<(), Error> {
         let shares = &self.0;
         if shares.len() > Self::SHARES_MAX {
-            return Err(bad(format!(
+            return Err(bad(&format!(
                 "{} shares, at most {} are allowed",
                 shares.len(),
                 Self::SHARES_MAX
             )));
         }
         if shares.iter().any(|share| share.points == 0) {
-            return Err(bad("a share of nothing".into()));
+            return Err(bad("a share of nothing"));
         }
         let is_double = |(at, share): (usize, &Share)| shares[..at].iter().any(|other| other.to == share.to);
         if shares.iter().enumerate().any(is_double) {
-            return Err(bad("two shares for the same account".into()));
+            return Err(bad("two shares for the same account"));
         }
         let points: u32 = shares.iter().map(|share| u32::from(share.points)).sum();
         if points > u32::from(Self::POINTS_MAX) {
-            return Err(bad(format!(
+            return Err(bad(&format!(
                 "the shares are {} % together, at most {} % are allowed",
                 percent(points),
                 percent(Self::POINTS_MAX.into())
@@ -106,7 +106,7 @@ fn percent(points: u32) -> String {
     }
 }
 
-fn bad(reason: String) -> Error {
+fn bad(reason: &str) -> Error {
     Error::Records {
         reason: format!("asset split: {reason}"),
     }

@@ -195,7 +195,7 @@ impl Visit<'_> {
     async fn meet(&mut self, cumulative: Amount, until: Instant) -> Result<(), Failure> {
         self.due = None;
         match self.till.pay_ahead(cumulative)? {
-            Ahead::Pay(voucher) => self.pay(voucher).await,
+            Ahead::Pay(voucher) => self.pay(voucher.map(|voucher| *voucher)).await,
             Ahead::TooMuch(what) if Instant::now() >= until => Err(Failure::poor(what)),
             Ahead::TooMuch(_) => {
                 self.due = Some((cumulative, until));

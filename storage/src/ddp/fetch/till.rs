@@ -33,7 +33,7 @@ pub(super) struct Till {
 /// What becomes of a demand.
 pub(super) enum Ahead {
     /// It is met, by this voucher if it was not before.
-    Pay(Option<Signed<Voucher>>),
+    Pay(Option<Box<Signed<Voucher>>>),
     /// Not now: it is more than one window that has not come yet. It may be for what is on its way to another session.
     TooMuch(String),
 }
@@ -142,7 +142,7 @@ impl Till {
             )));
         }
         let ahead = cumulative.checked_sub(verified).unwrap_or_default();
-        Ok(Ahead::Pay(self.promise(&pair, None, ahead)?))
+        Ok(Ahead::Pay(self.promise(&pair, None, ahead)?.map(Box::new)))
     }
 
     /// The next voucher, or the highest one if this session has not sent it. The purse is written before it is given out.

@@ -291,7 +291,7 @@ impl<'a> Transfer<'a> {
             return Ok(());
         };
         match self.till.pay_ahead(cumulative)? {
-            Ahead::Pay(voucher) => self.pay(voucher).await,
+            Ahead::Pay(voucher) => self.pay(voucher.map(|voucher| *voucher)).await,
             Ahead::TooMuch(what) => {
                 self.due = Some((cumulative, what));
                 Ok(())
