@@ -2,6 +2,7 @@
 //!
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
+mod delegates;
 mod payment;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::payment::Split;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
 
+pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
 pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
@@ -47,6 +49,12 @@ pub mod key {
     pub const METERS: &[u8] = b"meter/";
     /// Prefix of all claims that carried receipts.
     pub const CLAIMS: &[u8] = b"claim/";
+    /// Prefix of all delegates, with or without a seat.
+    pub const DELEGATES: &[u8] = b"delegate/";
+    /// Prefix of what accounts have locked for delegates, by voter.
+    pub const BALLOTS: &[u8] = b"ballot/";
+    /// Prefix of the lists of votes that are free at a height.
+    pub const FREED: &[u8] = b"freed/";
     /// Prefix of all edges.
     pub const EDGES: &[u8] = b"edge/";
 
@@ -100,12 +108,37 @@ pub mod key {
         [EDGES, node.as_bytes()].concat()
     }
 
+    /// [`Delegate`] with an account.
+    pub fn delegate(address: &Address) -> Vec<u8> {
+        [DELEGATES, address.as_bytes()].concat()
+    }
+
+    /// [`Ballot`] of a voter for a delegate.
+    pub fn ballot(voter: &Address, delegate: &Address) -> Vec<u8> {
+        [BALLOTS, voter.as_bytes(), delegate.as_bytes()].concat()
+    }
+
+    /// The [`Freed`] votes of a height: a list.
+    pub fn freed(height: u64) -> Vec<u8> {
+        [FREED, &height.to_be_bytes()].concat()
+    }
+
+    /// The addresses of all who can be elected, in order.
+    pub fn candidates() -> Vec<u8> {
+        b"candidates".to_vec()
+    }
+
+    /// [`Round`] of delegates that the next height is in.
+    pub fn round() -> Vec<u8> {
+        b"round".to_vec()
+    }
+
     /// [`ValidatorSet`] that votes on the next height.
     pub fn validators() -> Vec<u8> {
         b"validators".to_vec()
     }
 
-    /// The whole [`Amount`] that there is; never changes.
+    /// The whole [`Amount`] that there is.
     pub fn supply() -> Vec<u8> {
         b"supply".to_vec()
     }
@@ -113,6 +146,26 @@ pub mod key {
     /// The [`Amount`] that the faucet can still give.
     pub fn faucet_pool() -> Vec<u8> {
         [POOLS, b"faucet"].concat()
+    }
+
+    /// The [`Amount`] that the seats with the most votes share when the round is over.
+    pub fn leaders_pool() -> Vec<u8> {
+        [POOLS, b"leaders"].concat()
+    }
+
+    /// The [`Amount`] that all seats share when the round is over.
+    pub fn seats_pool() -> Vec<u8> {
+        [POOLS, b"seats"].concat()
+    }
+
+    /// The [`Amount`] that voters share when the round is over.
+    pub fn voters_pool() -> Vec<u8> {
+        [POOLS, b"voters"].concat()
+    }
+
+    /// The [`Amount`] that voters have earned and not collected.
+    pub fn earned_pool() -> Vec<u8> {
+        [POOLS, b"earned"].concat()
     }
 
     /// The [`Amount`] of rent that was paid.
@@ -179,12 +232,37 @@ pub trait State {
         read(self, &key::edge(node))
     }
 
+    /// A delegate, with or without a seat.
+    fn delegate(&self, address: &Address) -> Result<Option<Delegate>, StateError> {
+        read(self, &key::delegate(address))
+    }
+
+    /// What an account has locked for a delegate.
+    fn ballot(&self, voter: &Address, delegate: &Address) -> Result<Option<Ballot>, StateError> {
+        read(self, &key::ballot(voter, delegate))
+    }
+
+    /// Those who can be elected, by address.
+    fn candidates(&self) -> Result<Vec<Address>, StateError> {
+        Ok(read(self, &key::candidates())?.unwrap_or_default())
+    }
+
+    /// The round that the next height is in.
+    fn round(&self) -> Result<Round, StateError> {
+        read(self, &key::round())?.ok_or_else(|| StateError("it has no round of delegates".into()))
+    }
+
+    /// All coins that there are.
+    fn supply(&self) -> Result<Amount, StateError> {
+        Ok(read(self, &key::supply())?.unwrap_or_default())
+    }
+
     /// The validators of the next height.
     fn validators(&self) -> Result<ValidatorSet, StateError> {
         read(self, &key::validators())?.ok_or_else(|| StateError("it has no validators".into()))
     }
 
-    /// What is in a pool: [`key::faucet_pool`] or [`key::treasury_pool`].
+    /// What is in a pool, such as [`key::treasury_pool`].
     fn pool(&self, key: &[u8]) -> Result<Amount, StateError> {
         Ok(read(self, key)?.unwrap_or_default())
     }

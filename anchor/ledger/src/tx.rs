@@ -14,6 +14,7 @@ use crate::payment::{Split, Voucher};
 use crate::records::Records;
 use crate::signed::Signed;
 use crate::state::AssetMeta;
+use crate::transition::Equivocation;
 
 pub use kind::Kind;
 
@@ -190,6 +191,52 @@ pub enum Action {
         /// The node's key.
         node: PublicKey,
     },
+    /// Makes the sender a candidate: its key is the delegate key. It costs [`crate::Election::registration`].
+    DelegateRegister {
+        /// Where its consensus engine is reached: a multiaddr that ends in `/p2p/…`.
+        engine: String,
+        /// What its first reveal hashes to: [`crate::reveal_tip`].
+        tip: Hash,
+        /// How many coins it locks for itself; with what it has locked before at least [`crate::Election::own_min`].
+        stake: Amount,
+    },
+    /// Changes what the sender says as a delegate. At least one of both.
+    DelegateUpdate {
+        /// Where its consensus engine is reached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// What its first reveal in the next round hashes to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tip: Option<Hash>,
+    },
+    /// Gives up being a candidate.
+    DelegateResign {},
+    /// Makes the sender a candidate again after jail.
+    DelegateReturn {},
+    /// Locks coins for a delegate, as votes.
+    Vote {
+        /// The delegate.
+        delegate: Address,
+        /// How many coins more; above zero.
+        amount: Amount,
+    },
+    /// Takes votes back. They are free after [`crate::Election::unbonding`] blocks.
+    Unvote {
+        /// The delegate.
+        delegate: Address,
+        /// How many coins; above zero.
+        amount: Amount,
+    },
+    /// Collects what the sender's votes for a delegate have earned. The fee is taken after that has come in.
+    VoteCollect {
+        /// The delegate.
+        delegate: Address,
+    },
+    /// Shows that a delegate has signed two things.
+    Evidence {
+        /// What it has signed.
+        found: Box<Equivocation>,
+    },
 }
 
 /// A tree of receipts that goes with a claim.
@@ -262,6 +309,14 @@ impl Action {
             Self::EdgeRegister { .. } => Kind::EdgeRegister,
             Self::EdgeSet { .. } => Kind::EdgeSet,
             Self::EdgeLeave { .. } => Kind::EdgeLeave,
+            Self::DelegateRegister { .. } => Kind::DelegateRegister,
+            Self::DelegateUpdate { .. } => Kind::DelegateUpdate,
+            Self::DelegateResign {} => Kind::DelegateResign,
+            Self::DelegateReturn {} => Kind::DelegateReturn,
+            Self::Vote { .. } => Kind::Vote,
+            Self::Unvote { .. } => Kind::Unvote,
+            Self::VoteCollect { .. } => Kind::VoteCollect,
+            Self::Evidence { .. } => Kind::Evidence,
         }
     }
 

@@ -22,9 +22,10 @@ use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::reveals::OwnReveals;
 use super::settings;
 use super::sign::{Checker, Delegate};
-use super::types::{Address, Chain, Height, Part, Sig, Value, round_number};
+use super::types::{self, Address, Chain, Height, Part, Sig, Value, round_number};
 use super::wire;
 use crate::clock::now_ms;
 use crate::committer::Committer;
@@ -52,8 +53,8 @@ type Params = HeightParams<Chain>;
 pub(crate) struct App {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) me: PublicKey,
-    pub(crate) chain: Chain,
     pub(crate) delegate: Delegate,
+    pub(crate) reveals: OwnReveals,
     pub(crate) checker: Checker,
     pub(crate) store: Arc<Store>,
     pub(crate) executor: Executor,
@@ -169,7 +170,8 @@ impl App {
 
     fn params(&self, height: u64) -> Result<Params, Error> {
         let set = self.executor.validators(height)?;
-        Ok(settings::height_params(&self.genesis, set.into()))
+        let set = types::ValidatorSet::new(set, self.executor.order(height)?);
+        Ok(settings::height_params(&self.genesis, set))
     }
 
     /// Hands over what is known of the round: parts that came too early, and what was kept before a crash.
@@ -204,7 +206,7 @@ impl App {
     /// What is kept was found valid on the same parent: a height has one.
     fn redeliver(&self, height: u64, kept: &Undecided) -> Result<Option<ProposedValue<Chain>>, Error> {
         let set = self.executor.validators(height)?;
-        let proposer = self.proposer(&set, height, kept.round);
+        let proposer = self.proposer(&set, height, kept.round)?;
         Ok(Some(proposed(
             height,
             kept.round,
@@ -252,9 +254,12 @@ impl App {
     }
 
     fn build(&mut self, height: u64, round: u32) -> Result<Part, Error> {
-        let built = self
-            .executor
-            .build(self.me.address(), now_ms(), &self.mempool.candidates())?;
+        let (me, candidates) = (self.me.address(), self.mempool.candidates());
+        let reveal = match self.executor.tip_of(&me)? {
+            Some(tip) => Some(self.reveals.before(&tip)?),
+            None => None,
+        };
+        let built = self.executor.build(me, reveal, now_ms(), &candidates)?;
         if !built.refused.is_empty() {
             tracing::debug!(
                 height,
@@ -340,7 +345,7 @@ impl App {
             return Ok(None);
         }
         let set = self.executor.validators(height)?;
-        let proposer = self.proposer(&set, height, round);
+        let proposer = self.proposer(&set, height, round)?;
         let Some((block, header)) = self.authentic(part, &proposer) else {
             return Ok(None);
         };
@@ -653,8 +658,8 @@ impl App {
         }))
     }
 
-    fn proposer(&self, set: &ValidatorSet, height: u64, round: u32) -> PublicKey {
-        ledger::proposer(set, &self.chain.genesis, height, round).key
+    fn proposer(&self, set: &ValidatorSet, height: u64, round: u32) -> Result<PublicKey, Error> {
+        Ok(ledger::proposer(set, &self.executor.order(height)?, height, round).key)
     }
 }
 

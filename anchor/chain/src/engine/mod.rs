@@ -6,6 +6,7 @@
 mod app;
 mod journal;
 mod peers;
+mod reveals;
 mod settings;
 mod sign;
 mod types;
@@ -40,6 +41,7 @@ use crate::execute::Executor;
 use crate::monitor::Monitor;
 use app::App;
 use journal::Journal;
+use reveals::OwnReveals;
 use settings::Settings;
 use sign::{Checker, Delegate};
 use types::Chain;
@@ -220,7 +222,7 @@ async fn build(
     let checker = Checker::new(&parts.genesis.chain_id);
     let consensus =
         ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
-    let (channels, handle) = EngineBuilder::new(context(&parts.genesis), settings)
+    let (channels, handle) = EngineBuilder::new(Chain, settings)
         .with_default_wal(WalContext::new(dir.join(WAL), Wire))
         .with_custom_network(network.clone(), to_network)
         .with_default_sync(SyncContext::new(Wire))
@@ -237,7 +239,7 @@ fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: ones
     let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&committer.store));
     App {
         me: parts.delegate.public(),
-        chain: context(&parts.genesis),
+        reveals: OwnReveals::new(&parts.delegate, &parts.genesis.chain_id),
         checker: Checker::new(&parts.genesis.chain_id),
         delegate,
         executor,
@@ -250,12 +252,6 @@ fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: ones
         network,
         ready: Some(ready),
         rounds: app::Rounds::default(),
-    }
-}
-
-fn context(genesis: &Genesis) -> Chain {
-    Chain {
-        genesis: genesis.id(),
     }
 }
 

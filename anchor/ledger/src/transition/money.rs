@@ -32,7 +32,11 @@ impl Transition<'_> {
         match action {
             Action::Transfer { amount, .. }
             | Action::EscrowOpen { amount, .. }
-            | Action::EscrowTopUp { amount, .. } => *amount,
+            | Action::EscrowTopUp { amount, .. }
+            | Action::Vote { amount, .. } => *amount,
+            Action::DelegateRegister { stake, .. } => {
+                stake.saturating_add(self.genesis.election.registration)
+            }
             Action::NameRegister { label, .. } => self.genesis.rent.of(label),
             Action::NameRenew { label, periods } => {
                 let rent = self.genesis.rent.of(label).units();

@@ -51,11 +51,27 @@ pub enum Kind {
     EdgeSet,
     /// [`Action::EdgeLeave`]
     EdgeLeave,
+    /// [`Action::DelegateRegister`]
+    DelegateRegister,
+    /// [`Action::DelegateUpdate`]
+    DelegateUpdate,
+    /// [`Action::DelegateResign`]
+    DelegateResign,
+    /// [`Action::DelegateReturn`]
+    DelegateReturn,
+    /// [`Action::Vote`]
+    Vote,
+    /// [`Action::Unvote`]
+    Unvote,
+    /// [`Action::VoteCollect`]
+    VoteCollect,
+    /// [`Action::Evidence`]
+    Evidence,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 28] = [
         Self::Transfer,
         Self::Faucet,
         Self::Commit,
@@ -76,6 +92,14 @@ impl Kind {
         Self::EdgeRegister,
         Self::EdgeSet,
         Self::EdgeLeave,
+        Self::DelegateRegister,
+        Self::DelegateUpdate,
+        Self::DelegateResign,
+        Self::DelegateReturn,
+        Self::Vote,
+        Self::Unvote,
+        Self::VoteCollect,
+        Self::Evidence,
     ];
 
     /// As it is written in a genesis file and in errors.
@@ -101,6 +125,14 @@ impl Kind {
             Self::EdgeRegister => "edge_register",
             Self::EdgeSet => "edge_set",
             Self::EdgeLeave => "edge_leave",
+            Self::DelegateRegister => "delegate_register",
+            Self::DelegateUpdate => "delegate_update",
+            Self::DelegateResign => "delegate_resign",
+            Self::DelegateReturn => "delegate_return",
+            Self::Vote => "vote",
+            Self::Unvote => "unvote",
+            Self::VoteCollect => "vote_collect",
+            Self::Evidence => "evidence",
         }
     }
 }

@@ -92,7 +92,32 @@ fn actions() -> Vec<Action> {
     ]
     .into_iter()
     .chain(payment_actions())
+    .chain(delegate_actions())
     .collect()
+}
+
+fn delegate_actions() -> Vec<Action> {
+    let (delegate, amount) = (at(2), coins("10"));
+    let engine = "/ip4/10.0.0.1/tcp/4103/p2p/12D3KooW".to_owned();
+    vec![
+        Action::DelegateRegister {
+            engine: engine.clone(),
+            tip: secret(9),
+            stake: amount,
+        },
+        Action::DelegateUpdate {
+            engine: Some(engine),
+            tip: Some(secret(9)),
+        },
+        Action::DelegateResign {},
+        Action::DelegateReturn {},
+        Action::Vote { delegate, amount },
+        Action::Unvote { delegate, amount },
+        Action::VoteCollect { delegate },
+        Action::Evidence {
+            found: Box::new(crate::elections::equivocation(2, 7)),
+        },
+    ]
 }
 
 fn payment_actions() -> Vec<Action> {
@@ -257,6 +282,7 @@ fn genesis_files() {
     let delegate = |n| ledger::GenesisDelegate {
         key: who(n).public(),
         engine: engine(n),
+        tip: (n == 2).then(|| secret(2)),
     };
     let balances = vec![ledger::Balance {
         address: at(1),

@@ -8,6 +8,7 @@ fn delegate(n: u8) -> GenesisDelegate {
     GenesisDelegate {
         key: who(n).public(),
         engine: format!("/ip4/10.0.0.{n}/tcp/4103/p2p/12D3KooW{n}"),
+        tip: None,
     }
 }
 
@@ -227,7 +228,7 @@ fn what_breaks_a_rule_is_named() {
     );
     check(
         |g| g.delegates[0].engine = "10.0.0.1:4103".into(),
-        "delegates[0].engine: '10.0.0.1:4103' is not a multiaddr that ends in /p2p/PEER",
+        "delegates[0].engine: '10.0.0.1:4103' is not a multiaddr that ends in /p2p/ and a peer id",
     );
 }
 
