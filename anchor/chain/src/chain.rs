@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
-use ledger::{Address, Audit, Block, Bundle, Certificate, Genesis, Label, SecretKey, StateProof, Tx};
+use ledger::{
+    Address, Audit, Block, Bundle, Certificate, Genesis, Label, SecretKey, SetChange, State as _, StateProof,
+    Tx,
+};
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;
 use tokio::sync::watch;
@@ -99,11 +102,11 @@ impl Chain {
         registry: &mut Registry,
     ) -> Result<Chain, Error> {
         genesis.validate().map_err(|e| Error::genesis(&genesis, e))?;
-        if let Role::Delegate(key) = &role {
-            check_seat(&genesis, key)?;
-        }
         let genesis = Arc::new(genesis);
         let store = Arc::new(open(&genesis, &config).await?);
+        if let Role::Delegate(key) = &role {
+            check_delegate(&genesis, &store.view(), key)?;
+        }
         let (inner, committer) = assemble(genesis, store, &role, &config, Metrics::register(registry));
         let inner = match role {
             Role::Follower => inner.follow(committer),
@@ -279,9 +282,22 @@ impl Chain {
             proof: StateProof(proof),
             header,
             certificate,
-            // No transaction changes the delegates yet.
-            set_changes: Vec::new(),
+            set_changes: self.set_changes(height)?,
         })
+    }
+
+    /// Every change of the validators before a height, each with why it is to be believed.
+    fn set_changes(&self, height: u64) -> Result<Vec<SetChange>, Error> {
+        let store = &self.0.store;
+        let missing = |height: u64| Error::damaged("set_changes", format!("block {height} is not here"));
+        let change = |(height, next)| {
+            Ok(SetChange {
+                header: store.header(height)?.ok_or_else(|| missing(height))?,
+                certificate: store.certificate(height)?.ok_or_else(|| missing(height))?,
+                next,
+            })
+        };
+        store.set_changes(height)?.into_iter().map(change).collect()
     }
 
     /// Adds up all coins of the state at the tip.
@@ -388,7 +404,7 @@ fn assemble(
 ) -> (Inner, Committer) {
     let tip = store.tip();
     metrics.height.set(tip.height as i64);
-    let monitor = Arc::new(monitor(&genesis, role, config, tip.height));
+    let monitor = Arc::new(monitor(&genesis, &store.view(), role, config, tip.height));
     let (tips, watched) = watch::channel(tip);
     let proposer = proposer(&genesis, role);
     let mempool = Mempool::new(
@@ -421,8 +437,13 @@ fn assemble(
     (inner, committer)
 }
 
-fn check_seat(genesis: &Genesis, delegate: &SecretKey) -> Result<(), Error> {
-    if genesis.delegates.iter().any(|seat| seat.key == delegate.public()) {
+/// Whether this key may sit, now or later.
+fn check_delegate(genesis: &Genesis, state: &View, delegate: &SecretKey) -> Result<(), Error> {
+    let found = state.delegate(&delegate.address()).map_err(|e| Error::Ledger {
+        operation: "read the delegates",
+        reason: e.to_string(),
+    })?;
+    if found.is_some_and(|found| found.standing != ledger::Standing::Tombstoned) {
         return Ok(());
     }
     let address = delegate.address().display(&genesis.prefix);
@@ -438,11 +459,11 @@ async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-fn monitor(genesis: &Genesis, role: &Role, config: &Config, height: u64) -> Monitor {
+fn monitor(genesis: &Genesis, state: &View, role: &Role, config: &Config, height: u64) -> Monitor {
     let block_time = Duration::from_millis(genesis.block_time_ms);
     let silent_after = config.silent_after.max(block_time * SILENT_BLOCKS);
     let peers_wanted = match role {
-        Role::Delegate(_) => engine::peers_wanted(genesis),
+        Role::Delegate(key) => engine::peers_wanted(state, &key.public()).unwrap_or_default(),
         Role::Follower => 0,
     };
     Monitor::new(silent_after, config.mute_after, peers_wanted, height)

@@ -73,6 +73,11 @@ impl Executor {
         Ok(version.round().map_err(ledger_error)?.order())
     }
 
+    /// The round of delegates that the next height is in.
+    pub(crate) fn round_number(&self) -> Result<u64, Error> {
+        Ok(self.store.view().round().map_err(ledger_error)?.number)
+    }
+
     /// What the next reveal of a delegate must hash to, if it has to reveal anything.
     pub(crate) fn tip_of(&self, delegate: &Address) -> Result<Option<Hash>, Error> {
         let found = self.store.view().delegate(delegate).map_err(ledger_error)?;

@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_malachitebft_app_channel::AppMsg;
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
-use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef};
+use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef, PersistentPeersOp};
+use arc_malachitebft_app_channel::app::net::Multiaddr;
 use arc_malachitebft_app_channel::app::streaming::StreamContent;
 use arc_malachitebft_app_channel::app::types::core::{
     CommitCertificate, ExtendedCommitCertificate, HeightParams, Round, Validity,
@@ -18,10 +18,12 @@ use arc_malachitebft_app_channel::app::types::core::{
 use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
+use arc_malachitebft_app_channel::{AppMsg, NetworkRequest};
 use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::peers;
 use super::reveals::OwnReveals;
 use super::settings;
 use super::sign::{Checker, Delegate};
@@ -55,6 +57,10 @@ pub(crate) struct App {
     pub(crate) me: PublicKey,
     pub(crate) delegate: Delegate,
     pub(crate) reveals: OwnReveals,
+    pub(crate) network_requests: mpsc::Sender<NetworkRequest>,
+    /// With whom the engine's network keeps connections, and since which round.
+    pub(crate) peers: Vec<Multiaddr>,
+    pub(crate) round_of_peers: u64,
     pub(crate) checker: Checker,
     pub(crate) store: Arc<Store>,
     pub(crate) executor: Executor,
@@ -477,12 +483,39 @@ impl App {
         self.look_for_us(&block)?;
         let from = if self.rounds.synced { "sync" } else { "consensus" };
         self.committer.commit(&block, &certificate, &executed, from)?;
+        self.follow_peers()?;
         let parked = std::mem::take(&mut self.rounds.parked);
         self.rounds = Rounds {
             parked,
             ..Rounds::default()
         };
         Ok(())
+    }
+
+    /// Keeps the engine's network with those who sit or may sit next.
+    fn follow_peers(&mut self) -> Result<(), Error> {
+        let round = self.executor.round_number()?;
+        if std::mem::replace(&mut self.round_of_peers, round) == round {
+            return Ok(());
+        }
+        let wanted = peers::others(&self.genesis, &self.store.view(), &self.me)?;
+        for gone in self.peers.iter().filter(|peer| !wanted.contains(peer)) {
+            self.update_peers(PersistentPeersOp::Remove(gone.clone()));
+        }
+        for new in wanted.iter().filter(|peer| !self.peers.contains(peer)) {
+            self.update_peers(PersistentPeersOp::Add(new.clone()));
+        }
+        self.peers = wanted;
+        Ok(())
+    }
+
+    fn update_peers(&self, op: PersistentPeersOp) {
+        // What comes of it the engine logs.
+        let (reply, _) = oneshot::channel();
+        let request = NetworkRequest::UpdatePersistentPeers(op, reply);
+        if self.network_requests.blocking_send(request).is_err() {
+            tracing::debug!("the engine's network has stopped");
+        }
     }
 
     fn decided_block(&self, height: u64, header: &Hash) -> Result<Block, Error> {

@@ -26,10 +26,10 @@ use arc_malachitebft_app_channel::app::metrics::SharedRegistry;
 use arc_malachitebft_app_channel::app::net::Multiaddr;
 use arc_malachitebft_app_channel::spawn::spawn_network_actor;
 use arc_malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, RequestContext, SyncContext,
-    WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest, RequestContext,
+    SyncContext, WalContext,
 };
-use ledger::{Genesis, SecretKey};
+use ledger::{Genesis, PublicKey, SecretKey, State as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -39,6 +39,7 @@ use crate::Error;
 use crate::committer::Committer;
 use crate::execute::Executor;
 use crate::monitor::Monitor;
+use crate::store::View;
 use app::App;
 use journal::Journal;
 use reveals::OwnReveals;
@@ -73,9 +74,16 @@ pub(crate) struct Engine {
     listen: SocketAddr,
 }
 
-/// How many other delegates the chain of a genesis has.
-pub(crate) fn peers_wanted(genesis: &Genesis) -> usize {
-    genesis.delegates.len().saturating_sub(1)
+/// How many others have a seat.
+///
+/// # Errors
+/// If the state cannot be read.
+pub(crate) fn peers_wanted(state: &View, me: &PublicKey) -> Result<usize, Error> {
+    let set = state.validators().map_err(|error| Error::Ledger {
+        operation: "read the seats",
+        reason: error.to_string(),
+    })?;
+    Ok(set.len() - usize::from(set.find(&me.address()).is_some()))
 }
 
 impl Engine {
@@ -104,7 +112,7 @@ impl Engine {
             ..
         } = channels;
         let monitor = Arc::clone(&parts.committer.monitor);
-        let app = app(parts, delegate, network.clone(), ready_tx);
+        let app = app(parts, delegate, (network.clone(), net_requests.clone()), ready_tx)?;
         let app = std::thread::Builder::new()
             .name("chain".into())
             .spawn(move || app.run(consensus));
@@ -171,7 +179,7 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     let chain = &parts.genesis.chain_id;
     let path = dir.join("signer.journal");
     let tip = parts.committer.store.tip().height;
-    if peers_wanted(&parts.genesis) > 0 && tip > 0 && !path.exists() {
+    if has_voted_with_others(parts, tip)? && !path.exists() {
         return Err(Error::JournalLost { path, height: tip });
     }
     let journal = Journal::open(&path, chain, &parts.delegate.public())?;
@@ -184,11 +192,21 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     ))
 }
 
+/// Whether this delegate may have signed something that others count on: who has no seat yet has not.
+fn has_voted_with_others(parts: &Parts, tip: u64) -> Result<bool, Error> {
+    let (state, me) = (parts.committer.store.view(), parts.delegate.public());
+    let sits = state
+        .validators()
+        .is_ok_and(|set| set.find(&me.address()).is_some());
+    Ok(tip > 0 && sits && peers_wanted(&state, &me)? > 0)
+}
+
 /// The engine's lock on a block is in its WAL alone: without it, a delegate could vote in a later round against what
 /// it is bound to, and the journal, which knows no locks, would let it. One seat has nobody to disagree with.
 fn check_wal(parts: &Parts, journal: &Journal, wal: &Path, next: u64) -> Result<(), Error> {
     let empty = std::fs::metadata(wal).map_or(true, |found| found.len() == 0);
-    if empty && peers_wanted(&parts.genesis) > 0 && journal.has_precommitted(next) {
+    let others = peers_wanted(&parts.committer.store.view(), &parts.delegate.public())?;
+    if empty && others > 0 && journal.has_precommitted(next) {
         return Err(Error::WalLost {
             path: wal.to_owned(),
             height: next,
@@ -205,7 +223,8 @@ async fn build(
 ) -> eyre::Result<(Channels<Chain>, EngineHandle, NetworkRef<Chain>)> {
     let key = parts.delegate.public();
     let moniker = moniker(&parts.genesis, &parts.delegate);
-    let peers = peers::others(&parts.genesis, &key)?;
+    peers::check_genesis(&parts.genesis, &key)?;
+    let peers = peers::others(&parts.genesis, &parts.committer.store.view(), &key)?;
     let settings = Settings::new(&parts.genesis, moniker.clone(), listen, peers);
     let registry = SharedRegistry::global().with_moniker(&moniker);
     let identity = NetworkIdentity::new(moniker, peers::keypair(&parts.delegate), None);
@@ -234,11 +253,20 @@ async fn build(
     Ok((channels, handle, network))
 }
 
-fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: oneshot::Sender<()>) -> App {
+fn app(
+    parts: Parts,
+    delegate: Delegate,
+    (network, network_requests): (NetworkRef<Chain>, mpsc::Sender<NetworkRequest>),
+    ready: oneshot::Sender<()>,
+) -> Result<App, Error> {
     let committer = parts.committer;
     let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&committer.store));
-    App {
-        me: parts.delegate.public(),
+    let me = parts.delegate.public();
+    Ok(App {
+        peers: peers::others(&parts.genesis, &committer.store.view(), &me)?,
+        round_of_peers: executor.round_number()?,
+        network_requests,
+        me,
         reveals: OwnReveals::new(&parts.delegate, &parts.genesis.chain_id),
         checker: Checker::new(&parts.genesis.chain_id),
         delegate,
@@ -252,7 +280,7 @@ fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: ones
         network,
         ready: Some(ready),
         rounds: app::Rounds::default(),
-    }
+    })
 }
 
 /// The engine keys its metrics by this name, for the whole process: an engine that is started again needs a new one.
