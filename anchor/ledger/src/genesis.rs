@@ -57,6 +57,9 @@ pub struct Genesis {
     pub fee: Amount,
     /// What names cost.
     pub rent: Rent,
+    /// Labels that nobody can register, in the order of their bytes; at most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<Label>,
     /// A reveal is valid from this many blocks after its commit.
     pub reveal_delay: u64,
     /// A reveal is valid until this many blocks after its commit.
@@ -160,6 +163,11 @@ impl Genesis {
         }));
         entries.sort();
         Ok(entries)
+    }
+
+    /// Whether nobody can register a label.
+    pub fn is_reserved(&self, label: &Label) -> bool {
+        self.reserved.contains(label)
     }
 
     /// Whether the chain allows a kind of transaction.

@@ -55,8 +55,8 @@ pub use records::Records;
 pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
-    Account, Asset, AssetMeta, ClaimEntry, CommitEntry, EdgeEntry, Entry, Escrow, Line, MemoryState,
-    NameEntry, Ownership, State, StateError, escrow_id, key,
+    Account, Asset, AssetMeta, ClaimEntry, CommitEntry, EdgeEntry, Entry, Escrow, Licence, Line, MemoryState,
+    NameEntry, Ownership, State, StateError, Tag, Tagged, escrow_id, key,
 };
 pub use transition::{Refusal, Transition};
 pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};

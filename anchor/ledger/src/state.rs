@@ -19,7 +19,7 @@ use crate::name::Label;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
 
-pub use asset::{Asset, AssetMeta, Ownership};
+pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
 pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
@@ -33,6 +33,10 @@ pub mod key {
     pub const NAMES: &[u8] = b"name/";
     /// Prefix of all assets.
     pub const ASSETS: &[u8] = b"asset/";
+    /// Prefix of the index of assets by tag.
+    pub const TAGS: &[u8] = b"tag/";
+    /// Prefix of all licences, by asset.
+    pub const LICENCES: &[u8] = b"licence/";
     /// Prefix of all pools: amounts that belong to no account.
     pub const POOLS: &[u8] = b"pool/";
     /// Prefix of all open commits.
@@ -63,6 +67,21 @@ pub mod key {
     /// [`Asset`] of a CID; versions 0 and 1 of a CID have the same key.
     pub fn asset(cid: &Cid) -> Vec<u8> {
         [ASSETS, &v1_bytes(cid)].concat()
+    }
+
+    /// What all entries of the index under a tag begin with; the rest of each key is a CID of version 1.
+    pub fn tagged(tag: &Tag) -> Vec<u8> {
+        [TAGS, tag.as_str().as_bytes(), b"/"].concat()
+    }
+
+    /// [`Tagged`] of a tag and a CID.
+    pub fn tag(tag: &Tag, cid: &Cid) -> Vec<u8> {
+        [tagged(tag), v1_bytes(cid)].concat()
+    }
+
+    /// [`Licence`] of an account for an asset.
+    pub fn licence(cid: &Cid, holder: &Address) -> Vec<u8> {
+        [LICENCES, &v1_bytes(cid), holder.as_bytes()].concat()
     }
 
     /// [`CommitEntry`] of a sender's commit. The sender is in the key, so nobody can take up another's hash.
@@ -147,6 +166,11 @@ pub trait State {
     /// The asset with a CID, also a withdrawn one.
     fn asset(&self, cid: &Cid) -> Result<Option<Asset>, StateError> {
         read(self, &key::asset(cid))
+    }
+
+    /// The licence that an account holds for an asset. It outlives the asset.
+    fn licence(&self, cid: &Cid, holder: &Address) -> Result<Option<Licence>, StateError> {
+        read(self, &key::licence(cid, holder))
     }
 
     /// A sender's open commit.
@@ -273,6 +297,9 @@ pub struct NameEntry {
     pub seq: u64,
     /// The height of the last change of owner, records or term.
     pub changed: u64,
+    /// What was paid for it beyond the rent when it was registered; it comes back with the rent if an older commit wins.
+    #[serde(default, skip_serializing_if = "Amount::is_zero")]
+    pub premium: Amount,
     /// Records of the name itself (under the empty text) and of the names under it. Empty ones are absent.
     pub records: BTreeMap<String, Records>,
 }
@@ -287,4 +314,8 @@ impl NameEntry {
     pub fn free_at(&self, grace: u64) -> u64 {
         self.expires.saturating_add(grace)
     }
+}
+
+pub(crate) fn is_zero(number: &u64) -> bool {
+    *number == 0
 }

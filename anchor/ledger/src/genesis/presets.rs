@@ -19,6 +19,22 @@ const COMMIT_MS: u64 = 10 * MINUTE_MS;
 /// Coins a year for labels of 1, 2, 3, 4 and more characters: short ones are scarce, long ones cost a gesture.
 const RENT_BY_YEAR: [Amount; 5] = [coins(500), coins(200), coins(100), coins(20), coins(5)];
 
+/// Labels that mean something to gateways, browsers or networks wherever they stand: the hosts of sites (`ipfs`, `ipns`), the
+/// special names of RFC 6761 and RFC 7686, the host by which machines find their proxy (`wpad`), and `www`, which people
+/// take for the site of the whole TLD.
+const RESERVED: [&str; 10] = [
+    "example",
+    "invalid",
+    "ipfs",
+    "ipns",
+    "local",
+    "localhost",
+    "onion",
+    "test",
+    "wpad",
+    "www",
+];
+
 impl Genesis {
     /// A chain for one machine: one seat, 1 s blocks, its whole supply in a faucet that gives 1,000 coins a draw.
     pub fn dev(chain_id: impl Into<String>, time_ms: u64, delegate: PublicKey) -> Self {
@@ -35,6 +51,7 @@ impl Genesis {
             supply: coins(100_000_000),
             fee: Amount::from_units(100_000),
             rent: rent(block_time_ms),
+            reserved: reserved(),
             reveal_delay: 1,
             commit_ttl: COMMIT_MS / block_time_ms,
             escrow_exit_delay: 10,
@@ -74,6 +91,7 @@ impl Genesis {
             supply: coins(100_000_000),
             fee: Amount::from_units(1_000_000),
             rent: rent(block_time_ms),
+            reserved: reserved(),
             reveal_delay: 2,
             commit_ttl: COMMIT_MS / block_time_ms,
             // Longer than the hour between the claims of a payee.
@@ -91,12 +109,19 @@ impl Genesis {
     }
 }
 
-/// A year and 30 days of grace, in blocks; at most ten years ahead.
+fn reserved() -> Vec<Label> {
+    let label = |text: &&str| Label::parse(text).expect("a preset's label is one");
+    RESERVED.iter().map(label).collect()
+}
+
+/// A year, 30 days of grace and 14 of a falling premium, in blocks; at most ten years ahead.
 fn rent(block_time_ms: u64) -> Rent {
     Rent {
         period: 365 * DAY_MS / block_time_ms,
         grace: 30 * DAY_MS / block_time_ms,
         max_periods: 10,
         by_length: RENT_BY_YEAR.into(),
+        fall: 14 * DAY_MS / block_time_ms,
+        premium: 100,
     }
 }

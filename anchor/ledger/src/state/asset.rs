@@ -1,7 +1,12 @@
-//! What the state holds about assets: who owns content, since when, and what its owner says about it.
+//! What the state holds about assets: who owns content, since when, what its owner says about it, and who has a licence.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::is_zero;
+use crate::amount::Amount;
 use crate::error::Error;
 use crate::keys::Address;
 use crate::payment::Split;
@@ -22,24 +27,129 @@ pub struct AssetMeta {
     /// How many files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<u64>,
+    /// What it is found by, each once, in the order of their bytes; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// What a licence allows: an SPDX identifier or other words, 1 to 64 bytes without control characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+    /// What a licence costs; absent if none is sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Amount>,
 }
 
 impl AssetMeta {
+    /// The most tags of an asset.
+    pub const TAGS_MAX: usize = 16;
+
     /// Checks every bound.
+    ///
+    /// # Errors
+    /// A text that is too long or has control characters, an empty licence, too many tags, or tags out of order.
     pub fn check(&self) -> Result<(), Error> {
-        for (field, text, max) in [("profile", &self.profile, 32), ("title", &self.title, 128)] {
+        for (field, text, max) in [
+            ("profile", &self.profile, 32),
+            ("title", &self.title, 128),
+            ("licence", &self.licence, 64),
+        ] {
             let Some(text) = text else { continue };
             if text.len() > max {
-                let reason = format!("asset {field}: {} bytes, at most {max} are allowed", text.len());
-                return Err(Error::Records { reason });
+                return Err(bad(format!(
+                    "asset {field}: {} bytes, at most {max} are allowed",
+                    text.len()
+                )));
             }
             if text.chars().any(char::is_control) {
-                let reason = format!("asset {field}: control characters are not allowed");
-                return Err(Error::Records { reason });
+                return Err(bad(format!("asset {field}: control characters are not allowed")));
             }
+        }
+        if self.licence.as_ref().is_some_and(String::is_empty) {
+            return Err(bad("asset licence: it is empty, leave it out".into()));
+        }
+        self.check_tags()
+    }
+
+    fn check_tags(&self) -> Result<(), Error> {
+        let (count, max) = (self.tags.len(), Self::TAGS_MAX);
+        if count > max {
+            return Err(bad(format!("asset tags: {count}, at most {max} are allowed")));
+        }
+        if !self.tags.is_sorted_by(|a, b| a < b) {
+            let reason = "asset tags: list each once, in the order of their bytes";
+            return Err(bad(reason.into()));
         }
         Ok(())
     }
+}
+
+fn bad(reason: String) -> Error {
+    Error::Records { reason }
+}
+
+/// A word that assets are found by: 1 to 32 characters of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(String);
+
+impl Tag {
+    /// The most characters.
+    pub const CHARS_MAX: usize = 32;
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Tag {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(is_plain) {
+            return Ok(Self(text.into()));
+        }
+        let max = Self::CHARS_MAX;
+        Err(bad(format!(
+            "asset tag '{text}': write 1 to {max} characters of a-z, 0-9 and '-'"
+        )))
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Tag {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// That an asset has a tag: an entry of the index. All that there is to know is in its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tagged {}
+
+/// A licence that an account has bought. It stays, whoever owns the asset later and whatever is sold then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Licence {
+    /// The height at which it was bought.
+    pub height: u64,
+    /// What was paid for it.
+    pub price: Amount,
+    /// What the owner said then that it allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
 }
 
 /// Who owned an asset from a height on.
@@ -62,7 +172,7 @@ pub struct Asset {
     pub anchored: u64,
     /// The height of the commit that it was anchored by; as in [`NameEntry::committed`].
     pub committed: u64,
-    /// What its owner said when anchoring it.
+    /// What its owner says about it.
     pub meta: AssetMeta,
     /// Who else gets a part of what deliveries of it earn.
     #[serde(default, skip_serializing_if = "Split::is_empty")]
@@ -77,13 +187,17 @@ pub struct Asset {
     pub tombstone: Option<u64>,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
 impl Asset {
     /// The most owners that a history lists.
     pub const MAX_HISTORY: usize = 64;
+
+    /// The tags that it is found by: none once it is withdrawn.
+    pub fn indexed_tags(&self) -> &[Tag] {
+        match self.tombstone {
+            None => &self.meta.tags,
+            Some(_) => &[],
+        }
+    }
 
     /// Adds an owner; the first one is always kept.
     pub(crate) fn push_owner(&mut self, height: u64, owner: Address) {
