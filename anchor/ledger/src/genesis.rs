@@ -3,6 +3,7 @@
 mod election;
 mod json;
 mod presets;
+mod rent;
 mod validate;
 
 use cid::Cid;
@@ -20,6 +21,7 @@ use crate::validators::{Validator, ValidatorSet};
 
 pub(crate) use election::WHOLE;
 pub use election::{Election, Parts, Phase, Rewards};
+pub use rent::Rent;
 pub use validate::MAX_BLOCK_BYTES;
 
 /// Which family of rules a genesis comes from.
@@ -69,6 +71,9 @@ pub struct Genesis {
     pub rewards: Rewards,
     /// What names cost.
     pub rent: Rent,
+    /// Labels that nobody can register, in the order of their bytes; at most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<Label>,
     /// A reveal is valid from this many blocks after its commit.
     pub reveal_delay: u64,
     /// A reveal is valid until this many blocks after its commit.
@@ -95,28 +100,6 @@ pub struct KindFee {
     pub kind: Kind,
     /// The least fee.
     pub fee: Amount,
-}
-
-/// What names cost, by length. A term is a whole number of periods.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rent {
-    /// Blocks in a period.
-    pub period: u64,
-    /// Blocks after the end of the term in which only the owner may renew.
-    pub grace: u64,
-    /// How many periods from now a term may end at most.
-    pub max_periods: u32,
-    /// The price of a period for labels of 1, 2, 3, … characters; the last one holds for all longer labels.
-    pub by_length: Vec<Amount>,
-}
-
-impl Rent {
-    /// The rent of a label for one period.
-    pub fn of(&self, label: &Label) -> Amount {
-        let place = label.chars().min(self.by_length.len()).saturating_sub(1);
-        self.by_length.get(place).copied().unwrap_or_default()
-    }
 }
 
 /// A pool that gives coins to empty accounts.
@@ -238,6 +221,11 @@ impl Genesis {
     pub fn fee_of(&self, kind: Kind) -> Amount {
         let own = self.fees.iter().find(|fee| fee.kind == kind);
         own.map_or(self.fee, |fee| fee.fee)
+    }
+
+    /// Whether nobody can register a label.
+    pub fn is_reserved(&self, label: &Label) -> bool {
+        self.reserved.contains(label)
     }
 
     /// Whether the chain allows a kind of transaction.

@@ -2,6 +2,7 @@
 //!
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
+mod asset;
 mod delegates;
 mod payment;
 
@@ -13,14 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::codec::decode;
-use crate::error::Error;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::name::Label;
-use crate::payment::Split;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
 
+pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
 pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
 pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
@@ -35,6 +35,10 @@ pub mod key {
     pub const NAMES: &[u8] = b"name/";
     /// Prefix of all assets.
     pub const ASSETS: &[u8] = b"asset/";
+    /// Prefix of the index of assets by tag.
+    pub const TAGS: &[u8] = b"tag/";
+    /// Prefix of all licences, by asset.
+    pub const LICENCES: &[u8] = b"licence/";
     /// Prefix of all pools: amounts that belong to no account.
     pub const POOLS: &[u8] = b"pool/";
     /// Prefix of all open commits.
@@ -71,6 +75,21 @@ pub mod key {
     /// [`Asset`] of a CID; versions 0 and 1 of a CID have the same key.
     pub fn asset(cid: &Cid) -> Vec<u8> {
         [ASSETS, &v1_bytes(cid)].concat()
+    }
+
+    /// What all entries of the index under a tag begin with; the rest of each key is a CID of version 1.
+    pub fn tagged(tag: &Tag) -> Vec<u8> {
+        [TAGS, tag.as_str().as_bytes(), b"/"].concat()
+    }
+
+    /// [`Tagged`] of a tag and a CID.
+    pub fn tag(tag: &Tag, cid: &Cid) -> Vec<u8> {
+        [tagged(tag), v1_bytes(cid)].concat()
+    }
+
+    /// [`Licence`] of an account for an asset.
+    pub fn licence(cid: &Cid, holder: &Address) -> Vec<u8> {
+        [LICENCES, &v1_bytes(cid), holder.as_bytes()].concat()
     }
 
     /// [`CommitEntry`] of a sender's commit. The sender is in the key, so nobody can take up another's hash.
@@ -200,6 +219,11 @@ pub trait State {
     /// The asset with a CID, also a withdrawn one.
     fn asset(&self, cid: &Cid) -> Result<Option<Asset>, StateError> {
         read(self, &key::asset(cid))
+    }
+
+    /// The licence that an account holds for an asset. It outlives the asset.
+    fn licence(&self, cid: &Cid, holder: &Address) -> Result<Option<Licence>, StateError> {
+        read(self, &key::licence(cid, holder))
     }
 
     /// A sender's open commit.
@@ -351,6 +375,9 @@ pub struct NameEntry {
     pub seq: u64,
     /// The height of the last change of owner, records or term.
     pub changed: u64,
+    /// What was paid for it beyond the rent when it was registered; it comes back with the rent if an older commit wins.
+    #[serde(default, skip_serializing_if = "Amount::is_zero")]
+    pub premium: Amount,
     /// Records of the name itself (under the empty text) and of the names under it. Empty ones are absent.
     pub records: BTreeMap<String, Records>,
 }
@@ -367,92 +394,6 @@ impl NameEntry {
     }
 }
 
-/// What an owner says about an asset; the ledger does not check it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AssetMeta {
-    /// The import profile that makes this CID from the files, at most 32 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// A title, at most 128 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Bytes of all files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
-    /// How many files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub files: Option<u64>,
-}
-
-impl AssetMeta {
-    /// Checks every bound.
-    pub fn check(&self) -> Result<(), Error> {
-        for (field, text, max) in [("profile", &self.profile, 32), ("title", &self.title, 128)] {
-            let Some(text) = text else { continue };
-            if text.len() > max {
-                let reason = format!("asset {field}: {} bytes, at most {max} are allowed", text.len());
-                return Err(Error::Records { reason });
-            }
-            if text.chars().any(char::is_control) {
-                let reason = format!("asset {field}: control characters are not allowed");
-                return Err(Error::Records { reason });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Who owned an asset from a height on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ownership {
-    /// From this height on.
-    pub height: u64,
-    /// This account.
-    pub owner: Address,
-}
-
-/// An anchored asset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asset {
-    /// Who owns it.
-    pub owner: Address,
-    /// The height at which it was anchored.
-    pub anchored: u64,
-    /// The height of the commit that it was anchored by; as in [`NameEntry::committed`].
-    pub committed: u64,
-    /// What its owner said when anchoring it.
-    pub meta: AssetMeta,
-    /// Who else gets a part of what deliveries of it earn.
-    #[serde(default, skip_serializing_if = "Split::is_empty")]
-    pub split: Split,
-    /// The first owner, then the later ones, oldest first; at most 64.
-    pub history: Vec<Ownership>,
-    /// How many owners were dropped from the history between the first and the second that it lists.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub dropped: u64,
-    /// The height at which its owner withdrew it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tombstone: Option<u64>,
-}
-
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-impl Asset {
-    /// The most owners that a history lists.
-    pub const MAX_HISTORY: usize = 64;
-
-    /// Adds an owner; the first one is always kept.
-    pub(crate) fn push_owner(&mut self, height: u64, owner: Address) {
-        if self.history.len() == Self::MAX_HISTORY {
-            self.history.remove(1);
-            self.dropped += 1;
-        }
-        self.history.push(Ownership { height, owner });
-        self.owner = owner;
-    }
 }

@@ -143,7 +143,7 @@ impl<'a> Transition<'a> {
     fn execute(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
         let bill = Bill {
             fee: tx.body.fee,
-            price: self.price(&tx.body.action),
+            price: self.price(&tx.body.action)?,
         };
         self.take_nonce(sender, tx.body.nonce)?;
         self.bring_in(tx, sender)?;
@@ -168,7 +168,9 @@ impl<'a> Transition<'a> {
             Action::NameRenew { label, periods } => self.renew(sender, label, *periods, bill),
             Action::NameTransfer { label, to } => self.transfer_name(sender, label, to),
             Action::NameRelease { label } => self.release(sender, label),
+            Action::AssetSet { cid, meta } => self.set_asset(sender, cid, meta),
             Action::AssetTransfer { cid, to } => self.transfer_asset(sender, cid, to),
+            Action::AssetLicense { cid, .. } => self.license(sender, cid, bill),
             Action::AssetTombstone { cid } => self.tombstone(sender, cid),
             Action::EscrowOpen { voucher_key, .. } => {
                 self.open_escrow(sender, tx.body.nonce, voucher_key, bill)

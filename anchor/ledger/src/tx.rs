@@ -94,12 +94,27 @@ pub enum Action {
         /// The name's label.
         label: Label,
     },
+    /// Replaces what the owner says about an own asset. What says how it was made (`profile`, `bytes`, `files`) must be as it
+    /// was.
+    AssetSet {
+        /// The content's root.
+        cid: Link,
+        /// All that the owner says now.
+        meta: AssetMeta,
+    },
     /// Gives an asset to another account.
     AssetTransfer {
         /// The content's root.
         cid: Link,
         /// The new owner.
         to: Address,
+    },
+    /// Buys a licence of somebody else's asset, from whoever owns it then.
+    AssetLicense {
+        /// The content's root.
+        cid: Link,
+        /// Exactly what a licence costs, so that nobody pays more than was meant.
+        price: Amount,
     },
     /// Marks an asset as withdrawn by its owner, for ever.
     AssetTombstone {
@@ -298,7 +313,9 @@ impl Action {
             Self::NameTransfer { .. } => Kind::NameTransfer,
             Self::NameRelease { .. } => Kind::NameRelease,
             Self::AssetAnchor { .. } => Kind::AssetAnchor,
+            Self::AssetSet { .. } => Kind::AssetSet,
             Self::AssetTransfer { .. } => Kind::AssetTransfer,
+            Self::AssetLicense { .. } => Kind::AssetLicense,
             Self::AssetTombstone { .. } => Kind::AssetTombstone,
             Self::EscrowOpen { .. } => Kind::EscrowOpen,
             Self::EscrowTopUp { .. } => Kind::EscrowTopUp,

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use peers::engine_peer_id;
+pub use reveals::REVEAL_GENERATIONS;
 
 use crate::Error;
 use crate::committer::Committer;

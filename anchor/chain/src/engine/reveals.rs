@@ -4,8 +4,8 @@ use ledger::{Hash, Reveals, SecretKey};
 
 use crate::Error;
 
-/// Generations that are looked through for a tip: a chain of reveals lasts for years.
-const GENERATIONS_MAX: u32 = 8;
+/// Generations of reveals that are looked through for a tip: a chain of reveals lasts for years.
+pub const REVEAL_GENERATIONS: u32 = 8;
 
 /// Makes the reveals of a key when they are needed.
 pub(crate) struct OwnReveals {
@@ -31,7 +31,7 @@ impl OwnReveals {
         if let Some(reveal) = self.made.as_ref().and_then(|made| made.before(tip)) {
             return Ok(reveal);
         }
-        for generation in 0..GENERATIONS_MAX {
+        for generation in 0..REVEAL_GENERATIONS {
             let reveals = Reveals::new(&self.key, &self.chain_id, generation);
             if let Some(reveal) = reveals.before(tip) {
                 self.made = Some(reveals);

@@ -19,6 +19,22 @@ const COMMIT_MS: u64 = 10 * MINUTE_MS;
 /// Coins a year for labels of 1, 2, 3, 4 and more characters: short ones are scarce, long ones cost a gesture.
 const RENT_BY_YEAR: [Amount; 5] = [coins(500), coins(200), coins(100), coins(20), coins(5)];
 
+/// Labels that mean something to gateways, browsers or networks wherever they stand: the hosts of sites (`ipfs`, `ipns`), the
+/// special names of RFC 6761 and RFC 7686, the host by which machines find their proxy (`wpad`), and `www`, which people
+/// take for the site of the whole TLD.
+const RESERVED: [&str; 10] = [
+    "example",
+    "invalid",
+    "ipfs",
+    "ipns",
+    "local",
+    "localhost",
+    "onion",
+    "test",
+    "wpad",
+    "www",
+];
+
 impl Genesis {
     /// A chain for one machine: one seat, 1 s blocks, its whole supply in a faucet that gives 1,000 coins a draw. What takes days
     /// elsewhere takes minutes.
@@ -30,7 +46,8 @@ impl Genesis {
             escrow_exit_delay: 10,
             faucet: Some(Faucet { amount: coins(1_000) }),
             election: Election {
-                round: 1,
+                // Whoever is restarted does not lose its seat by that.
+                round: 60,
                 registration: coins(1),
                 own_min: coins(10),
                 votes_per_own: 0,
@@ -87,10 +104,13 @@ impl Genesis {
         };
         Self {
             fee: Amount::from_units(50_000_000),
-            fees: vec![KindFee {
-                kind: Kind::DelegateRegister,
-                fee: coins(200),
-            }],
+            fees: vec![
+                KindFee {
+                    kind: Kind::DelegateRegister,
+                    fee: coins(200),
+                },
+                free_return(),
+            ],
             rewards: Rewards {
                 phases: (0..5).map(phase).collect(),
                 fees: to_seats,
@@ -178,10 +198,11 @@ fn base(preset: Preset, chain_id: String, time_ms: u64, seats: u32, block_time_m
         max_block_bytes: MAX_BLOCK_BYTES,
         supply: coins(100_000_000),
         fee: Amount::from_units(1_000_000),
-        fees: vec![],
+        fees: vec![free_return()],
         election: election(seats, block_time_ms),
         rewards: Rewards::default(),
         rent: rent(block_time_ms),
+        reserved: reserved(),
         reveal_delay: 2,
         commit_ttl: COMMIT_MS / block_time_ms,
         // Longer than the hour between the claims of a payee.
@@ -193,6 +214,14 @@ fn base(preset: Preset, chain_id: String, time_ms: u64, seats: u32, block_time_m
             .into_iter()
             .filter(|kind| *kind != Kind::Faucet)
             .collect(),
+    }
+}
+
+/// A delegate returns from jail by itself, whatever its account holds; it can do so only once each time.
+fn free_return() -> KindFee {
+    KindFee {
+        kind: Kind::DelegateReturn,
+        fee: Amount::ZERO,
     }
 }
 
@@ -213,12 +242,19 @@ fn election(seats: u32, block_time_ms: u64) -> Election {
     }
 }
 
-/// A year and 30 days of grace, in blocks; at most ten years ahead.
+fn reserved() -> Vec<Label> {
+    let label = |text: &&str| Label::parse(text).expect("a preset's label is one");
+    RESERVED.iter().map(label).collect()
+}
+
+/// A year, 30 days of grace and 14 of a falling premium, in blocks; at most ten years ahead.
 fn rent(block_time_ms: u64) -> Rent {
     Rent {
         period: 365 * DAY_MS / block_time_ms,
         grace: 30 * DAY_MS / block_time_ms,
         max_periods: 10,
         by_length: RENT_BY_YEAR.into(),
+        fall: 14 * DAY_MS / block_time_ms,
+        premium: 100,
     }
 }

@@ -7,6 +7,7 @@ use crate::validators::MAX_VALIDATORS;
 pub const MAX_BLOCK_BYTES: u64 = 2 * 1024 * 1024;
 /// A block must hold a certificate of the largest set and some transactions.
 const MIN_BLOCK_BYTES: u64 = 256 * 1024;
+const MAX_RESERVED: u64 = 1_000;
 /// About thirty years of 1 s blocks: sums of such numbers stay far below 2^64.
 const MAX_BLOCKS: u64 = 1_000_000_000;
 
@@ -22,6 +23,8 @@ impl Genesis {
             Self::names,
             Self::limits,
             Self::rents,
+            Self::premiums,
+            Self::reserved,
             Self::claims,
             Self::escrows,
             Self::kinds,
@@ -78,6 +81,34 @@ impl Genesis {
         let dearest = self.rent.by_length.iter().max().copied().unwrap_or_default();
         rule(dearest <= self.supply, "rent.by_length", || {
             format!("a rent of {dearest} is more than the supply of {}", self.supply)
+        })
+    }
+
+    fn premiums(&self) -> Result<(), Fault> {
+        let rent = &self.rent;
+        range("rent.fall", rent.fall, 0, MAX_BLOCKS)?;
+        rule((rent.fall == 0) == (rent.premium == 0), "rent.premium", || {
+            "give it together with rent.fall, or neither".into()
+        })?;
+        let dearest = rent.by_length.iter().max().copied().unwrap_or_default();
+        let start = dearest.checked_mul(rent.premium);
+        rule(
+            start.is_some_and(|start| start <= self.supply),
+            "rent.premium",
+            || {
+                format!(
+                    "{} times a rent of {dearest} is more than the supply of {}",
+                    rent.premium, self.supply
+                )
+            },
+        )
+    }
+
+    fn reserved(&self) -> Result<(), Fault> {
+        range("reserved", self.reserved.len() as u64, 0, MAX_RESERVED)
+            .map_err(|(field, _)| fault(&field, format!("give at most {MAX_RESERVED} labels")))?;
+        rule(self.reserved.is_sorted_by(|a, b| a < b), "reserved", || {
+            "list each label once, in the order of their bytes".into()
         })
     }
 

@@ -74,6 +74,9 @@ pub enum Refusal {
     /// A reveal after its time.
     #[error("the commit of height {committed} ended at height {last}: commit again")]
     RevealLate { committed: u64, last: u64 },
+    /// The genesis keeps the name from everybody.
+    #[error("name {name} is reserved: nobody can register it on this chain, choose another one")]
+    NameReserved { name: String },
     /// The name belongs to somebody.
     #[error("name {name} is taken: it belongs to {owner} until height {free_at} at least")]
     NameTaken {
@@ -133,6 +136,31 @@ pub enum Refusal {
     /// The owner has withdrawn the content.
     #[error("asset {cid} was withdrawn by its owner at height {height}")]
     AssetWithdrawn { cid: String, height: u64 },
+    /// A field that is fixed for ever.
+    #[error("the {field} of asset {cid} cannot change: leave it as it was when the content was anchored")]
+    AssetFixed { cid: String, field: &'static str },
+    /// No licence is sold.
+    #[error("no licence of asset {cid} is sold: its owner asks no price")]
+    LicenceNone { cid: String },
+    /// Another price.
+    #[error(
+        "a licence of asset {cid} costs {price} coins now, not {offered}: ask again, and pay exactly that"
+    )]
+    LicencePrice {
+        cid: String,
+        price: Amount,
+        offered: Amount,
+    },
+    /// A licence for the owner.
+    #[error("asset {cid} belongs to {holder}, who needs no licence")]
+    LicenceOwner { cid: String, holder: String },
+    /// A second licence.
+    #[error("{holder} holds a licence of asset {cid} already, since height {height}")]
+    LicenceHeld {
+        cid: String,
+        holder: String,
+        height: u64,
+    },
     /// The content's CID is of a kind that is not anchored.
     #[error("{reason}")]
     Content { reason: String },

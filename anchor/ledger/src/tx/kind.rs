@@ -29,8 +29,12 @@ pub enum Kind {
     NameRelease,
     /// [`Action::AssetAnchor`]
     AssetAnchor,
+    /// [`Action::AssetSet`]
+    AssetSet,
     /// [`Action::AssetTransfer`]
     AssetTransfer,
+    /// [`Action::AssetLicense`]
+    AssetLicense,
     /// [`Action::AssetTombstone`]
     AssetTombstone,
     /// [`Action::EscrowOpen`]
@@ -71,7 +75,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Transfer,
         Self::Faucet,
         Self::Commit,
@@ -81,7 +85,9 @@ impl Kind {
         Self::NameTransfer,
         Self::NameRelease,
         Self::AssetAnchor,
+        Self::AssetSet,
         Self::AssetTransfer,
+        Self::AssetLicense,
         Self::AssetTombstone,
         Self::EscrowOpen,
         Self::EscrowTopUp,
@@ -114,7 +120,9 @@ impl Kind {
             Self::NameTransfer => "name_transfer",
             Self::NameRelease => "name_release",
             Self::AssetAnchor => "asset_anchor",
+            Self::AssetSet => "asset_set",
             Self::AssetTransfer => "asset_transfer",
+            Self::AssetLicense => "asset_license",
             Self::AssetTombstone => "asset_tombstone",
             Self::EscrowOpen => "escrow_open",
             Self::EscrowTopUp => "escrow_top_up",

@@ -64,16 +64,39 @@ fn records() -> impl Strategy<Value = Records> {
     })
 }
 
-fn reveals() -> impl Strategy<Value = Action> {
-    let meta = (
+fn prices() -> impl Strategy<Value = Amount> {
+    (0..3u64).prop_map(|n| Amount::from_coins(n).unwrap())
+}
+
+/// Mostly the same bytes, since these cannot change later.
+fn metas() -> impl Strategy<Value = AssetMeta> {
+    let tags = vec(prop_oneof![Just("a"), Just("b"), Just("b-c"), Just("d")], 0..4);
+    let parts = (
         proptest::option::of(".{0,40}"),
-        proptest::option::of(any::<u64>()),
-    )
-        .prop_map(|(title, bytes)| AssetMeta {
+        weighted(0.1, any::<u64>()),
+        tags,
+        any::<bool>(),
+        weighted(0.3, ".{0,70}"),
+        weighted(0.7, prices()),
+    );
+    parts.prop_map(|(title, bytes, mut tags, is_sorted, licence, price)| {
+        if is_sorted {
+            tags.sort_unstable();
+            tags.dedup();
+        }
+        AssetMeta {
             title,
             bytes,
+            tags: tags.into_iter().map(|tag| tag.parse().unwrap()).collect(),
+            licence,
+            price,
             ..AssetMeta::default()
-        });
+        }
+    })
+}
+
+fn reveals() -> impl Strategy<Value = Action> {
+    let meta = metas();
     prop_oneof![
         (names(), 0..2u8, records()).prop_map(|(label, n, records)| Action::NameRegister {
             label,
@@ -109,6 +132,8 @@ fn other_actions() -> impl Strategy<Value = Action> {
         1 => names().prop_map(|label| Action::NameRelease { label }),
         1 => (contents(), people()).prop_map(|(cid, to)| Action::AssetTransfer { cid, to: at(to) }),
         1 => contents().prop_map(|cid| Action::AssetTombstone { cid }),
+        2 => (contents(), metas()).prop_map(|(cid, meta)| Action::AssetSet { cid, meta }),
+        2 => (contents(), prices()).prop_map(|(cid, price)| Action::AssetLicense { cid, price }),
         3 => edges(),
         8 => delegates(),
     ]
@@ -400,6 +425,7 @@ impl Trial {
             let audit = audit(state.0.clone(), genesis).unwrap();
             prop_assert!(audit.holds(), "{:?} at height {}", audit, height);
             reserves_add_up(state)?;
+            tags_are_found(state)?;
         }
         Ok(())
     }
@@ -427,6 +453,23 @@ fn reserves_add_up(state: &MemoryState) -> Result<(), TestCaseError> {
             prop_assert_eq!(escrow.reserved.units(), lines);
         }
     }
+    Ok(())
+}
+
+/// The index of tags is what a look at every asset gives.
+fn tags_are_found(state: &MemoryState) -> Result<(), TestCaseError> {
+    use ledger::{Asset, key};
+    let below = |prefix: &'static [u8]| state.0.iter().filter(move |(key, _)| key.starts_with(prefix));
+    let index: BTreeSet<Vec<u8>> = below(key::TAGS).map(|(key, _)| key.clone()).collect();
+    let mut scanned = BTreeSet::new();
+    for (key, value) in below(key::ASSETS) {
+        let cid: cid::Cid = key[key::ASSETS.len()..].try_into().unwrap();
+        let asset: Asset = decode(value).unwrap();
+        if asset.tombstone.is_none() {
+            scanned.extend(asset.meta.tags.iter().map(|tag| key::tag(tag, &cid)));
+        }
+    }
+    prop_assert_eq!(index, scanned);
     Ok(())
 }
 

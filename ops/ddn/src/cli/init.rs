@@ -185,7 +185,7 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
             let mut genesis = Genesis::dev(id, time_ms, first.key);
             delegates.sort_by_key(|delegate| delegate.key.address());
             genesis.seats = u32::try_from(delegates.len()).unwrap_or(u32::MAX);
-            genesis.election.round = genesis.seats.into();
+            genesis.election.round = genesis.election.round.max(genesis.seats.into());
             genesis.balances = balances(&args.balance, &genesis.prefix, genesis.supply)?;
             genesis.delegates = delegates;
             genesis
