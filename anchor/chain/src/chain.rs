@@ -1,12 +1,13 @@
 //! The chain of a node, as the rest of the node sees it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::{
-    Address, Audit, Block, Bundle, Certificate, Genesis, Label, SecretKey, SetChange, State as _, StateProof,
+    Address, Audit, Block, Bundle, Certificate, Genesis, Label, PublicKey, SecretKey, SetChange, State as _, StateProof,
     Tx,
 };
 use prometheus_client::registry::Registry;
@@ -58,6 +59,7 @@ struct Inner {
     engine: tokio::sync::Mutex<Option<Engine>>,
     exchange: Arc<Exchange>,
     follower: bool,
+    engine_dir: PathBuf,
     link: Mutex<Link>,
 }
 
@@ -300,6 +302,23 @@ impl Chain {
         store.set_changes(height)?.into_iter().map(change).collect()
     }
 
+    /// Whether a delegate sits, or may sit in the next round: then its node runs the engine, else it follows.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn may_sit(&self, delegate: &Address) -> Result<bool, Error> {
+        may_sit(&self.state(), delegate)
+    }
+
+    /// Prepares the folder of a chain for a delegate that never had a seat, before it registers: one that has had a seat must
+    /// not start without its journal.
+    ///
+    /// # Errors
+    /// If its journal cannot be written.
+    pub fn prepare_seat(&self, delegate: &PublicKey) -> Result<(), Error> {
+        engine::prepare(&self.0.engine_dir, &self.0.genesis.chain_id, delegate)
+    }
+
     /// Adds up all coins of the state at the tip.
     ///
     /// # Errors
@@ -378,7 +397,7 @@ impl Inner {
             delegate,
             committer,
         };
-        let engine = Engine::start(parts, &config.dir.join("engine"), config.engine_listen).await?;
+        let engine = Engine::start(parts, &self.engine_dir, config.engine_listen).await?;
         self.engine_addr = Some(engine.listen());
         self.engine = tokio::sync::Mutex::new(Some(engine));
         Ok(self)
@@ -431,19 +450,15 @@ fn assemble(
         engine: tokio::sync::Mutex::new(None),
         exchange: Arc::new(Exchange::new(Arc::clone(&genesis), &committer, follower)),
         follower,
+        engine_dir: config.dir.join("engine"),
         link: Mutex::new(Link::Open(None)),
         genesis,
     };
     (inner, committer)
 }
 
-/// Whether this key may sit, now or later.
 fn check_delegate(genesis: &Genesis, state: &View, delegate: &SecretKey) -> Result<(), Error> {
-    let found = state.delegate(&delegate.address()).map_err(|e| Error::Ledger {
-        operation: "read the delegates",
-        reason: e.to_string(),
-    })?;
-    if found.is_some_and(|found| found.standing != ledger::Standing::Tombstoned) {
+    if may_sit(state, &delegate.address())? {
         return Ok(());
     }
     let address = delegate.address().display(&genesis.prefix);
@@ -451,6 +466,17 @@ fn check_delegate(genesis: &Genesis, state: &View, delegate: &SecretKey) -> Resu
         address,
         chain: genesis.chain_id.clone(),
     })
+}
+
+/// Whether somebody sits, or was elected for the next round or as one who may take a place in it: those have engines that
+/// know each other.
+fn may_sit(state: &View, address: &Address) -> Result<bool, Error> {
+    let failed = |e: ledger::StateError| Error::Ledger {
+        operation: "read the delegates",
+        reason: e.to_string(),
+    };
+    let sits = state.validators().map_err(failed)?.find(address).is_some();
+    Ok(sits || state.round().map_err(failed)?.elected.contains(address))
 }
 
 async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {

@@ -57,6 +57,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 const REQUESTS_MAX: usize = 16;
 /// The file of the engine's write-ahead log.
 const WAL: &str = "wal";
+/// The file of what this delegate has signed.
+const JOURNAL: &str = "signer.journal";
 
 /// What the engine works with.
 pub(crate) struct Parts {
@@ -176,9 +178,21 @@ impl Engine {
     }
 }
 
+/// Makes the journal of a delegate that never had a seat. One that has had one must not start without its own.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn prepare(dir: &Path, chain: &str, delegate: &PublicKey) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(|source| Error::Folder {
+        dir: dir.to_owned(),
+        source,
+    })?;
+    Journal::open(&dir.join(JOURNAL), chain, delegate).map(drop)
+}
+
 fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     let chain = &parts.genesis.chain_id;
-    let path = dir.join("signer.journal");
+    let path = dir.join(JOURNAL);
     let tip = parts.committer.store.tip().height;
     if has_voted_with_others(parts, tip)? && !path.exists() {
         return Err(Error::JournalLost { path, height: tip });

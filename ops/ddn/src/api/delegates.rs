@@ -100,7 +100,11 @@ pub async fn register(State(node): Shared, Body(ask): Body<DelegateRegister>) ->
         node.sender.finality(&tx).await?;
     }
     let shared = Arc::clone(&node);
-    let tx = blocking(move || Ok(shared.sender.send(&key, action, |_| Ok(()))??)).await?;
+    let tx = blocking(move || {
+        shared.chain.prepare_seat(&key.public())?;
+        Ok(shared.sender.send(&key, action, |_| Ok(()))??)
+    })
+    .await?;
     let height = node.sender.finality(&tx).await?;
     Ok(Json(Sent {
         tx: Some(tx.to_string()),
