@@ -1,11 +1,15 @@
 //! The chain of a node, as the rest of the node sees it.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cid::Cid;
-use ledger::{Address, Audit, Block, Bundle, Certificate, Genesis, Label, SecretKey, StateProof, Tx};
+use ledger::{
+    Address, Audit, Block, Bundle, Certificate, Genesis, Label, PublicKey, SecretKey, SetChange, State as _, StateProof,
+    Tx,
+};
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;
 use tokio::sync::watch;
@@ -55,6 +59,7 @@ struct Inner {
     engine: tokio::sync::Mutex<Option<Engine>>,
     exchange: Arc<Exchange>,
     follower: bool,
+    engine_dir: PathBuf,
     link: Mutex<Link>,
 }
 
@@ -99,11 +104,11 @@ impl Chain {
         registry: &mut Registry,
     ) -> Result<Chain, Error> {
         genesis.validate().map_err(|e| Error::genesis(&genesis, e))?;
-        if let Role::Delegate(key) = &role {
-            check_seat(&genesis, key)?;
-        }
         let genesis = Arc::new(genesis);
         let store = Arc::new(open(&genesis, &config).await?);
+        if let Role::Delegate(key) = &role {
+            check_delegate(&genesis, &store.view(), key)?;
+        }
         let (inner, committer) = assemble(genesis, store, &role, &config, Metrics::register(registry));
         let inner = match role {
             Role::Follower => inner.follow(committer),
@@ -279,9 +284,39 @@ impl Chain {
             proof: StateProof(proof),
             header,
             certificate,
-            // No transaction changes the delegates yet.
-            set_changes: Vec::new(),
+            set_changes: self.set_changes(height)?,
         })
+    }
+
+    /// Every change of the validators before a height, each with why it is to be believed.
+    fn set_changes(&self, height: u64) -> Result<Vec<SetChange>, Error> {
+        let store = &self.0.store;
+        let missing = |height: u64| Error::damaged("set_changes", format!("block {height} is not here"));
+        let change = |(height, next)| {
+            Ok(SetChange {
+                header: store.header(height)?.ok_or_else(|| missing(height))?,
+                certificate: store.certificate(height)?.ok_or_else(|| missing(height))?,
+                next,
+            })
+        };
+        store.set_changes(height)?.into_iter().map(change).collect()
+    }
+
+    /// Whether a delegate sits, or may sit in the next round: then its node runs the engine, else it follows.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn may_sit(&self, delegate: &Address) -> Result<bool, Error> {
+        may_sit(&self.state(), delegate)
+    }
+
+    /// Prepares the folder of a chain for a delegate that never had a seat, before it registers: one that has had a seat must
+    /// not start without its journal.
+    ///
+    /// # Errors
+    /// If its journal cannot be written.
+    pub fn prepare_seat(&self, delegate: &PublicKey) -> Result<(), Error> {
+        engine::prepare(&self.0.engine_dir, &self.0.genesis.chain_id, delegate)
     }
 
     /// Adds up all coins of the state at the tip.
@@ -362,7 +397,7 @@ impl Inner {
             delegate,
             committer,
         };
-        let engine = Engine::start(parts, &config.dir.join("engine"), config.engine_listen).await?;
+        let engine = Engine::start(parts, &self.engine_dir, config.engine_listen).await?;
         self.engine_addr = Some(engine.listen());
         self.engine = tokio::sync::Mutex::new(Some(engine));
         Ok(self)
@@ -388,7 +423,7 @@ fn assemble(
 ) -> (Inner, Committer) {
     let tip = store.tip();
     metrics.height.set(tip.height as i64);
-    let monitor = Arc::new(monitor(&genesis, role, config, tip.height));
+    let monitor = Arc::new(monitor(&genesis, &store.view(), role, config, tip.height));
     let (tips, watched) = watch::channel(tip);
     let proposer = proposer(&genesis, role);
     let mempool = Mempool::new(
@@ -415,14 +450,15 @@ fn assemble(
         engine: tokio::sync::Mutex::new(None),
         exchange: Arc::new(Exchange::new(Arc::clone(&genesis), &committer, follower)),
         follower,
+        engine_dir: config.dir.join("engine"),
         link: Mutex::new(Link::Open(None)),
         genesis,
     };
     (inner, committer)
 }
 
-fn check_seat(genesis: &Genesis, delegate: &SecretKey) -> Result<(), Error> {
-    if genesis.delegates.iter().any(|seat| seat.key == delegate.public()) {
+fn check_delegate(genesis: &Genesis, state: &View, delegate: &SecretKey) -> Result<(), Error> {
+    if may_sit(state, &delegate.address())? {
         return Ok(());
     }
     let address = delegate.address().display(&genesis.prefix);
@@ -432,17 +468,28 @@ fn check_seat(genesis: &Genesis, delegate: &SecretKey) -> Result<(), Error> {
     })
 }
 
+/// Whether somebody sits, or was elected for the next round or as one who may take a place in it: those have engines that
+/// know each other.
+fn may_sit(state: &View, address: &Address) -> Result<bool, Error> {
+    let failed = |e: ledger::StateError| Error::Ledger {
+        operation: "read the delegates",
+        reason: e.to_string(),
+    };
+    let sits = state.validators().map_err(failed)?.find(address).is_some();
+    Ok(sits || state.round().map_err(failed)?.elected.contains(address))
+}
+
 async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
     let (genesis, dir) = (Arc::clone(genesis), config.dir.join("chain"));
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, &genesis)).await;
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-fn monitor(genesis: &Genesis, role: &Role, config: &Config, height: u64) -> Monitor {
+fn monitor(genesis: &Genesis, state: &View, role: &Role, config: &Config, height: u64) -> Monitor {
     let block_time = Duration::from_millis(genesis.block_time_ms);
     let silent_after = config.silent_after.max(block_time * SILENT_BLOCKS);
     let peers_wanted = match role {
-        Role::Delegate(_) => engine::peers_wanted(genesis),
+        Role::Delegate(key) => engine::peers_wanted(state, &key.public()).unwrap_or_default(),
         Role::Follower => 0,
     };
     Monitor::new(silent_after, config.mute_after, peers_wanted, height)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cid::Cid;
 use ledger::{
-    Address, Block, Body, Certificate, Genesis, Hash, Header, Link, Refusal, State, Transition, Tx,
+    Address, Block, Body, Certificate, Genesis, Hash, Header, Link, Order, Refusal, State, Transition, Tx,
     ValidatorSet,
 };
 
@@ -67,10 +67,28 @@ impl Executor {
             .map_err(ledger_error)
     }
 
+    /// From what the proposers of a height follow: at most one above the tip.
+    pub(crate) fn order(&self, height: u64) -> Result<Order, Error> {
+        let version = self.store.version(height.saturating_sub(1));
+        Ok(version.round().map_err(ledger_error)?.order())
+    }
+
+    /// The round of delegates that the next height is in.
+    pub(crate) fn round_number(&self) -> Result<u64, Error> {
+        Ok(self.store.view().round().map_err(ledger_error)?.number)
+    }
+
+    /// What the next reveal of a delegate must hash to, if it has to reveal anything.
+    pub(crate) fn tip_of(&self, delegate: &Address) -> Result<Option<Hash>, Error> {
+        let found = self.store.view().delegate(delegate).map_err(ledger_error)?;
+        Ok(found.and_then(|delegate| delegate.tip))
+    }
+
     /// Makes the block after the tip from candidates, as many as fit, in their order.
     pub(crate) fn build(
         &self,
         proposer: Address,
+        reveal: Option<Hash>,
         now_ms: u64,
         candidates: &[Arc<Tx>],
     ) -> Result<Built, Error> {
@@ -78,7 +96,7 @@ impl Executor {
         let last_certificate = self.store.certificate(tip.height)?;
         let view = self.store.view();
         let (txs, changes, refused) = self
-            .select(&view, proposer, candidates, last_certificate.as_ref())
+            .select(&view, (proposer, reveal), candidates, last_certificate.as_ref())
             .map_err(ledger_error)?;
         let validators = view.validators().map_err(ledger_error)?;
         let next_validators = next_validators(&changes, &validators)?;
@@ -96,6 +114,7 @@ impl Executor {
             body: Link(body.cid()),
             state_root: executed.root,
             proposer,
+            reveal,
             validators: validators.hash(),
             next_validators,
         };
@@ -134,6 +153,12 @@ impl Executor {
     fn run(&self, block: &Block, tip: &Tip) -> Result<Changes, NotRun> {
         let view = self.store.view();
         let mut run = Transition::new(&self.genesis, &view, tip.height + 1, block.header.proposer);
+        let last = block.body.last_certificate.as_ref();
+        match run.open(block.header.reveal.as_ref(), last) {
+            Ok(()) => {}
+            Err(Refusal::State(e)) => return Err(ledger_error(e).into()),
+            Err(refusal) => return Err(invalid(refusal)),
+        }
         for tx in &block.body.txs {
             match run.apply(tx) {
                 Ok(()) => {}
@@ -147,7 +172,7 @@ impl Executor {
     fn select(
         &self,
         view: &View,
-        proposer: Address,
+        (proposer, reveal): (Address, Option<Hash>),
         candidates: &[Arc<Tx>],
         last: Option<&Certificate>,
     ) -> Result<Selected, ledger::StateError> {
@@ -155,6 +180,9 @@ impl Executor {
         let mut room =
             (self.genesis.max_block_bytes as usize).saturating_sub(BODY_OVERHEAD_BYTES + certificate_bytes);
         let mut run = Transition::new(&self.genesis, view, view.tip().height + 1, proposer);
+        // A block that this delegate may not make would not be voted for.
+        run.open(reveal.as_ref(), last)
+            .map_err(|refusal| ledger::StateError(refusal.to_string()))?;
         let (mut txs, mut refused) = (Vec::new(), Vec::new());
         for tx in candidates {
             let bytes = tx.encode().len();

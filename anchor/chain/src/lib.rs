@@ -28,7 +28,7 @@ mod tip;
 
 pub use chain::{Chain, Fate, Role};
 pub use config::Config;
-pub use engine::engine_peer_id;
+pub use engine::{REVEAL_GENERATIONS, engine_peer_id};
 pub use error::{Error, SubmitError};
 pub use monitor::{Failure, Health};
 pub use store::View;

@@ -37,7 +37,7 @@ impl Amount {
     }
 
     /// Whether it is nothing.
-    pub const fn is_zero(self) -> bool {
+    pub const fn is_zero(&self) -> bool {
         self.0 == 0
     }
 

@@ -32,6 +32,9 @@ pub struct Header {
     pub state_root: Hash,
     /// The account of the delegate that proposed it, which gets the fees.
     pub proposer: Address,
+    /// The next reveal of the proposer ([`crate::reveal_tip`] of it is its tip); absent if it has no tip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reveal: Option<Hash>,
     /// [`ValidatorSet::hash`] of those who vote on this height.
     pub validators: Hash,
     /// The same for the next height.

@@ -11,7 +11,8 @@ use crate::validators::ValidatorSet;
 const VOTE_DOMAIN: &str = "ddn/vote/1";
 
 /// The two votes of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VoteKind {
     /// "I have seen this proposal, and it is valid."
     Prevote,

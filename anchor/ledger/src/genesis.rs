@@ -1,7 +1,9 @@
 //! The genesis: a chain's rules and its first state, fixed for ever.
 
+mod election;
 mod json;
 mod presets;
+mod rent;
 mod validate;
 
 use cid::Cid;
@@ -13,10 +15,13 @@ use crate::error::Error;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::name::Label;
-use crate::state::{Entry, key};
+use crate::state::{Delegate, Entry, Index, Round, Standing, Turns, key};
 use crate::tx::Kind;
 use crate::validators::{Validator, ValidatorSet};
 
+pub(crate) use election::WHOLE;
+pub use election::{Election, Parts, Phase, Rewards};
+pub use rent::Rent;
 pub use validate::MAX_BLOCK_BYTES;
 
 /// Which family of rules a genesis comes from.
@@ -27,6 +32,10 @@ pub enum Preset {
     Dev,
     /// The DDN white paper's: 101 seats, 10 s blocks.
     Ddn,
+    /// The MMT white paper's: 108 seats, 10 s blocks, a reward that falls from 5 coins to 1.
+    Mmt,
+    /// The WTB paper's: 303 seats, 23 of them super seats, 5 s blocks, a reward that halves.
+    Wtb,
 }
 
 /// A chain's rules and its first state. Two chains with different rules have different CIDs of their genesis.
@@ -49,12 +58,22 @@ pub struct Genesis {
     pub block_time_ms: u64,
     /// The most bytes of an encoded block body, at most [`MAX_BLOCK_BYTES`].
     pub max_block_bytes: u64,
-    /// All coins that there ever are.
+    /// All coins that there are at the start.
     pub supply: Amount,
     /// The least fee of a transaction.
     pub fee: Amount,
+    /// Kinds that cost another fee, in the order of [`Kind::ALL`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fees: Vec<KindFee>,
+    /// How delegates are elected.
+    pub election: Election,
+    /// What a block brings, and to whom.
+    pub rewards: Rewards,
     /// What names cost.
     pub rent: Rent,
+    /// Labels that nobody can register, in the order of their bytes; at most 1,000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reserved: Vec<Label>,
     /// A reveal is valid from this many blocks after its commit.
     pub reveal_delay: u64,
     /// A reveal is valid until this many blocks after its commit.
@@ -73,26 +92,14 @@ pub struct Genesis {
     pub transactions: Vec<Kind>,
 }
 
-/// What names cost, by length. A term is a whole number of periods.
+/// What transactions of a kind cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rent {
-    /// Blocks in a period.
-    pub period: u64,
-    /// Blocks after the end of the term in which only the owner may renew.
-    pub grace: u64,
-    /// How many periods from now a term may end at most.
-    pub max_periods: u32,
-    /// The price of a period for labels of 1, 2, 3, … characters; the last one holds for all longer labels.
-    pub by_length: Vec<Amount>,
-}
-
-impl Rent {
-    /// The rent of a label for one period.
-    pub fn of(&self, label: &Label) -> Amount {
-        let place = label.chars().min(self.by_length.len()).saturating_sub(1);
-        self.by_length.get(place).copied().unwrap_or_default()
-    }
+pub struct KindFee {
+    /// The kind.
+    pub kind: Kind,
+    /// The least fee.
+    pub fee: Amount,
 }
 
 /// A pool that gives coins to empty accounts.
@@ -122,6 +129,9 @@ pub struct GenesisDelegate {
     /// Where its consensus engine is reached: a multiaddr that ends in `/p2p/…`. May be empty where one delegate votes.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub engine: String,
+    /// What its first reveal hashes to ([`crate::Delegate::tip`]). Without one it adds nothing to the seeds of rounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tip: Option<Hash>,
 }
 
 impl Genesis {
@@ -130,7 +140,7 @@ impl Genesis {
         cid_of(&encode(self))
     }
 
-    /// The digest in the CID: what [`crate::proposer`] is seeded with.
+    /// The digest in the CID: the seeds of the first two rounds are made of it.
     pub fn id(&self) -> Hash {
         Hash::of(&encode(self))
     }
@@ -170,7 +180,13 @@ impl Genesis {
             (key::treasury_pool(), encode(&Amount::ZERO)),
             (key::faucet_pool(), encode(&self.faucet_pool())),
             (key::validators(), encode(&self.validators()?)),
+            (key::candidates(), encode(&self.addresses())),
+            (key::round(), encode(&self.first_round())),
         ];
+        entries.extend(self.delegates.iter().map(|delegate| {
+            let entry = first_entry(delegate);
+            (key::delegate(&delegate.key.address()), encode(&entry))
+        }));
         entries.extend(self.balances.iter().map(|Balance { address, amount }| {
             let account = crate::state::Account {
                 balance: *amount,
@@ -182,8 +198,54 @@ impl Genesis {
         Ok(entries)
     }
 
+    fn addresses(&self) -> Vec<Address> {
+        self.delegates
+            .iter()
+            .map(|delegate| delegate.key.address())
+            .collect()
+    }
+
+    fn first_round(&self) -> Round {
+        Round {
+            number: 0,
+            first: 1,
+            seed: crate::transition::seed(&self.id(), 0),
+            next_seed: crate::transition::seed(&self.id(), 1),
+            mix: self.id(),
+            turns: vec![Turns::default(); self.delegates.len()],
+            elected: self.addresses(),
+        }
+    }
+
+    /// The least fee of a kind of transaction.
+    pub fn fee_of(&self, kind: Kind) -> Amount {
+        let own = self.fees.iter().find(|fee| fee.kind == kind);
+        own.map_or(self.fee, |fee| fee.fee)
+    }
+
+    /// Whether nobody can register a label.
+    pub fn is_reserved(&self, label: &Label) -> bool {
+        self.reserved.contains(label)
+    }
+
     /// Whether the chain allows a kind of transaction.
     pub fn allows(&self, kind: Kind) -> bool {
         self.transactions.contains(&kind)
+    }
+}
+
+/// A delegate of the genesis has a seat before anybody has locked anything for it.
+fn first_entry(delegate: &GenesisDelegate) -> Delegate {
+    Delegate {
+        key: delegate.key,
+        engine: delegate.engine.clone(),
+        standing: Standing::Candidate,
+        own: Amount::ZERO,
+        votes: Amount::ZERO,
+        tip: delegate.tip,
+        next_tip: None,
+        leaving: Vec::new(),
+        index: Index::default(),
+        registered: 0,
     }
 }

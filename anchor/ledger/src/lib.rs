@@ -25,6 +25,7 @@ mod origin;
 pub mod payment;
 mod proposer;
 mod records;
+mod reveals;
 mod service;
 mod signed;
 mod state;
@@ -39,7 +40,10 @@ pub use bundle::{Bundle, MAX_BUNDLE_BYTES, SetChange, StateProof, Verified, veri
 pub use certificate::{Certificate, VoteKind, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, encode};
 pub use error::Error;
-pub use genesis::{Balance, Faucet, Genesis, GenesisDelegate, MAX_BLOCK_BYTES, Preset, Rent};
+pub use genesis::{
+    Balance, Election, Faucet, Genesis, GenesisDelegate, KindFee, MAX_BLOCK_BYTES, Parts, Phase, Preset,
+    Rent, Rewards,
+};
 pub use hash::Hash;
 pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 pub use name::{Label, NamePath};
@@ -50,14 +54,16 @@ pub use payment::{
     check_path, collectible, contradict, is_claim_due, receipt_path, receipts_root, split_account,
     verify_delivery,
 };
-pub use proposer::proposer;
+pub use proposer::{Order, proposer};
 pub use records::Records;
+pub use reveals::{REVEALS, Reveals};
 pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
-    Account, Asset, AssetMeta, ClaimEntry, CommitEntry, EdgeEntry, Entry, Escrow, Line, MemoryState,
-    NameEntry, Ownership, State, StateError, escrow_id, key,
+    Account, Asset, AssetMeta, Ballot, ClaimEntry, CommitEntry, Delegate, EdgeEntry, Entry, Escrow, Freed,
+    Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError, Tag,
+    Tagged, Turns, escrow_id, key,
 };
-pub use transition::{Refusal, Transition};
+pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, reveal_tip};
 pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};
 pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

@@ -1,25 +1,36 @@
-//! Who proposes: a pure function of genesis, set, height and round.
+//! Who proposes: a pure function of the round's order, the set, height and attempt.
 //!
 //! Every seat proposes once in each cycle of as many heights as there are seats, in an order that is drawn anew for each
-//! cycle. The backups of a height come from a second permutation, drawn for that height: if neighbours are down
-//! together, the rounds of one height do not run through all of them one after the other, with growing timeouts.
+//! cycle, from the seed of the round. The backups of a height come from a second permutation, drawn for that height: if
+//! neighbours are down together, the attempts at one height do not run through all of them one after the other, with
+//! growing timeouts.
 
 use sha2::{Digest, Sha256};
 
 use crate::hash::Hash;
 use crate::validators::{Validator, ValidatorSet};
 
-/// The proposer of a height (from 1) and round (from 0). `genesis` is [`crate::Genesis::id`].
-pub fn proposer<'a>(set: &'a ValidatorSet, genesis: &Hash, height: u64, round: u32) -> &'a Validator {
+/// From what the proposers of a round of delegates follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// [`crate::Round::seed`].
+    pub seed: Hash,
+    /// The first height of the round.
+    pub first: u64,
+}
+
+/// The proposer of a height of the order's round, and of an attempt at it (the engine's round, from 0).
+pub fn proposer<'a>(set: &'a ValidatorSet, order: &Order, height: u64, attempt: u32) -> &'a Validator {
     let seats = set.len();
-    let turn = height.saturating_sub(1);
+    let turn = height.saturating_sub(order.first);
+    let seed = &order.seed;
     let (cycle, slot) = (turn / seats as u64, (turn % seats as u64) as usize);
-    let first = permutation(seats, Draw::new(b"order", genesis, cycle))[slot];
-    let attempt = round as usize % seats;
+    let first = permutation(seats, Draw::new(b"order", seed, cycle))[slot];
+    let attempt = attempt as usize % seats;
     let place = if attempt == 0 {
         first
     } else {
-        let mut backups = permutation(seats, Draw::new(b"backup", genesis, height));
+        let mut backups = permutation(seats, Draw::new(b"backup", seed, height));
         backups.retain(|place| *place != first);
         backups[attempt - 1]
     };
@@ -42,11 +53,11 @@ struct Draw {
 }
 
 impl Draw {
-    fn new(tag: &[u8], genesis: &Hash, number: u64) -> Self {
+    fn new(tag: &[u8], seed: &Hash, number: u64) -> Self {
         let seed = Sha256::new()
             .chain_update(b"ddn/proposer/1/")
             .chain_update(tag)
-            .chain_update(genesis.0)
+            .chain_update(seed.0)
             .chain_update(number.to_be_bytes())
             .finalize();
         Self {
@@ -94,7 +105,11 @@ mod tests {
     }
 
     fn who(set: &ValidatorSet, height: u64, round: u32) -> Address {
-        proposer(set, &Hash::of(b"genesis"), height, round).address()
+        let order = Order {
+            seed: Hash::of(b"genesis"),
+            first: 1,
+        };
+        proposer(set, &order, height, round).address()
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
+mod asset;
+mod delegates;
 mod payment;
 
 use std::collections::BTreeMap;
@@ -12,14 +14,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::codec::decode;
-use crate::error::Error;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey};
 use crate::name::Label;
-use crate::payment::Split;
 use crate::records::Records;
 use crate::validators::ValidatorSet;
 
+pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
+pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
 pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
@@ -33,6 +35,10 @@ pub mod key {
     pub const NAMES: &[u8] = b"name/";
     /// Prefix of all assets.
     pub const ASSETS: &[u8] = b"asset/";
+    /// Prefix of the index of assets by tag.
+    pub const TAGS: &[u8] = b"tag/";
+    /// Prefix of all licences, by asset.
+    pub const LICENCES: &[u8] = b"licence/";
     /// Prefix of all pools: amounts that belong to no account.
     pub const POOLS: &[u8] = b"pool/";
     /// Prefix of all open commits.
@@ -47,6 +53,12 @@ pub mod key {
     pub const METERS: &[u8] = b"meter/";
     /// Prefix of all claims that carried receipts.
     pub const CLAIMS: &[u8] = b"claim/";
+    /// Prefix of all delegates, with or without a seat.
+    pub const DELEGATES: &[u8] = b"delegate/";
+    /// Prefix of what accounts have locked for delegates, by voter.
+    pub const BALLOTS: &[u8] = b"ballot/";
+    /// Prefix of the lists of votes that are free at a height.
+    pub const FREED: &[u8] = b"freed/";
     /// Prefix of all edges.
     pub const EDGES: &[u8] = b"edge/";
 
@@ -63,6 +75,21 @@ pub mod key {
     /// [`Asset`] of a CID; versions 0 and 1 of a CID have the same key.
     pub fn asset(cid: &Cid) -> Vec<u8> {
         [ASSETS, &v1_bytes(cid)].concat()
+    }
+
+    /// What all entries of the index under a tag begin with; the rest of each key is a CID of version 1.
+    pub fn tagged(tag: &Tag) -> Vec<u8> {
+        [TAGS, tag.as_str().as_bytes(), b"/"].concat()
+    }
+
+    /// [`Tagged`] of a tag and a CID.
+    pub fn tag(tag: &Tag, cid: &Cid) -> Vec<u8> {
+        [tagged(tag), v1_bytes(cid)].concat()
+    }
+
+    /// [`Licence`] of an account for an asset.
+    pub fn licence(cid: &Cid, holder: &Address) -> Vec<u8> {
+        [LICENCES, &v1_bytes(cid), holder.as_bytes()].concat()
     }
 
     /// [`CommitEntry`] of a sender's commit. The sender is in the key, so nobody can take up another's hash.
@@ -100,12 +127,37 @@ pub mod key {
         [EDGES, node.as_bytes()].concat()
     }
 
+    /// [`Delegate`] with an account.
+    pub fn delegate(address: &Address) -> Vec<u8> {
+        [DELEGATES, address.as_bytes()].concat()
+    }
+
+    /// [`Ballot`] of a voter for a delegate.
+    pub fn ballot(voter: &Address, delegate: &Address) -> Vec<u8> {
+        [BALLOTS, voter.as_bytes(), delegate.as_bytes()].concat()
+    }
+
+    /// The [`Freed`] votes of a height: a list.
+    pub fn freed(height: u64) -> Vec<u8> {
+        [FREED, &height.to_be_bytes()].concat()
+    }
+
+    /// The addresses of all who can be elected, in order.
+    pub fn candidates() -> Vec<u8> {
+        b"candidates".to_vec()
+    }
+
+    /// [`Round`] of delegates that the next height is in.
+    pub fn round() -> Vec<u8> {
+        b"round".to_vec()
+    }
+
     /// [`ValidatorSet`] that votes on the next height.
     pub fn validators() -> Vec<u8> {
         b"validators".to_vec()
     }
 
-    /// The whole [`Amount`] that there is; never changes.
+    /// The whole [`Amount`] that there is.
     pub fn supply() -> Vec<u8> {
         b"supply".to_vec()
     }
@@ -113,6 +165,26 @@ pub mod key {
     /// The [`Amount`] that the faucet can still give.
     pub fn faucet_pool() -> Vec<u8> {
         [POOLS, b"faucet"].concat()
+    }
+
+    /// The [`Amount`] that the seats with the most votes share when the round is over.
+    pub fn leaders_pool() -> Vec<u8> {
+        [POOLS, b"leaders"].concat()
+    }
+
+    /// The [`Amount`] that all seats share when the round is over.
+    pub fn seats_pool() -> Vec<u8> {
+        [POOLS, b"seats"].concat()
+    }
+
+    /// The [`Amount`] that voters share when the round is over.
+    pub fn voters_pool() -> Vec<u8> {
+        [POOLS, b"voters"].concat()
+    }
+
+    /// The [`Amount`] that voters have earned and not collected.
+    pub fn earned_pool() -> Vec<u8> {
+        [POOLS, b"earned"].concat()
     }
 
     /// The [`Amount`] of rent that was paid.
@@ -149,6 +221,11 @@ pub trait State {
         read(self, &key::asset(cid))
     }
 
+    /// The licence that an account holds for an asset. It outlives the asset.
+    fn licence(&self, cid: &Cid, holder: &Address) -> Result<Option<Licence>, StateError> {
+        read(self, &key::licence(cid, holder))
+    }
+
     /// A sender's open commit.
     fn commit(&self, sender: &Address, hash: &Hash) -> Result<Option<CommitEntry>, StateError> {
         read(self, &key::commit(sender, hash))
@@ -179,12 +256,37 @@ pub trait State {
         read(self, &key::edge(node))
     }
 
+    /// A delegate, with or without a seat.
+    fn delegate(&self, address: &Address) -> Result<Option<Delegate>, StateError> {
+        read(self, &key::delegate(address))
+    }
+
+    /// What an account has locked for a delegate.
+    fn ballot(&self, voter: &Address, delegate: &Address) -> Result<Option<Ballot>, StateError> {
+        read(self, &key::ballot(voter, delegate))
+    }
+
+    /// Those who can be elected, by address.
+    fn candidates(&self) -> Result<Vec<Address>, StateError> {
+        Ok(read(self, &key::candidates())?.unwrap_or_default())
+    }
+
+    /// The round that the next height is in.
+    fn round(&self) -> Result<Round, StateError> {
+        read(self, &key::round())?.ok_or_else(|| StateError("it has no round of delegates".into()))
+    }
+
+    /// All coins that there are.
+    fn supply(&self) -> Result<Amount, StateError> {
+        Ok(read(self, &key::supply())?.unwrap_or_default())
+    }
+
     /// The validators of the next height.
     fn validators(&self) -> Result<ValidatorSet, StateError> {
         read(self, &key::validators())?.ok_or_else(|| StateError("it has no validators".into()))
     }
 
-    /// What is in a pool: [`key::faucet_pool`] or [`key::treasury_pool`].
+    /// What is in a pool, such as [`key::treasury_pool`].
     fn pool(&self, key: &[u8]) -> Result<Amount, StateError> {
         Ok(read(self, key)?.unwrap_or_default())
     }
@@ -273,6 +375,9 @@ pub struct NameEntry {
     pub seq: u64,
     /// The height of the last change of owner, records or term.
     pub changed: u64,
+    /// What was paid for it beyond the rent when it was registered; it comes back with the rent if an older commit wins.
+    #[serde(default, skip_serializing_if = "Amount::is_zero")]
+    pub premium: Amount,
     /// Records of the name itself (under the empty text) and of the names under it. Empty ones are absent.
     pub records: BTreeMap<String, Records>,
 }
@@ -289,92 +394,6 @@ impl NameEntry {
     }
 }
 
-/// What an owner says about an asset; the ledger does not check it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AssetMeta {
-    /// The import profile that makes this CID from the files, at most 32 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// A title, at most 128 bytes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
-    /// Bytes of all files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
-    /// How many files.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub files: Option<u64>,
-}
-
-impl AssetMeta {
-    /// Checks every bound.
-    pub fn check(&self) -> Result<(), Error> {
-        for (field, text, max) in [("profile", &self.profile, 32), ("title", &self.title, 128)] {
-            let Some(text) = text else { continue };
-            if text.len() > max {
-                let reason = format!("asset {field}: {} bytes, at most {max} are allowed", text.len());
-                return Err(Error::Records { reason });
-            }
-            if text.chars().any(char::is_control) {
-                let reason = format!("asset {field}: control characters are not allowed");
-                return Err(Error::Records { reason });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Who owned an asset from a height on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ownership {
-    /// From this height on.
-    pub height: u64,
-    /// This account.
-    pub owner: Address,
-}
-
-/// An anchored asset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Asset {
-    /// Who owns it.
-    pub owner: Address,
-    /// The height at which it was anchored.
-    pub anchored: u64,
-    /// The height of the commit that it was anchored by; as in [`NameEntry::committed`].
-    pub committed: u64,
-    /// What its owner said when anchoring it.
-    pub meta: AssetMeta,
-    /// Who else gets a part of what deliveries of it earn.
-    #[serde(default, skip_serializing_if = "Split::is_empty")]
-    pub split: Split,
-    /// The first owner, then the later ones, oldest first; at most 64.
-    pub history: Vec<Ownership>,
-    /// How many owners were dropped from the history between the first and the second that it lists.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub dropped: u64,
-    /// The height at which its owner withdrew it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tombstone: Option<u64>,
-}
-
-fn is_zero(number: &u64) -> bool {
+pub(crate) fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-impl Asset {
-    /// The most owners that a history lists.
-    pub const MAX_HISTORY: usize = 64;
-
-    /// Adds an owner; the first one is always kept.
-    pub(crate) fn push_owner(&mut self, height: u64, owner: Address) {
-        if self.history.len() == Self::MAX_HISTORY {
-            self.history.remove(1);
-            self.dropped += 1;
-        }
-        self.history.push(Ownership { height, owner });
-        self.owner = owner;
-    }
 }

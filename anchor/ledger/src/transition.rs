@@ -12,12 +12,16 @@
 
 mod assets;
 mod claims;
+mod delegates;
 mod edges;
 mod escrows;
+mod evidence;
+mod income;
 mod money;
 mod names;
 mod overlay;
 mod refusal;
+mod rounds;
 mod vouchers;
 
 use std::collections::BTreeMap;
@@ -32,7 +36,12 @@ use escrows::Place;
 use money::Bill;
 use overlay::Overlay;
 
+pub use delegates::MAX_CANDIDATES;
+pub(crate) use delegates::check_engine;
+pub use evidence::{Equivocation, SignedVote};
 pub use refusal::Refusal;
+pub use rounds::reveal_tip;
+pub(crate) use rounds::seed;
 
 /// The execution of one block.
 pub struct Transition<'a> {
@@ -45,7 +54,8 @@ pub struct Transition<'a> {
 }
 
 impl<'a> Transition<'a> {
-    /// Starts the block of `height` on the state after the block before it. `proposer` gets the fees.
+    /// Starts the block of `height` on the state after the block before it, made by `proposer`. Go on with
+    /// [`Transition::open`].
     pub fn new(genesis: &'a Genesis, state: &'a dyn State, height: u64, proposer: Address) -> Self {
         let (fees, commits) = (Amount::ZERO, Vec::new());
         Self {
@@ -84,12 +94,14 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// Ends the block: pays the proposer, removes old commits. Returns every entry that is now different, `None` for
-    /// those that are gone.
+    /// Ends the block: gives out what it brings, frees votes, removes old commits, and ends the round. Returns every entry
+    /// that is now different, `None` for those that are gone.
     pub fn finish(mut self) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StateError> {
-        let proposer = self.proposer;
-        self.credit(&proposer, self.fees)
-            .map_err(Refusal::into_state_error)?;
+        let ended = self
+            .give_out()
+            .and_then(|()| self.free_votes())
+            .and_then(|()| self.end_round());
+        ended.map_err(Refusal::into_state_error)?;
         self.sweep_commits()?;
         self.overlay.keep();
         self.overlay.into_changes()
@@ -117,11 +129,10 @@ impl<'a> Transition<'a> {
         if !self.genesis.allows(kind) {
             return Err(Refusal::NotAllowed { kind });
         }
-        if tx.body.fee < self.genesis.fee {
-            return Err(Refusal::Fee {
-                fee: tx.body.fee,
-                least: self.genesis.fee,
-            });
+        let least = self.genesis.fee_of(kind);
+        if tx.body.fee < least {
+            let fee = tx.body.fee;
+            return Err(Refusal::Fee { fee, least });
         }
         if !tx.verify_signature() {
             return Err(Refusal::Signature);
@@ -132,7 +143,7 @@ impl<'a> Transition<'a> {
     fn execute(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
         let bill = Bill {
             fee: tx.body.fee,
-            price: self.price(&tx.body.action),
+            price: self.price(&tx.body.action)?,
         };
         self.take_nonce(sender, tx.body.nonce)?;
         self.bring_in(tx, sender)?;
@@ -157,7 +168,9 @@ impl<'a> Transition<'a> {
             Action::NameRenew { label, periods } => self.renew(sender, label, *periods, bill),
             Action::NameTransfer { label, to } => self.transfer_name(sender, label, to),
             Action::NameRelease { label } => self.release(sender, label),
+            Action::AssetSet { cid, meta } => self.set_asset(sender, cid, meta),
             Action::AssetTransfer { cid, to } => self.transfer_asset(sender, cid, to),
+            Action::AssetLicense { cid, .. } => self.license(sender, cid, bill),
             Action::AssetTombstone { cid } => self.tombstone(sender, cid),
             Action::EscrowOpen { voucher_key, .. } => {
                 self.open_escrow(sender, tx.body.nonce, voucher_key, bill)
@@ -196,6 +209,18 @@ impl<'a> Transition<'a> {
                 self.set_edge(sender, node, offer)
             }
             Action::EdgeLeave { node } => self.leave_edge(sender, node),
+            Action::DelegateRegister { engine, tip, stake } => {
+                self.register_delegate(&tx.key, engine, tip, *stake, bill)
+            }
+            Action::DelegateUpdate { engine, tip } => {
+                self.update_delegate(sender, engine.as_deref(), tip.as_ref())
+            }
+            Action::DelegateResign {} => self.resign(sender),
+            Action::DelegateReturn {} => self.return_delegate(sender),
+            Action::Vote { delegate, .. } => self.vote(sender, delegate, bill),
+            Action::Unvote { delegate, amount } => self.unvote(sender, delegate, *amount),
+            Action::VoteCollect { .. } => Ok(()),
+            Action::Evidence { found } => self.evidence(found),
         }
     }
 
@@ -204,6 +229,7 @@ impl<'a> Transition<'a> {
         match &tx.body.action {
             Action::Faucet {} => self.draw(sender),
             Action::EscrowClose { escrow } => self.close_escrow(sender, escrow),
+            Action::VoteCollect { delegate } => self.collect(sender, delegate),
             Action::Claim {
                 vouchers,
                 receipts,

@@ -14,6 +14,7 @@ use crate::payment::{Split, Voucher};
 use crate::records::Records;
 use crate::signed::Signed;
 use crate::state::AssetMeta;
+use crate::transition::Equivocation;
 
 pub use kind::Kind;
 
@@ -93,12 +94,27 @@ pub enum Action {
         /// The name's label.
         label: Label,
     },
+    /// Replaces what the owner says about an own asset. What says how it was made (`profile`, `bytes`, `files`) must be as it
+    /// was.
+    AssetSet {
+        /// The content's root.
+        cid: Link,
+        /// All that the owner says now.
+        meta: AssetMeta,
+    },
     /// Gives an asset to another account.
     AssetTransfer {
         /// The content's root.
         cid: Link,
         /// The new owner.
         to: Address,
+    },
+    /// Buys a licence of somebody else's asset, from whoever owns it then.
+    AssetLicense {
+        /// The content's root.
+        cid: Link,
+        /// Exactly what a licence costs, so that nobody pays more than was meant.
+        price: Amount,
     },
     /// Marks an asset as withdrawn by its owner, for ever.
     AssetTombstone {
@@ -190,6 +206,52 @@ pub enum Action {
         /// The node's key.
         node: PublicKey,
     },
+    /// Makes the sender a candidate: its key is the delegate key. It costs [`crate::Election::registration`].
+    DelegateRegister {
+        /// Where its consensus engine is reached: a multiaddr that ends in `/p2p/…`.
+        engine: String,
+        /// What its first reveal hashes to: [`crate::reveal_tip`].
+        tip: Hash,
+        /// How many coins it locks for itself; with what it has locked before at least [`crate::Election::own_min`].
+        stake: Amount,
+    },
+    /// Changes what the sender says as a delegate. At least one of both.
+    DelegateUpdate {
+        /// Where its consensus engine is reached.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+        /// What its first reveal in the next round hashes to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tip: Option<Hash>,
+    },
+    /// Gives up being a candidate.
+    DelegateResign {},
+    /// Makes the sender a candidate again after jail.
+    DelegateReturn {},
+    /// Locks coins for a delegate, as votes.
+    Vote {
+        /// The delegate.
+        delegate: Address,
+        /// How many coins more; above zero.
+        amount: Amount,
+    },
+    /// Takes votes back. They are free after [`crate::Election::unbonding`] blocks.
+    Unvote {
+        /// The delegate.
+        delegate: Address,
+        /// How many coins; above zero.
+        amount: Amount,
+    },
+    /// Collects what the sender's votes for a delegate have earned. The fee is taken after that has come in.
+    VoteCollect {
+        /// The delegate.
+        delegate: Address,
+    },
+    /// Shows that a delegate has signed two things.
+    Evidence {
+        /// What it has signed.
+        found: Box<Equivocation>,
+    },
 }
 
 /// A tree of receipts that goes with a claim.
@@ -251,7 +313,9 @@ impl Action {
             Self::NameTransfer { .. } => Kind::NameTransfer,
             Self::NameRelease { .. } => Kind::NameRelease,
             Self::AssetAnchor { .. } => Kind::AssetAnchor,
+            Self::AssetSet { .. } => Kind::AssetSet,
             Self::AssetTransfer { .. } => Kind::AssetTransfer,
+            Self::AssetLicense { .. } => Kind::AssetLicense,
             Self::AssetTombstone { .. } => Kind::AssetTombstone,
             Self::EscrowOpen { .. } => Kind::EscrowOpen,
             Self::EscrowTopUp { .. } => Kind::EscrowTopUp,
@@ -262,6 +326,14 @@ impl Action {
             Self::EdgeRegister { .. } => Kind::EdgeRegister,
             Self::EdgeSet { .. } => Kind::EdgeSet,
             Self::EdgeLeave { .. } => Kind::EdgeLeave,
+            Self::DelegateRegister { .. } => Kind::DelegateRegister,
+            Self::DelegateUpdate { .. } => Kind::DelegateUpdate,
+            Self::DelegateResign {} => Kind::DelegateResign,
+            Self::DelegateReturn {} => Kind::DelegateReturn,
+            Self::Vote { .. } => Kind::Vote,
+            Self::Unvote { .. } => Kind::Unvote,
+            Self::VoteCollect { .. } => Kind::VoteCollect,
+            Self::Evidence { .. } => Kind::Evidence,
         }
     }
 

@@ -250,6 +250,7 @@ impl Book {
             expires: 1000,
             seq: 1,
             changed: 5,
+            premium: ledger::Amount::ZERO,
             records: BTreeMap::new(),
         });
         entry.records.insert(under.into(), records);

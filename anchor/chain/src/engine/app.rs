@@ -8,9 +8,9 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arc_malachitebft_app_channel::AppMsg;
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
-use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef};
+use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef, PersistentPeersOp};
+use arc_malachitebft_app_channel::app::net::Multiaddr;
 use arc_malachitebft_app_channel::app::streaming::StreamContent;
 use arc_malachitebft_app_channel::app::types::core::{
     CommitCertificate, ExtendedCommitCertificate, HeightParams, Round, Validity,
@@ -18,13 +18,16 @@ use arc_malachitebft_app_channel::app::types::core::{
 use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessage};
 use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
+use arc_malachitebft_app_channel::{AppMsg, NetworkRequest};
 use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::peers;
+use super::reveals::OwnReveals;
 use super::settings;
 use super::sign::{Checker, Delegate};
-use super::types::{Address, Chain, Height, Part, Sig, Value, round_number};
+use super::types::{self, Address, Chain, Height, Part, Sig, Value, round_number};
 use super::wire;
 use crate::clock::now_ms;
 use crate::committer::Committer;
@@ -52,8 +55,12 @@ type Params = HeightParams<Chain>;
 pub(crate) struct App {
     pub(crate) genesis: Arc<Genesis>,
     pub(crate) me: PublicKey,
-    pub(crate) chain: Chain,
     pub(crate) delegate: Delegate,
+    pub(crate) reveals: OwnReveals,
+    pub(crate) network_requests: mpsc::Sender<NetworkRequest>,
+    /// With whom the engine's network keeps connections, and since which round.
+    pub(crate) peers: Vec<Multiaddr>,
+    pub(crate) round_of_peers: u64,
     pub(crate) checker: Checker,
     pub(crate) store: Arc<Store>,
     pub(crate) executor: Executor,
@@ -169,7 +176,8 @@ impl App {
 
     fn params(&self, height: u64) -> Result<Params, Error> {
         let set = self.executor.validators(height)?;
-        Ok(settings::height_params(&self.genesis, set.into()))
+        let set = types::ValidatorSet::new(set, self.executor.order(height)?);
+        Ok(settings::height_params(&self.genesis, set))
     }
 
     /// Hands over what is known of the round: parts that came too early, and what was kept before a crash.
@@ -204,7 +212,7 @@ impl App {
     /// What is kept was found valid on the same parent: a height has one.
     fn redeliver(&self, height: u64, kept: &Undecided) -> Result<Option<ProposedValue<Chain>>, Error> {
         let set = self.executor.validators(height)?;
-        let proposer = self.proposer(&set, height, kept.round);
+        let proposer = self.proposer(&set, height, kept.round)?;
         Ok(Some(proposed(
             height,
             kept.round,
@@ -252,9 +260,12 @@ impl App {
     }
 
     fn build(&mut self, height: u64, round: u32) -> Result<Part, Error> {
-        let built = self
-            .executor
-            .build(self.me.address(), now_ms(), &self.mempool.candidates())?;
+        let (me, candidates) = (self.me.address(), self.mempool.candidates());
+        let reveal = match self.executor.tip_of(&me)? {
+            Some(tip) => Some(self.reveals.before(&tip)?),
+            None => None,
+        };
+        let built = self.executor.build(me, reveal, now_ms(), &candidates)?;
         if !built.refused.is_empty() {
             tracing::debug!(
                 height,
@@ -340,7 +351,7 @@ impl App {
             return Ok(None);
         }
         let set = self.executor.validators(height)?;
-        let proposer = self.proposer(&set, height, round);
+        let proposer = self.proposer(&set, height, round)?;
         let Some((block, header)) = self.authentic(part, &proposer) else {
             return Ok(None);
         };
@@ -472,12 +483,39 @@ impl App {
         self.look_for_us(&block)?;
         let from = if self.rounds.synced { "sync" } else { "consensus" };
         self.committer.commit(&block, &certificate, &executed, from)?;
+        self.follow_peers()?;
         let parked = std::mem::take(&mut self.rounds.parked);
         self.rounds = Rounds {
             parked,
             ..Rounds::default()
         };
         Ok(())
+    }
+
+    /// Keeps the engine's network with those who sit or may sit next.
+    fn follow_peers(&mut self) -> Result<(), Error> {
+        let round = self.executor.round_number()?;
+        if std::mem::replace(&mut self.round_of_peers, round) == round {
+            return Ok(());
+        }
+        let wanted = peers::others(&self.genesis, &self.store.view(), &self.me)?;
+        for gone in self.peers.iter().filter(|peer| !wanted.contains(peer)) {
+            self.update_peers(PersistentPeersOp::Remove(gone.clone()));
+        }
+        for new in wanted.iter().filter(|peer| !self.peers.contains(peer)) {
+            self.update_peers(PersistentPeersOp::Add(new.clone()));
+        }
+        self.peers = wanted;
+        Ok(())
+    }
+
+    fn update_peers(&self, op: PersistentPeersOp) {
+        // What comes of it the engine logs.
+        let (reply, _) = oneshot::channel();
+        let request = NetworkRequest::UpdatePersistentPeers(op, reply);
+        if self.network_requests.blocking_send(request).is_err() {
+            tracing::debug!("the engine's network has stopped");
+        }
     }
 
     fn decided_block(&self, height: u64, header: &Hash) -> Result<Block, Error> {
@@ -653,8 +691,8 @@ impl App {
         }))
     }
 
-    fn proposer(&self, set: &ValidatorSet, height: u64, round: u32) -> PublicKey {
-        ledger::proposer(set, &self.chain.genesis, height, round).key
+    fn proposer(&self, set: &ValidatorSet, height: u64, round: u32) -> Result<PublicKey, Error> {
+        Ok(ledger::proposer(set, &self.executor.order(height)?, height, round).key)
     }
 }
 

@@ -6,6 +6,7 @@
 mod app;
 mod journal;
 mod peers;
+mod reveals;
 mod settings;
 mod sign;
 mod types;
@@ -25,21 +26,24 @@ use arc_malachitebft_app_channel::app::metrics::SharedRegistry;
 use arc_malachitebft_app_channel::app::net::Multiaddr;
 use arc_malachitebft_app_channel::spawn::spawn_network_actor;
 use arc_malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, RequestContext, SyncContext,
-    WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest, RequestContext,
+    SyncContext, WalContext,
 };
-use ledger::{Genesis, SecretKey};
+use ledger::{Genesis, PublicKey, SecretKey, State as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use peers::engine_peer_id;
+pub use reveals::REVEAL_GENERATIONS;
 
 use crate::Error;
 use crate::committer::Committer;
 use crate::execute::Executor;
 use crate::monitor::Monitor;
+use crate::store::View;
 use app::App;
 use journal::Journal;
+use reveals::OwnReveals;
 use settings::Settings;
 use sign::{Checker, Delegate};
 use types::Chain;
@@ -53,6 +57,8 @@ const STOP_DEADLINE: Duration = Duration::from_secs(3);
 const REQUESTS_MAX: usize = 16;
 /// The file of the engine's write-ahead log.
 const WAL: &str = "wal";
+/// The file of what this delegate has signed.
+const JOURNAL: &str = "signer.journal";
 
 /// What the engine works with.
 pub(crate) struct Parts {
@@ -71,9 +77,16 @@ pub(crate) struct Engine {
     listen: SocketAddr,
 }
 
-/// How many other delegates the chain of a genesis has.
-pub(crate) fn peers_wanted(genesis: &Genesis) -> usize {
-    genesis.delegates.len().saturating_sub(1)
+/// How many others have a seat.
+///
+/// # Errors
+/// If the state cannot be read.
+pub(crate) fn peers_wanted(state: &View, me: &PublicKey) -> Result<usize, Error> {
+    let set = state.validators().map_err(|error| Error::Ledger {
+        operation: "read the seats",
+        reason: error.to_string(),
+    })?;
+    Ok(set.len() - usize::from(set.find(&me.address()).is_some()))
 }
 
 impl Engine {
@@ -102,7 +115,7 @@ impl Engine {
             ..
         } = channels;
         let monitor = Arc::clone(&parts.committer.monitor);
-        let app = app(parts, delegate, network.clone(), ready_tx);
+        let app = app(parts, delegate, (network.clone(), net_requests.clone()), ready_tx)?;
         let app = std::thread::Builder::new()
             .name("chain".into())
             .spawn(move || app.run(consensus));
@@ -165,11 +178,23 @@ impl Engine {
     }
 }
 
+/// Makes the journal of a delegate that never had a seat. One that has had one must not start without its own.
+///
+/// # Errors
+/// If it cannot be written.
+pub(crate) fn prepare(dir: &Path, chain: &str, delegate: &PublicKey) -> Result<(), Error> {
+    std::fs::create_dir_all(dir).map_err(|source| Error::Folder {
+        dir: dir.to_owned(),
+        source,
+    })?;
+    Journal::open(&dir.join(JOURNAL), chain, delegate).map(drop)
+}
+
 fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     let chain = &parts.genesis.chain_id;
-    let path = dir.join("signer.journal");
+    let path = dir.join(JOURNAL);
     let tip = parts.committer.store.tip().height;
-    if peers_wanted(&parts.genesis) > 0 && tip > 0 && !path.exists() {
+    if has_voted_with_others(parts, tip)? && !path.exists() {
         return Err(Error::JournalLost { path, height: tip });
     }
     let journal = Journal::open(&path, chain, &parts.delegate.public())?;
@@ -182,11 +207,21 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
     ))
 }
 
+/// Whether this delegate may have signed something that others count on: who has no seat yet has not.
+fn has_voted_with_others(parts: &Parts, tip: u64) -> Result<bool, Error> {
+    let (state, me) = (parts.committer.store.view(), parts.delegate.public());
+    let sits = state
+        .validators()
+        .is_ok_and(|set| set.find(&me.address()).is_some());
+    Ok(tip > 0 && sits && peers_wanted(&state, &me)? > 0)
+}
+
 /// The engine's lock on a block is in its WAL alone: without it, a delegate could vote in a later round against what
 /// it is bound to, and the journal, which knows no locks, would let it. One seat has nobody to disagree with.
 fn check_wal(parts: &Parts, journal: &Journal, wal: &Path, next: u64) -> Result<(), Error> {
     let empty = std::fs::metadata(wal).map_or(true, |found| found.len() == 0);
-    if empty && peers_wanted(&parts.genesis) > 0 && journal.has_precommitted(next) {
+    let others = peers_wanted(&parts.committer.store.view(), &parts.delegate.public())?;
+    if empty && others > 0 && journal.has_precommitted(next) {
         return Err(Error::WalLost {
             path: wal.to_owned(),
             height: next,
@@ -203,7 +238,8 @@ async fn build(
 ) -> eyre::Result<(Channels<Chain>, EngineHandle, NetworkRef<Chain>)> {
     let key = parts.delegate.public();
     let moniker = moniker(&parts.genesis, &parts.delegate);
-    let peers = peers::others(&parts.genesis, &key)?;
+    peers::check_genesis(&parts.genesis, &key)?;
+    let peers = peers::others(&parts.genesis, &parts.committer.store.view(), &key)?;
     let settings = Settings::new(&parts.genesis, moniker.clone(), listen, peers);
     let registry = SharedRegistry::global().with_moniker(&moniker);
     let identity = NetworkIdentity::new(moniker, peers::keypair(&parts.delegate), None);
@@ -220,7 +256,7 @@ async fn build(
     let checker = Checker::new(&parts.genesis.chain_id);
     let consensus =
         ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
-    let (channels, handle) = EngineBuilder::new(context(&parts.genesis), settings)
+    let (channels, handle) = EngineBuilder::new(Chain, settings)
         .with_default_wal(WalContext::new(dir.join(WAL), Wire))
         .with_custom_network(network.clone(), to_network)
         .with_default_sync(SyncContext::new(Wire))
@@ -232,12 +268,21 @@ async fn build(
     Ok((channels, handle, network))
 }
 
-fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: oneshot::Sender<()>) -> App {
+fn app(
+    parts: Parts,
+    delegate: Delegate,
+    (network, network_requests): (NetworkRef<Chain>, mpsc::Sender<NetworkRequest>),
+    ready: oneshot::Sender<()>,
+) -> Result<App, Error> {
     let committer = parts.committer;
     let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&committer.store));
-    App {
-        me: parts.delegate.public(),
-        chain: context(&parts.genesis),
+    let me = parts.delegate.public();
+    Ok(App {
+        peers: peers::others(&parts.genesis, &committer.store.view(), &me)?,
+        round_of_peers: executor.round_number()?,
+        network_requests,
+        me,
+        reveals: OwnReveals::new(&parts.delegate, &parts.genesis.chain_id),
         checker: Checker::new(&parts.genesis.chain_id),
         delegate,
         executor,
@@ -250,13 +295,7 @@ fn app(parts: Parts, delegate: Delegate, network: NetworkRef<Chain>, ready: ones
         network,
         ready: Some(ready),
         rounds: app::Rounds::default(),
-    }
-}
-
-fn context(genesis: &Genesis) -> Chain {
-    Chain {
-        genesis: genesis.id(),
-    }
+    })
 }
 
 /// The engine keys its metrics by this name, for the whole process: an engine that is started again needs a new one.

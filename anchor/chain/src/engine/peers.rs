@@ -5,7 +5,9 @@
 
 use arc_malachitebft_app_channel::app::net::Multiaddr;
 use arc_malachitebft_app_channel::app::types::{Keypair, PeerId};
-use ledger::{Genesis, PublicKey, SecretKey};
+use std::collections::BTreeSet;
+
+use ledger::{Genesis, PublicKey, SecretKey, State};
 
 use crate::Error;
 
@@ -25,12 +27,40 @@ pub(crate) fn keypair(delegate: &SecretKey) -> Keypair {
     Keypair::ed25519_from_bytes(delegate.seed()).expect("a seed has 32 bytes")
 }
 
-/// The addresses of all other delegates, each with its peer id.
-pub(crate) fn others(genesis: &Genesis, me: &PublicKey) -> Result<Vec<Multiaddr>, Error> {
+/// The addresses of all other delegates of the genesis, each with its peer id.
+///
+/// # Errors
+/// If one of them is none: a chain cannot begin so.
+pub(crate) fn check_genesis(genesis: &Genesis, me: &PublicKey) -> Result<(), Error> {
     let others = genesis.delegates.iter().filter(|delegate| delegate.key != *me);
-    others
-        .map(|delegate| address(genesis, &delegate.key, &delegate.engine))
-        .collect()
+    for delegate in others {
+        address(genesis, &delegate.key, &delegate.engine)?;
+    }
+    Ok(())
+}
+
+/// The addresses of the others who sit, and of those who may sit next. Whoever gives an address that is none is not
+/// reached; that harms only itself.
+pub(crate) fn others(genesis: &Genesis, state: &impl State, me: &PublicKey) -> Result<Vec<Multiaddr>, Error> {
+    let failed = |error: ledger::StateError| Error::Ledger {
+        operation: "read the delegates",
+        reason: error.to_string(),
+    };
+    let seats = state.validators().map_err(failed)?;
+    let elected = state.round().map_err(failed)?.elected;
+    let seats = seats.validators().iter().map(|seat| seat.address());
+    let wanted: BTreeSet<ledger::Address> = seats.chain(elected).collect();
+    let mut addresses = Vec::new();
+    for wanted in wanted.into_iter().filter(|wanted| *wanted != me.address()) {
+        let Some(delegate) = state.delegate(&wanted).map_err(failed)? else {
+            continue;
+        };
+        match address(genesis, &delegate.key, &delegate.engine) {
+            Ok(address) => addresses.push(address),
+            Err(error) => tracing::warn!("a delegate cannot be reached: {error}"),
+        }
+    }
+    Ok(addresses)
 }
 
 /// An address without a peer id gets the one of the key; one with another's is an error of the genesis.
@@ -57,6 +87,8 @@ fn address(genesis: &Genesis, key: &PublicKey, engine: &str) -> Result<Multiaddr
 
 #[cfg(test)]
 mod tests {
+    use ledger::MemoryState;
+
     use super::*;
 
     #[test]
@@ -79,16 +111,25 @@ mod tests {
         genesis.delegates.push(ledger::GenesisDelegate {
             key: other,
             engine: "/ip4/10.0.0.1/tcp/4103".into(),
+            tip: None,
         });
+        genesis.delegates.sort_by_key(|delegate| delegate.key.address());
+        let place = genesis
+            .delegates
+            .iter()
+            .position(|delegate| delegate.key == other)
+            .unwrap();
         let wanted = format!("/ip4/10.0.0.1/tcp/4103/p2p/{}", engine_peer_id(&other));
-        assert_eq!(others(&genesis, &me).unwrap()[0].to_string(), wanted);
+        let state = MemoryState(genesis.initial_state().unwrap().into_iter().collect());
+        assert_eq!(others(&genesis, &state, &me).unwrap()[0].to_string(), wanted);
+        check_genesis(&genesis, &me).unwrap();
 
-        genesis.delegates[1].engine = format!("/ip4/10.0.0.1/tcp/4103/p2p/{}", engine_peer_id(&me));
-        let error = others(&genesis, &me).unwrap_err().to_string();
+        genesis.delegates[place].engine = format!("/ip4/10.0.0.1/tcp/4103/p2p/{}", engine_peer_id(&me));
+        let error = check_genesis(&genesis, &me).unwrap_err().to_string();
         assert!(error.contains("its key makes peer"), "{error}");
 
-        genesis.delegates[1].engine.clear();
-        let error = others(&genesis, &me).unwrap_err().to_string();
+        genesis.delegates[place].engine.clear();
+        let error = check_genesis(&genesis, &me).unwrap_err().to_string();
         assert!(error.contains("it has no engine address"), "{error}");
     }
 }

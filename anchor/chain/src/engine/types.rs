@@ -6,14 +6,11 @@ use arc_malachitebft_app_channel::app::types::core::{
     self as bft, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType, VotingPower,
 };
 use bytes::Bytes;
-use ledger::{Hash, Signature};
+use ledger::{Hash, Order, Signature};
 
 /// The engine's context: one chain.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain {
-    /// Hash of the genesis, from which the order of proposers follows.
-    pub(crate) genesis: Hash,
-}
+pub(crate) struct Chain;
 
 /// A height.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,10 +62,11 @@ pub(crate) struct Validator {
     power: VotingPower,
 }
 
-/// Those who vote on a height, in the ledger's order.
+/// Those who vote on a height, in the ledger's order, and from what their turns follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ValidatorSet {
     ledger: ledger::ValidatorSet,
+    order: Order,
     members: Vec<Validator>,
 }
 
@@ -84,15 +82,19 @@ pub(crate) struct Sig(pub(crate) Signature);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ed25519;
 
-impl From<ledger::ValidatorSet> for ValidatorSet {
-    fn from(ledger: ledger::ValidatorSet) -> Self {
+impl ValidatorSet {
+    pub(crate) fn new(ledger: ledger::ValidatorSet, order: Order) -> Self {
         let member = |v: &ledger::Validator| Validator {
             address: Address(v.address()),
             key: Key(v.key),
             power: v.power,
         };
         let members = ledger.validators().iter().map(member).collect();
-        ValidatorSet { ledger, members }
+        ValidatorSet {
+            ledger,
+            order,
+            members,
+        }
     }
 }
 
@@ -110,7 +112,7 @@ impl bft::Context for Chain {
     type SigningScheme = Ed25519;
 
     fn select_proposer<'a>(&self, set: &'a ValidatorSet, height: Height, round: Round) -> &'a Validator {
-        let chosen = ledger::proposer(&set.ledger, &self.genesis, height.0, round_number(round));
+        let chosen = ledger::proposer(&set.ledger, &set.order, height.0, round_number(round));
         let place = set.ledger.find(&chosen.address()).map_or(0, |(place, _)| place);
         &set.members[place]
     }

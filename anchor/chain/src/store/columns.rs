@@ -18,6 +18,8 @@ pub(crate) const HEADERS: &str = "headers";
 pub(crate) const BODIES: &str = "bodies";
 /// Height → the certificate that decided it, with every late signature we saw.
 pub(crate) const CERTIFICATES: &str = "certificates";
+/// Heights whose header names other validators for the next height → the encoded set that it names.
+pub(crate) const SET_CHANGES: &str = "set_changes";
 /// Digest of a CID → where that object is: a [`Place`].
 pub(crate) const INDEX: &str = "index";
 /// Height ‖ round ‖ header hash → a signed proposal part that is not decided yet.
@@ -26,7 +28,7 @@ pub(crate) const UNDECIDED: &str = "undecided";
 pub(crate) const META: &str = "meta";
 
 /// Every table.
-pub(crate) const ALL: [&str; 10] = [
+pub(crate) const ALL: [&str; 11] = [
     NODES,
     VALUES,
     STALE,
@@ -34,6 +36,7 @@ pub(crate) const ALL: [&str; 10] = [
     HEADERS,
     BODIES,
     CERTIFICATES,
+    SET_CHANGES,
     INDEX,
     UNDECIDED,
     META,

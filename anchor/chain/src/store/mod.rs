@@ -19,10 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use cid::Cid;
-use ledger::{Block, Body, Certificate, Genesis, Hash, Header, Label, Tx};
+use ledger::{Block, Body, Certificate, Genesis, Hash, Header, Label, Tx, ValidatorSet};
 use rocksdb::WriteBatch;
 
-use columns::{BODIES, CERTIFICATES, HEADERS, INDEX, META, NODES, Place, STALE, STATE, Stale, VALUES};
+use columns::{
+    BODIES, CERTIFICATES, HEADERS, INDEX, META, NODES, Place, SET_CHANGES, STALE, STATE, Stale, VALUES,
+};
 use db::Db;
 use recent::Recent;
 use tree::Tree;
@@ -163,6 +165,22 @@ impl Store {
         self.decoded(HEADERS, height)
     }
 
+    /// The heights after which other validators vote, below `end`, oldest first, and who they are.
+    pub(crate) fn set_changes(&self, end: u64) -> Result<Vec<(u64, ValidatorSet)>, Error> {
+        let mut changes = Vec::new();
+        for row in self.db.rows_from(SET_CHANGES, &[])? {
+            let (height, set) = row?;
+            let height = <[u8; 8]>::try_from(&*height).map(u64::from_be_bytes);
+            let height = height.map_err(|_| Error::damaged(SET_CHANGES, "a height of another length"))?;
+            if height >= end {
+                break;
+            }
+            let set = ledger::decode(&set).map_err(|e| Error::damaged(SET_CHANGES, e.to_string()))?;
+            changes.push((height, set));
+        }
+        Ok(changes)
+    }
+
     /// The body of a height.
     pub(crate) fn body(&self, height: u64) -> Result<Option<Body>, Error> {
         self.decoded(BODIES, height)
@@ -294,6 +312,9 @@ impl Store {
     }
 
     fn put_state(&self, batch: &mut WriteBatch, executed: &Executed, version: u64) -> Result<(), Error> {
+        if let Some(Some(set)) = executed.changes.get(&ledger::key::validators()) {
+            batch.put_cf(self.db.table(SET_CHANGES)?, version.to_be_bytes(), set);
+        }
         stage_state(&self.db, batch, &executed.changes, version)?;
         stage_tree(&self.db, batch, &executed.tree, version)
     }

@@ -113,6 +113,7 @@ fn block(tip: &Tip, genesis: &Genesis, state_root: Hash) -> (Block, Certificate)
         body: Link(body.cid()),
         state_root,
         proposer: Address::from_bytes([0; 20]),
+        reveal: None,
         validators: Hash([0; 32]),
         next_validators: Hash([0; 32]),
     };

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use chain::{Chain, Config};
-use ledger::{Action, Genesis, GenesisDelegate, Hash};
+use ledger::{Action, Genesis, GenesisDelegate, Hash, Reveals};
 
 use crate::journal::note;
 use crate::world::*;
@@ -31,10 +31,12 @@ impl Four {
         let mut genesis = genesis(chain_id, &[]);
         genesis.seats = 4;
         genesis.block_time_ms = 200;
+        genesis.election.round = 4;
         let seat = |(number, port): (usize, &u16)| {
             let key = seat_key(number).public();
             let engine = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", chain::engine_peer_id(&key));
-            GenesisDelegate { key, engine }
+            let tip = Some(Reveals::new(&seat_key(number), chain_id, 0).tip());
+            GenesisDelegate { key, engine, tip }
         };
         genesis.delegates = ports.iter().enumerate().map(seat).collect();
         genesis.delegates.sort_by_key(|delegate| delegate.key.address());

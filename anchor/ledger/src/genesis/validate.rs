@@ -7,7 +7,7 @@ use crate::validators::MAX_VALIDATORS;
 pub const MAX_BLOCK_BYTES: u64 = 2 * 1024 * 1024;
 /// A block must hold a certificate of the largest set and some transactions.
 const MIN_BLOCK_BYTES: u64 = 256 * 1024;
-const MAX_ENGINE_BYTES: usize = 256;
+const MAX_RESERVED: u64 = 1_000;
 /// About thirty years of 1 s blocks: sums of such numbers stay far below 2^64.
 const MAX_BLOCKS: u64 = 1_000_000_000;
 
@@ -23,11 +23,16 @@ impl Genesis {
             Self::names,
             Self::limits,
             Self::rents,
+            Self::premiums,
+            Self::reserved,
             Self::claims,
             Self::escrows,
             Self::kinds,
             Self::money,
             Self::seats,
+            Self::elections,
+            Self::rewards,
+            Self::fees,
         ];
         for check in checks {
             check(self).map_err(|(field, reason)| Error::Genesis { field, reason })?;
@@ -76,6 +81,34 @@ impl Genesis {
         let dearest = self.rent.by_length.iter().max().copied().unwrap_or_default();
         rule(dearest <= self.supply, "rent.by_length", || {
             format!("a rent of {dearest} is more than the supply of {}", self.supply)
+        })
+    }
+
+    fn premiums(&self) -> Result<(), Fault> {
+        let rent = &self.rent;
+        range("rent.fall", rent.fall, 0, MAX_BLOCKS)?;
+        rule((rent.fall == 0) == (rent.premium == 0), "rent.premium", || {
+            "give it together with rent.fall, or neither".into()
+        })?;
+        let dearest = rent.by_length.iter().max().copied().unwrap_or_default();
+        let start = dearest.checked_mul(rent.premium);
+        rule(
+            start.is_some_and(|start| start <= self.supply),
+            "rent.premium",
+            || {
+                format!(
+                    "{} times a rent of {dearest} is more than the supply of {}",
+                    rent.premium, self.supply
+                )
+            },
+        )
+    }
+
+    fn reserved(&self) -> Result<(), Fault> {
+        range("reserved", self.reserved.len() as u64, 0, MAX_RESERVED)
+            .map_err(|(field, _)| fault(&field, format!("give at most {MAX_RESERVED} labels")))?;
+        rule(self.reserved.is_sorted_by(|a, b| a < b), "reserved", || {
+            "list each label once, in the order of their bytes".into()
         })
     }
 
@@ -160,6 +193,87 @@ impl Genesis {
         })
     }
 
+    fn elections(&self) -> Result<(), Fault> {
+        let rules = &self.election;
+        range("election.round", rules.round, 1, MAX_BLOCKS)?;
+        range("election.unbonding", rules.unbonding, 1, MAX_BLOCKS)?;
+        rule(
+            rules.evidence_age < rules.unbonding,
+            "election.evidence_age",
+            || {
+                format!(
+                    "{} is not below election.unbonding {}: what evidence takes must still be locked",
+                    rules.evidence_age, rules.unbonding
+                )
+            },
+        )?;
+        for (field, points) in [("absent_max", rules.absent_max), ("slash", rules.slash)] {
+            range(&format!("election.{field}"), points.into(), 0, WHOLE.into())?;
+        }
+        let dearest = rules.registration.saturating_add(rules.own_min);
+        rule(dearest <= self.supply, "election.own_min", || {
+            format!("a candidate would need {dearest} coins of {}", self.supply)
+        })
+    }
+
+    fn rewards(&self) -> Result<(), Fault> {
+        let Rewards {
+            phases,
+            parts,
+            fees,
+            leaders,
+        } = &self.rewards;
+        for (field, parts) in [("parts", parts), ("fees", fees)] {
+            rule(
+                parts.sum() == u32::from(WHOLE),
+                &format!("rewards.{field}"),
+                || format!("they are {} basis points together, not {WHOLE}", parts.sum()),
+            )?;
+        }
+        rule(
+            (*leaders > 0) == (parts.leaders > 0 || fees.leaders > 0),
+            "rewards.leaders",
+            || "a number of leading seats goes with a part for them".into(),
+        )?;
+        let ends: Vec<u64> = phases
+            .iter()
+            .map(|phase| phase.until.unwrap_or(u64::MAX))
+            .collect();
+        rule(
+            phases.len() <= 64 && ends.is_sorted_by(|a, b| a < b),
+            "rewards.phases",
+            || "at most 64, each ends after the one before it, and only the last may never end".into(),
+        )?;
+        self.room_for_rewards()
+    }
+
+    /// All coins that there can ever be within thirty years of 1 s blocks fit in 64 bits.
+    fn room_for_rewards(&self) -> Result<(), Fault> {
+        let mut from = 0;
+        let mut all = u128::from(self.supply.units());
+        for phase in &self.rewards.phases {
+            let until = phase
+                .until
+                .unwrap_or(MAX_BLOCKS)
+                .clamp(from, MAX_BLOCKS.max(from));
+            all += u128::from(until - from) * u128::from(phase.reward.units());
+            from = until;
+        }
+        rule(all <= u128::from(u64::MAX), "rewards.phases", || {
+            "with the supply there would be more coins than fit in 64 bits".into()
+        })
+    }
+
+    fn fees(&self) -> Result<(), Fault> {
+        let kinds: Vec<Kind> = self.fees.iter().map(|fee| fee.kind).collect();
+        rule(kinds.is_sorted_by(|a, b| a < b), "fees", || {
+            "list each kind once, in the order of the presets".into()
+        })?;
+        rule(self.fees.iter().all(|fee| fee.fee <= self.supply), "fees", || {
+            "one is more than the supply".into()
+        })
+    }
+
     fn seats(&self) -> Result<(), Fault> {
         let count = self.delegates.len();
         rule(count >= 1 && count <= self.seats as usize, "delegates", || {
@@ -185,22 +299,11 @@ impl Genesis {
 }
 
 fn engine_address(address: &str, delegates: usize) -> Result<(), String> {
-    if address.is_empty() {
-        return if delegates == 1 {
-            Ok(())
-        } else {
-            Err("needed where several delegates vote".into())
-        };
+    match (address.is_empty(), delegates) {
+        (true, 1) => Ok(()),
+        (true, _) => Err("needed where several delegates vote".into()),
+        _ => crate::transition::check_engine(address),
     }
-    if address.len() > MAX_ENGINE_BYTES {
-        return Err(format!("{} bytes, at most {MAX_ENGINE_BYTES}", address.len()));
-    }
-    let peer = address.rsplit_once("/p2p/").map(|(_, peer)| peer);
-    let plain = address.starts_with('/') && address.bytes().all(|b| b.is_ascii_graphic());
-    if plain && peer.is_some_and(|peer| !peer.is_empty() && !peer.contains('/')) {
-        return Ok(());
-    }
-    Err(format!("'{address}' is not a multiaddr that ends in /p2p/PEER"))
 }
 
 fn range(field: &str, value: u64, least: u64, most: u64) -> Result<(), Fault> {

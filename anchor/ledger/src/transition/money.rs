@@ -27,19 +27,27 @@ pub(super) fn impossible() -> Refusal {
 }
 
 impl Transition<'_> {
-    /// What an action costs besides the fee.
-    pub(super) fn price(&self, action: &Action) -> Amount {
-        match action {
+    /// What an action costs besides the fee, in the state as it is before it.
+    pub(super) fn price(&self, action: &Action) -> Result<Amount, Refusal> {
+        Ok(match action {
             Action::Transfer { amount, .. }
             | Action::EscrowOpen { amount, .. }
-            | Action::EscrowTopUp { amount, .. } => *amount,
-            Action::NameRegister { label, .. } => self.genesis.rent.of(label),
+            | Action::EscrowTopUp { amount, .. }
+            | Action::Vote { amount, .. } => *amount,
+            Action::DelegateRegister { stake, .. } => {
+                stake.saturating_add(self.genesis.election.registration)
+            }
+            Action::AssetLicense { price, .. } => *price,
+            Action::NameRegister { label, .. } => {
+                let rent = self.genesis.rent.of(label);
+                rent.saturating_add(self.premium(label)?)
+            }
             Action::NameRenew { label, periods } => {
                 let rent = self.genesis.rent.of(label).units();
                 Amount::from_units(rent.saturating_mul(u64::from(*periods)))
             }
             _ => Amount::ZERO,
-        }
+        })
     }
 
     /// Checks that it is the sender's turn with this nonce, and counts it.
@@ -125,7 +133,7 @@ impl Transition<'_> {
         self.credit(to, amount)
     }
 
-    /// Rent, from an account to the treasury.
+    /// Rent and premium, from an account to the treasury.
     pub(super) fn pay_rent(&mut self, from: &Address, bill: Bill) -> Result<(), Refusal> {
         self.pay_price(from, bill)?;
         let pool = key::treasury_pool();
@@ -138,7 +146,7 @@ impl Transition<'_> {
         Ok(())
     }
 
-    /// Rent, back from the treasury to whoever lost a disputed name.
+    /// Rent and premium, back from the treasury to whoever lost a disputed name.
     pub(super) fn return_rent(&mut self, to: &Address, rent: Amount) -> Result<(), Refusal> {
         let pool = key::treasury_pool();
         let held = self.overlay.pool(&pool)?;

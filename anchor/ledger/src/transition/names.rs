@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::money::Bill;
 use super::{Refusal, Transition};
+use crate::amount::Amount;
 use crate::codec::encode;
 use crate::keys::Address;
 use crate::name::{Label, NamePath};
@@ -25,6 +26,12 @@ impl Transition<'_> {
         bill: Bill,
     ) -> Result<(), Refusal> {
         records.check()?;
+        if self.genesis.is_reserved(label) {
+            return Err(Refusal::NameReserved {
+                name: self.full(label),
+            });
+        }
+        let premium = self.premium(label)?;
         if let Some(entry) = self.overlay.name(label)? {
             self.make_way(sender, label, &entry, committed)?;
         }
@@ -36,6 +43,7 @@ impl Transition<'_> {
             expires: self.height.saturating_add(self.genesis.rent.period),
             seq: 0,
             changed: self.height,
+            premium,
             records: BTreeMap::new(),
         };
         put_records(&mut entry, "", records);
@@ -43,8 +51,14 @@ impl Transition<'_> {
         Ok(())
     }
 
+    /// What a label costs beyond the rent if it is registered in this block.
+    pub(super) fn premium(&self, label: &Label) -> Result<Amount, Refusal> {
+        let entry = self.overlay.name(label)?;
+        Ok(self.genesis.rent.premium(label, entry.as_ref(), self.height))
+    }
+
     /// Whether a new claim may replace an entry: its term and grace are over, or its commit is the younger one. In that
-    /// case its owner gets the rent back.
+    /// case its owner gets back what was paid: the rent of all periods, and the premium.
     fn make_way(
         &mut self,
         sender: &Address,
@@ -71,6 +85,7 @@ impl Transition<'_> {
             .rent
             .of(label)
             .checked_mul(periods)
+            .and_then(|rent| rent.checked_add(entry.premium))
             .ok_or_else(super::money::impossible)?;
         self.return_rent(&entry.owner, rent)
     }

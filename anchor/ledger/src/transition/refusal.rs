@@ -74,6 +74,9 @@ pub enum Refusal {
     /// A reveal after its time.
     #[error("the commit of height {committed} ended at height {last}: commit again")]
     RevealLate { committed: u64, last: u64 },
+    /// The genesis keeps the name from everybody.
+    #[error("name {name} is reserved: nobody can register it on this chain, choose another one")]
+    NameReserved { name: String },
     /// The name belongs to somebody.
     #[error("name {name} is taken: it belongs to {owner} until height {free_at} at least")]
     NameTaken {
@@ -133,6 +136,31 @@ pub enum Refusal {
     /// The owner has withdrawn the content.
     #[error("asset {cid} was withdrawn by its owner at height {height}")]
     AssetWithdrawn { cid: String, height: u64 },
+    /// A field that is fixed for ever.
+    #[error("the {field} of asset {cid} cannot change: leave it as it was when the content was anchored")]
+    AssetFixed { cid: String, field: &'static str },
+    /// No licence is sold.
+    #[error("no licence of asset {cid} is sold: its owner asks no price")]
+    LicenceNone { cid: String },
+    /// Another price.
+    #[error(
+        "a licence of asset {cid} costs {price} coins now, not {offered}: ask again, and pay exactly that"
+    )]
+    LicencePrice {
+        cid: String,
+        price: Amount,
+        offered: Amount,
+    },
+    /// A licence for the owner.
+    #[error("asset {cid} belongs to {holder}, who needs no licence")]
+    LicenceOwner { cid: String, holder: String },
+    /// A second licence.
+    #[error("{holder} holds a licence of asset {cid} already, since height {height}")]
+    LicenceHeld {
+        cid: String,
+        holder: String,
+        height: u64,
+    },
     /// The content's CID is of a kind that is not anchored.
     #[error("{reason}")]
     Content { reason: String },
@@ -215,6 +243,79 @@ pub enum Refusal {
     /// An edge that serves nothing.
     #[error("an edge needs a capacity of at least 1 request")]
     EdgeCapacity,
+    /// A reveal that does not fit the delegate's tip: the block is invalid.
+    #[error("the reveal of delegate {delegate} is not what its tip was made of")]
+    Reveal { delegate: String },
+    /// Nobody registered with this account.
+    #[error("{delegate} is no delegate: it must register first")]
+    DelegateUnknown { delegate: String },
+    /// It is registered already.
+    #[error("{delegate} is a delegate already: update it, or resign first")]
+    DelegateTaken { delegate: String },
+    /// It has resigned.
+    #[error("delegate {delegate} has resigned: it can register again")]
+    DelegateResigned { delegate: String },
+    /// It has signed two things.
+    #[error("delegate {delegate} has signed two things at one height, and is out for ever")]
+    DelegateTombstoned { delegate: String },
+    /// A return from where it is not.
+    #[error("delegate {delegate} is not in jail")]
+    DelegateNotJailed { delegate: String },
+    /// A return before its time.
+    #[error(
+        "delegate {delegate} is in jail until round {until_round}, this is round {round}: send it again then"
+    )]
+    DelegateJailed {
+        delegate: String,
+        round: u64,
+        until_round: u64,
+    },
+    /// Too little of its own.
+    #[error(
+        "delegate {delegate} would have locked {own} coins for itself, at least {least} are needed: to take them back, resign first"
+    )]
+    OwnStake {
+        delegate: String,
+        own: Amount,
+        least: Amount,
+    },
+    /// There are as many as there can be.
+    #[error("there are {max} candidates, which is the limit: try again when one has resigned")]
+    CandidatesFull { max: usize },
+    /// An address of an engine that is none.
+    #[error("the engine's address: {reason}")]
+    Engine { reason: String },
+    /// An update of nothing.
+    #[error("an update names an engine's address, a tip, or both")]
+    NothingToUpdate,
+    /// Votes of nothing.
+    #[error("votes need an amount above zero")]
+    NothingToVote,
+    /// More votes are taken back than there are.
+    #[error(
+        "{amount} coins cannot be taken back from delegate {delegate}: this account has locked {held} for it"
+    )]
+    VotesBeyond {
+        delegate: String,
+        amount: Amount,
+        held: Amount,
+    },
+    /// Own votes are taken back too often.
+    #[error("a delegate's own votes can become free at {max} heights at most: wait until some are")]
+    LeavingFull { max: usize },
+    /// Nothing to collect.
+    #[error(
+        "the votes of this account for delegate {delegate} have earned nothing since they were paid last"
+    )]
+    NothingEarned { delegate: String },
+    /// Evidence of another time.
+    #[error("the evidence is of height {height}, from {oldest} to {newest} it is taken")]
+    EvidenceAge { height: u64, oldest: u64, newest: u64 },
+    /// Evidence of nothing.
+    #[error(
+        "the evidence proves nothing against {delegate}: two different votes, in order, both signed by its key for this chain, are needed"
+    )]
+    EvidenceProvesNothing { delegate: String },
     /// Records, description or name break a bound.
     #[error(transparent)]
     Form(#[from] Error),
@@ -229,7 +330,7 @@ impl Refusal {
     pub fn may_pass_later(&self) -> bool {
         match self {
             Self::Nonce { expected, found, .. } => found > expected,
-            Self::RevealEarly { .. } => true,
+            Self::RevealEarly { .. } | Self::DelegateJailed { .. } => true,
             _ => false,
         }
     }

@@ -29,8 +29,12 @@ pub enum Kind {
     NameRelease,
     /// [`Action::AssetAnchor`]
     AssetAnchor,
+    /// [`Action::AssetSet`]
+    AssetSet,
     /// [`Action::AssetTransfer`]
     AssetTransfer,
+    /// [`Action::AssetLicense`]
+    AssetLicense,
     /// [`Action::AssetTombstone`]
     AssetTombstone,
     /// [`Action::EscrowOpen`]
@@ -51,11 +55,27 @@ pub enum Kind {
     EdgeSet,
     /// [`Action::EdgeLeave`]
     EdgeLeave,
+    /// [`Action::DelegateRegister`]
+    DelegateRegister,
+    /// [`Action::DelegateUpdate`]
+    DelegateUpdate,
+    /// [`Action::DelegateResign`]
+    DelegateResign,
+    /// [`Action::DelegateReturn`]
+    DelegateReturn,
+    /// [`Action::Vote`]
+    Vote,
+    /// [`Action::Unvote`]
+    Unvote,
+    /// [`Action::VoteCollect`]
+    VoteCollect,
+    /// [`Action::Evidence`]
+    Evidence,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 30] = [
         Self::Transfer,
         Self::Faucet,
         Self::Commit,
@@ -65,7 +85,9 @@ impl Kind {
         Self::NameTransfer,
         Self::NameRelease,
         Self::AssetAnchor,
+        Self::AssetSet,
         Self::AssetTransfer,
+        Self::AssetLicense,
         Self::AssetTombstone,
         Self::EscrowOpen,
         Self::EscrowTopUp,
@@ -76,6 +98,14 @@ impl Kind {
         Self::EdgeRegister,
         Self::EdgeSet,
         Self::EdgeLeave,
+        Self::DelegateRegister,
+        Self::DelegateUpdate,
+        Self::DelegateResign,
+        Self::DelegateReturn,
+        Self::Vote,
+        Self::Unvote,
+        Self::VoteCollect,
+        Self::Evidence,
     ];
 
     /// As it is written in a genesis file and in errors.
@@ -90,7 +120,9 @@ impl Kind {
             Self::NameTransfer => "name_transfer",
             Self::NameRelease => "name_release",
             Self::AssetAnchor => "asset_anchor",
+            Self::AssetSet => "asset_set",
             Self::AssetTransfer => "asset_transfer",
+            Self::AssetLicense => "asset_license",
             Self::AssetTombstone => "asset_tombstone",
             Self::EscrowOpen => "escrow_open",
             Self::EscrowTopUp => "escrow_top_up",
@@ -101,6 +133,14 @@ impl Kind {
             Self::EdgeRegister => "edge_register",
             Self::EdgeSet => "edge_set",
             Self::EdgeLeave => "edge_leave",
+            Self::DelegateRegister => "delegate_register",
+            Self::DelegateUpdate => "delegate_update",
+            Self::DelegateResign => "delegate_resign",
+            Self::DelegateReturn => "delegate_return",
+            Self::Vote => "vote",
+            Self::Unvote => "unvote",
+            Self::VoteCollect => "vote_collect",
+            Self::Evidence => "evidence",
         }
     }
 }

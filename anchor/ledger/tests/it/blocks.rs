@@ -54,6 +54,7 @@ pub fn header(genesis: &Genesis, parent: Option<&Header>, body: &Body, set: &Val
         body: Link(body.cid()),
         state_root: Hash::of(b"state"),
         proposer: set.validators()[0].address(),
+        reveal: None,
         validators: set.hash(),
         next_validators: set.hash(),
     }

@@ -17,6 +17,7 @@ pub fn genesis_of_four() -> Genesis {
     let delegate = |v: &ledger::Validator| GenesisDelegate {
         key: v.key,
         engine: engine.clone(),
+        tip: None,
     };
     genesis.delegates = set(4).validators().iter().map(delegate).collect();
     genesis.validate().unwrap();

@@ -261,6 +261,58 @@ fn giving_a_taken_claim_away_does_not_save_it() {
     assert_eq!(world.balance(3), before.checked_add(coins("10")).unwrap());
 }
 
+/// `alice` was account 3's; from the next block on anybody can register it, for a premium that falls by 0.5 a block.
+fn about_to_fall() -> World {
+    let mut world = World::new();
+    world.claim(3, register("alice", 1));
+    world.skip_to(3 + PERIOD + GRACE - 3);
+    world
+}
+
+#[test]
+fn who_loses_a_name_gets_rent_and_premium_back_and_who_wins_it_pays_the_same() {
+    let mut world = about_to_fall();
+    let claim = register("alice", 7);
+    let own = same_with_secret(&claim, 9);
+    let before = [ALICE, THIEF].map(|who| world.balance(who));
+    let held = world.state.pool(&key::treasury_pool()).unwrap();
+    world.pass(ALICE, commit(ALICE, &claim));
+    world.claim(THIEF, own);
+    assert_eq!(world.name("alice").unwrap().premium, coins("20"));
+    let (label, periods) = (label("alice"), 1);
+    world.pass(THIEF, Action::NameRenew { label, periods });
+    world.skip_to(world.height + 4);
+    // By now the premium of a free name would be 17.
+    world.pass(ALICE, claim);
+    let entry = world.name("alice").unwrap();
+    assert_eq!((entry.owner, entry.premium), (at(ALICE), coins("20")));
+    let spent = ["25.002", "0.003"].map(coins);
+    let after = [ALICE, THIEF].map(|who| world.balance(who));
+    for (place, spent) in spent.into_iter().enumerate() {
+        assert_eq!(after[place], before[place].checked_sub(spent).unwrap());
+    }
+    let treasury = world.state.pool(&key::treasury_pool()).unwrap();
+    assert_eq!(treasury, held.checked_add(coins("25")).unwrap());
+}
+
+#[test]
+fn a_name_that_changes_hands_twice_costs_each_the_same() {
+    let mut world = about_to_fall();
+    let claims = [7, 8, 9].map(|number| register("alice", number));
+    let before = [1, 2, 4].map(|who| world.balance(who));
+    world.pass(1, commit(1, &claims[0]));
+    world.pass(2, commit(2, &claims[1]));
+    world.pass(4, commit(4, &claims[2]));
+    for (who, claim) in [(4, 2), (2, 1), (1, 0)] {
+        world.pass(who, claims[claim].clone());
+    }
+    let spent = ["24.502", "0.002", "0.002"].map(coins);
+    for (place, who) in [1, 2, 4].into_iter().enumerate() {
+        let cost = before[place].checked_sub(world.balance(who)).unwrap();
+        assert_eq!(cost, spent[place], "account {who}");
+    }
+}
+
 #[test]
 fn an_older_commit_wins_only_within_its_time() {
     for claim in claims() {

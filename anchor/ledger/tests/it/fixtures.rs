@@ -49,6 +49,7 @@ fn actions() -> Vec<Action> {
         title: Some("A site".into()),
         bytes: Some(1_000_000),
         files: Some(12),
+        ..AssetMeta::default()
     };
     let (to, cid, name) = (at(2), content("site"), label("alice"));
     let register = Action::NameRegister {
@@ -87,13 +88,60 @@ fn actions() -> Vec<Action> {
             meta,
             split: Split::default(),
         },
+        Action::AssetSet {
+            cid,
+            meta: for_sale(),
+        },
         Action::AssetTransfer { cid, to },
+        Action::AssetLicense {
+            cid,
+            price: coins("2.5"),
+        },
         Action::AssetTombstone { cid },
     ]
     .into_iter()
     .chain(payment_actions())
+    .chain(delegate_actions())
     .collect()
 }
+
+fn delegate_actions() -> Vec<Action> {
+    let (delegate, amount) = (at(2), coins("10"));
+    let engine = "/ip4/10.0.0.1/tcp/4103/p2p/12D3KooW".to_owned();
+    vec![
+        Action::DelegateRegister {
+            engine: engine.clone(),
+            tip: secret(9),
+            stake: amount,
+        },
+        Action::DelegateUpdate {
+            engine: Some(engine),
+            tip: Some(secret(9)),
+        },
+        Action::DelegateResign {},
+        Action::DelegateReturn {},
+        Action::Vote { delegate, amount },
+        Action::Unvote { delegate, amount },
+        Action::VoteCollect { delegate },
+        Action::Evidence {
+            found: Box::new(crate::elections::equivocation(2, 7)),
+        },
+    ]
+}
+
+fn for_sale() -> AssetMeta {
+    AssetMeta {
+        title: Some("A photo".into()),
+        bytes: Some(1_000),
+        tags: tags(["2026", "harbour-view", "photo"]),
+        licence: Some("CC-BY-4.0".into()),
+        price: Some(coins("2.5")),
+        ..AssetMeta::default()
+    }
+}
+
+/// Kinds that came later: they are numbered behind the others, so that what was signed before is as it was.
+const LATER: [Kind; 2] = [Kind::AssetSet, Kind::AssetLicense];
 
 fn payment_actions() -> Vec<Action> {
     let (escrow, amount) = (secret(4), coins("10"));
@@ -126,9 +174,10 @@ fn payment_actions() -> Vec<Action> {
 
 #[test]
 fn transactions() {
-    let actions = actions();
+    let mut actions = actions();
     let kinds: Vec<Kind> = actions.iter().map(Action::kind).collect();
     assert_eq!(kinds, Kind::ALL);
+    actions.sort_by_key(|action| LATER.contains(&action.kind()));
     for (nonce, action) in actions.into_iter().enumerate() {
         let name = action.kind().name();
         let tx = sign(1, nonce as u64, coins("0.001"), action);
@@ -177,6 +226,7 @@ fn transactions_with_later_fields() {
             "asset_anchor-split",
             anchor_split("site", 8, &[(None, 1_000), (Some(3), 250)]),
         ),
+        ("asset_anchor-tags", anchor_as("site", 8, for_sale())),
         (
             "claim-split",
             claim_of(vec![voucher_for("site", escrow, 1, 2, coins("10"))]),
@@ -257,6 +307,7 @@ fn genesis_files() {
     let delegate = |n| ledger::GenesisDelegate {
         key: who(n).public(),
         engine: engine(n),
+        tip: (n == 2).then(|| secret(2)),
     };
     let balances = vec![ledger::Balance {
         address: at(1),
@@ -336,12 +387,35 @@ fn meter() {
     let id = open(&mut world, 1, "10");
     world.pass(1, allot_metered(id, 2, "4", 50));
     world.pass(2, claim_counted(id, coins("1")));
-    let key = key::meter(&id, &at(2));
-    let value = &world.state.0[&key];
-    check_text(
-        "meter.txt",
-        &format!("{} {}\n", hex::encode(&key), hex::encode(value)),
-    );
+    check_entries("meter.txt", &world, &[key::meter(&id, &at(2))]);
+}
+
+/// A name that was registered while its premium fell.
+#[test]
+fn premium() {
+    let mut world = World::new();
+    world.claim(1, register("alice", 1));
+    world.skip_to(3 + PERIOD + GRACE);
+    world.claim(2, register("alice", 2));
+    check_entries("premium.txt", &world, &[key::name(&label("alice"))]);
+}
+
+/// An asset with all that its owner may say, the index that it is found by, and a licence.
+#[test]
+fn asset() {
+    let mut world = World::new();
+    world.claim(1, anchor_as("site", 1, for_sale()));
+    world.pass(2, actions().remove(11));
+    let cid = content("site").0;
+    let [first, last] = ["2026", "photo"].map(|tag| key::tag(&tag.parse().unwrap(), &cid));
+    let keys = [key::asset(&cid), first, last, key::licence(&cid, &at(2))];
+    check_entries("asset.txt", &world, &keys);
+}
+
+/// Keys and values of the state, one entry a line.
+fn check_entries(name: &str, world: &World, keys: &[Vec<u8>]) {
+    let line = |key: &Vec<u8>| format!("{} {}\n", hex::encode(key), hex::encode(&world.state.0[key]));
+    check_text(name, &keys.iter().map(line).collect::<String>());
 }
 
 /// What the two sides keep in their books.

@@ -8,6 +8,7 @@ fn delegate(n: u8) -> GenesisDelegate {
     GenesisDelegate {
         key: who(n).public(),
         engine: format!("/ip4/10.0.0.{n}/tcp/4103/p2p/12D3KooW{n}"),
+        tip: None,
     }
 }
 
@@ -76,6 +77,48 @@ fn rent_goes_by_length() {
     check("abcd", "20");
     check("alice", "5");
     check("a-rather-long-name", "5");
+}
+
+#[test]
+fn a_name_that_has_just_become_free_costs_a_hundred_rents_more_and_two_weeks_later_nothing() {
+    for genesis in [ddn(), Genesis::dev("dev", TIME_MS, who(1).public())] {
+        assert_eq!(genesis.rent.premium, 100);
+        assert_eq!(genesis.rent.fall * genesis.block_time_ms, 14 * 86_400_000);
+    }
+}
+
+#[test]
+fn the_presets_reserve_what_gateways_and_browsers_need() {
+    for genesis in [ddn(), Genesis::dev("dev", TIME_MS, who(1).public())] {
+        for text in [
+            "example",
+            "invalid",
+            "ipfs",
+            "ipns",
+            "local",
+            "localhost",
+            "onion",
+            "test",
+            "wpad",
+            "www",
+        ] {
+            assert!(genesis.is_reserved(&label(text)), "{text}");
+        }
+        assert!(!genesis.is_reserved(&label("alice")));
+    }
+}
+
+/// What came later is absent where it is not used, so that the chains of older files are the same chains.
+#[test]
+fn a_genesis_without_premium_and_reserved_labels_does_not_speak_of_them() {
+    let mut genesis = ddn();
+    (genesis.rent.fall, genesis.rent.premium) = (0, 0);
+    genesis.reserved.clear();
+    let text = String::from_utf8(genesis.to_json()).unwrap();
+    for field in ["fall", "premium", "reserved"] {
+        assert!(!text.contains(field), "{field}");
+    }
+    assert_eq!(Genesis::parse(text.as_bytes()).unwrap(), genesis);
 }
 
 #[test]
@@ -171,6 +214,34 @@ fn what_breaks_a_rule_is_named() {
         "rent.by_length: a rent of 100000001 is more than the supply of 100000000",
     );
     check(
+        |g| g.rent.fall = u64::MAX,
+        "rent.fall: 18446744073709551615 is not within 0 to 1000000000",
+    );
+    check(
+        |g| g.rent.fall = 0,
+        "rent.premium: give it together with rent.fall, or neither",
+    );
+    check(
+        |g| g.rent.premium = 200_001,
+        "rent.premium: 200001 times a rent of 500 is more than the supply of 100000000",
+    );
+    check(
+        |g| g.rent.premium = u64::MAX,
+        "rent.premium: 18446744073709551615 times a rent of 500 is more than the supply of 100000000",
+    );
+    check(
+        |g| g.reserved.reverse(),
+        "reserved: list each label once, in the order of their bytes",
+    );
+    check(
+        |g| g.reserved = vec![label("www"); 2],
+        "reserved: list each label once, in the order of their bytes",
+    );
+    check(
+        |g| g.reserved = (0..1_001).map(|n| label(&format!("n{n:04}"))).collect(),
+        "reserved: give at most 1000 labels",
+    );
+    check(
         |g| g.reveal_delay = 0,
         "reveal_delay: 0 is not within 1 to 1000000000",
     );
@@ -227,7 +298,7 @@ fn what_breaks_a_rule_is_named() {
     );
     check(
         |g| g.delegates[0].engine = "10.0.0.1:4103".into(),
-        "delegates[0].engine: '10.0.0.1:4103' is not a multiaddr that ends in /p2p/PEER",
+        "delegates[0].engine: '10.0.0.1:4103' is not a multiaddr that ends in /p2p/ and a peer id",
     );
 }
 
@@ -257,6 +328,10 @@ fn broken_files_are_refused() {
     );
     check(|f| f["prefix"] = "mmt".into(), "start with 'ddn', not 'mmt'");
     check(|f| f["transactions"][0] = "mint".into(), "unknown variant `mint`");
+    check(
+        |f| f["reserved"][0] = "a.b".into(),
+        "name 'a.b': a label consists of a-z, 0-9 and '-'",
+    );
     check(|f| *f = 1.into(), "genesis: file: ");
     let error = Genesis::parse(b"{").unwrap_err().to_string();
     assert!(error.starts_with("genesis: file: EOF"), "{error}");

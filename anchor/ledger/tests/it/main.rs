@@ -8,6 +8,7 @@ mod credit;
 mod delivery;
 mod duel;
 mod edges;
+mod elections;
 mod escrows;
 mod exhaustive;
 mod fixtures;

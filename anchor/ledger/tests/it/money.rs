@@ -178,10 +178,13 @@ fn fees_go_to_the_proposer_when_the_block_ends() {
 }
 
 #[test]
-fn an_empty_block_changes_nothing() {
+fn an_empty_block_changes_nothing_but_the_round() {
     let mut world = World::new();
-    let before = world.state.clone();
+    let mut before = world.state.clone();
     world.block(vec![]);
+    for state in [&mut world.state, &mut before] {
+        state.0.remove(&key::round());
+    }
     assert_eq!(world.state, before);
 }
 
@@ -221,9 +224,5 @@ fn an_audit_finds_a_coin_too_many() {
     state
         .0
         .insert(key::supply(), ledger::encode(&Amount::from_units(1)));
-    let error = ledger::audit(state.0, &world.genesis).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "audit: state entry supply: the state says 0.00000001, the genesis 100000000"
-    );
+    assert!(!ledger::audit(state.0, &world.genesis).unwrap().holds());
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use ledger::{Action, Records, Refusal, State, key};
+use ledger::{Action, Amount, Records, Refusal, State, key};
 
 use crate::world::*;
 
@@ -264,6 +264,134 @@ fn a_name_expires_has_its_grace_and_is_free_again() {
     );
     let entry = world.name("alice").unwrap();
     assert_eq!((entry.owner, entry.registered, entry.seq), (at(2), 123, 0));
+}
+
+/// The first height at which `alice`, registered at height 3, is free again.
+const FREE: u64 = 3 + PERIOD + GRACE;
+
+/// A chain on which the grace of `alice` has just ended, but for so many blocks.
+fn before_free(blocks: u64) -> World {
+    let mut world = World::new();
+    world.claim(1, register("alice", 1));
+    world.skip_to(FREE - blocks);
+    world
+}
+
+fn premium_at(world: &World, height: u64) -> Amount {
+    let entry = world.name("alice");
+    world
+        .genesis
+        .rent
+        .premium(&label("alice"), entry.as_ref(), height)
+}
+
+#[test]
+fn the_premium_falls_evenly_to_nothing_and_is_rounded_up() {
+    let world = before_free(2);
+    let check = |height: u64, expected: &str| assert_eq!(premium_at(&world, height), coins(expected));
+    check(FREE - 1, "0");
+    check(FREE, "20");
+    check(FREE + 1, "19.5");
+    check(FREE + FALL / 2, "10");
+    check(FREE + FALL - 1, "0.5");
+    check(FREE + FALL, "0");
+    check(u64::MAX, "0");
+    let entry = world.name("alice").unwrap();
+    assert_eq!(world.genesis.rent.fall_end(&entry), FREE + FALL);
+    let rent = ledger::Rent {
+        fall: 7,
+        premium: 1,
+        by_length: vec![Amount::from_units(10)],
+        ..world.genesis.rent.clone()
+    };
+    let left = |left: u64| {
+        rent.premium(&label("alice"), Some(&entry), FREE + 7 - left)
+            .units()
+    };
+    assert_eq!([7, 6, 5, 1, 0].map(left), [10, 9, 8, 2, 0]);
+}
+
+#[test]
+fn whoever_takes_a_name_after_its_grace_pays_the_premium_of_that_block_to_the_treasury() {
+    for late in [0, 1, FALL - 1, FALL, FALL + 9] {
+        let mut world = before_free(2);
+        world.skip_to(FREE + late - 2);
+        let (before, held) = (world.balance(2), world.state.pool(&key::treasury_pool()).unwrap());
+        let premium = premium_at(&world, FREE + late);
+        world.claim(2, register("alice", 2));
+        assert_eq!(world.height, FREE + late);
+        let price = coins("5").checked_add(premium).unwrap();
+        let fees = world.genesis.fee.checked_mul(2).unwrap();
+        let cost = price.checked_add(fees).unwrap();
+        assert_eq!(world.balance(2), before.checked_sub(cost).unwrap());
+        let treasury = world.state.pool(&key::treasury_pool()).unwrap();
+        assert_eq!(treasury, held.checked_add(price).unwrap());
+        assert_eq!(world.name("alice").unwrap().premium, premium);
+    }
+}
+
+#[test]
+fn the_former_owner_pays_the_premium_too() {
+    let mut world = before_free(2);
+    world.claim(1, register("alice", 2));
+    assert_eq!(world.name("alice").unwrap().premium, coins("20"));
+}
+
+#[test]
+fn a_premium_that_is_not_there_is_in_the_bill() {
+    let mut world = before_free(3);
+    let rest = world.balance(2).checked_sub(coins("24.999")).unwrap();
+    let to = at(3);
+    world.pass(2, Action::Transfer { to, amount: rest });
+    world.pass(2, commit(2, &register("alice", 2)));
+    let account = at(2).display("dev");
+    assert_eq!(
+        world.refused(2, register("alice", 2)).to_string(),
+        format!("not enough coins: it costs 25.001 with the fee, account {account} holds 24.997")
+    );
+    // A block later the same claim costs less.
+    world.pass(2, register("alice", 2));
+    assert_eq!(world.name("alice").unwrap().premium, coins("19.5"));
+}
+
+#[test]
+fn names_that_were_never_registered_or_released_cost_no_premium() {
+    let mut world = World::new();
+    world.claim(1, register("alice", 1));
+    assert_eq!(world.name("alice").unwrap().premium, coins("0"));
+    world.pass(
+        1,
+        Action::NameRelease {
+            label: label("alice"),
+        },
+    );
+    world.claim(2, register("alice", 1));
+    assert_eq!(world.name("alice").unwrap().premium, coins("0"));
+}
+
+#[test]
+fn without_a_fall_a_name_is_free_at_once() {
+    let mut genesis = genesis();
+    (genesis.rent.fall, genesis.rent.premium) = (0, 0);
+    genesis.validate().unwrap();
+    let mut world = World::of(genesis);
+    world.block(vec![(1, Action::Faucet {}), (2, Action::Faucet {})]);
+    world.claim(1, register("alice", 1));
+    world.skip_to(FREE - 2);
+    world.claim(2, register("alice", 1));
+    assert_eq!(world.name("alice").unwrap().premium, coins("0"));
+}
+
+#[test]
+fn reserved_labels_are_nobodys() {
+    let mut world = World::new();
+    world.pass(1, commit(1, &register("www", 1)));
+    assert_eq!(
+        world.refused(1, register("www", 1)).to_string(),
+        "name www.ddn is reserved: nobody can register it on this chain, choose another one"
+    );
+    world.claim(1, register("www2", 1));
+    world.pass(1, set("www2", "www", text("fine")));
 }
 
 #[test]

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use ledger::{
-    Account, Action, Address, Amount, Asset, Genesis, Hash, Label, Link, MemoryState, NameEntry, Records,
-    Refusal, SecretKey, Share, Split, State, Transition, Tx, TxBody, audit, cid_of,
+    Account, Action, Address, Amount, Asset, AssetMeta, Genesis, Hash, Label, Link, MemoryState, NameEntry,
+    Records, Refusal, SecretKey, Share, Split, State, Tag, Transition, Tx, TxBody, audit, cid_of,
 };
 
 pub const CHAIN: &str = "test";
 pub const TIME_MS: u64 = 1_700_000_000_000;
 pub const PERIOD: u64 = 100;
 pub const GRACE: u64 = 20;
+pub const FALL: u64 = 40;
+pub const PREMIUM: u64 = 4;
 pub const TTL: u64 = 10;
 pub const EXIT_DELAY: u64 = 5;
 
@@ -49,6 +51,8 @@ pub fn genesis() -> Genesis {
     genesis.rent.period = PERIOD;
     genesis.rent.grace = GRACE;
     genesis.rent.max_periods = 3;
+    genesis.rent.fall = FALL;
+    genesis.rent.premium = PREMIUM;
     genesis.commit_ttl = TTL;
     genesis.escrow_exit_delay = EXIT_DELAY;
     genesis.validate().unwrap();
@@ -71,6 +75,20 @@ pub fn anchor(text: &str, number: u8) -> Action {
         meta: Default::default(),
         split: Default::default(),
     }
+}
+
+/// An asset that says something about itself.
+pub fn anchor_as(text: &str, number: u8, meta: AssetMeta) -> Action {
+    Action::AssetAnchor {
+        cid: content(text),
+        secret: secret(number),
+        meta,
+        split: Default::default(),
+    }
+}
+
+pub fn tags<const N: usize>(words: [&str; N]) -> Vec<Tag> {
+    words.map(|word| word.parse().unwrap()).into()
 }
 
 /// An asset whose deliveries are split; `None` is its owner.

@@ -60,6 +60,7 @@ pub fn serve(wanted: &Wanted) -> Result<()> {
         expires: u64::MAX,
         seq: 1,
         changed: 1,
+        premium: ledger::Amount::ZERO,
         records: [(String::new(), records)].into(),
     };
     let names = Arc::new(Computed {

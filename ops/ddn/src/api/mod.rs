@@ -9,6 +9,7 @@ mod assets;
 mod chain;
 pub mod claim;
 mod content;
+mod delegates;
 mod doctor;
 mod document;
 mod door;
@@ -128,6 +129,13 @@ fn guarded() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(wallet::export))
         .routes(routes!(wallet::send))
         .routes(routes!(wallet::account))
+        .routes(routes!(delegates::list))
+        .routes(routes!(delegates::register))
+        .routes(routes!(delegates::update))
+        .routes(routes!(delegates::resign))
+        .routes(routes!(delegates::vote))
+        .routes(routes!(delegates::unvote))
+        .routes(routes!(delegates::collect))
         .routes(routes!(edges::list))
         .routes(routes!(edges::register))
         .routes(routes!(edges::set))

@@ -49,6 +49,20 @@ pub const WALLET_EXPORT: &str = "/v1/wallet/{name}/export";
 pub const WALLET_SEND: &str = "/v1/wallet/send";
 /// `GET`: [`AccountView`](super::types::AccountView).
 pub const ACCOUNT: &str = "/v1/accounts/{address}";
+/// `GET`: [`DelegateList`](super::types::DelegateList).
+pub const DELEGATES: &str = "/v1/delegates";
+/// `POST` [`DelegateRegister`](super::types::DelegateRegister): [`Sent`](super::types::Sent).
+pub const DELEGATE_REGISTER: &str = "/v1/delegates/register";
+/// `POST` [`DelegateUpdate`](super::types::DelegateUpdate): [`Sent`](super::types::Sent).
+pub const DELEGATE_UPDATE: &str = "/v1/delegates/update";
+/// `POST` [`ByWallet`](super::types::ByWallet): [`Sent`](super::types::Sent).
+pub const DELEGATE_RESIGN: &str = "/v1/delegates/resign";
+/// `POST` [`VoteOrder`](super::types::VoteOrder): [`Sent`](super::types::Sent).
+pub const DELEGATE_VOTE: &str = "/v1/delegates/{delegate}/vote";
+/// `POST` [`VoteOrder`](super::types::VoteOrder): [`Sent`](super::types::Sent).
+pub const DELEGATE_UNVOTE: &str = "/v1/delegates/{delegate}/unvote";
+/// `POST` [`ByWallet`](super::types::ByWallet): [`Sent`](super::types::Sent).
+pub const DELEGATE_COLLECT: &str = "/v1/delegates/{delegate}/collect";
 /// `GET`: [`EdgeList`](super::types::EdgeList).
 pub const EDGES: &str = "/v1/edges";
 /// `POST` [`EdgeTerms`](super::types::EdgeTerms): [`Sent`](super::types::Sent).

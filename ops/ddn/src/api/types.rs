@@ -12,6 +12,7 @@
 
 mod assets;
 mod chain;
+mod delegates;
 mod earn;
 mod edges;
 mod mesh;
@@ -24,6 +25,7 @@ mod wallet;
 
 pub use assets::*;
 pub use chain::*;
+pub use delegates::*;
 pub use earn::*;
 pub use edges::*;
 pub use mesh::*;

@@ -8,7 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use ledger::{Address, Amount, Balance, Genesis, GenesisDelegate, PublicKey};
+use ledger::{Address, Amount, Balance, Genesis, GenesisDelegate, PublicKey, SecretKey};
 use serde::Serialize;
 
 use super::{
@@ -63,6 +63,10 @@ enum Preset {
     Dev,
     /// The DDN chain: 101 seats, 10 s blocks
     Ddn,
+    /// The MMT paper's chain: 108 seats, 10 s blocks, a reward for each block that falls from 5 coins to 1
+    Mmt,
+    /// The WTB paper's chain: 303 seats, 23 of them super seats, 5 s blocks, a reward for each block that halves
+    Wtb,
 }
 
 /// `KEY|DIR@IP:PORT`, or a multiaddr after the `@`. The address may be left out for a lone delegate.
@@ -105,10 +109,14 @@ impl FromStr for Delegate {
 
 impl Delegate {
     /// The key of a folder is made if there is none, so that a whole network can be laid out before its first start.
-    fn resolve(&self) -> Outcome<GenesisDelegate> {
-        let key = match &self.who {
-            Who::Key(key) => *key,
-            Who::Folder(dir) => delegate_key(dir)?,
+    fn resolve(&self, chain_id: &str) -> Outcome<GenesisDelegate> {
+        let (key, tip) = match &self.who {
+            Who::Key(key) => (*key, None),
+            Who::Folder(dir) => {
+                let secret = delegate_secret(dir)?;
+                let tip = ledger::Reveals::new(&secret, chain_id, 0).tip();
+                (secret.public(), Some(tip))
+            }
         };
         let host = self.engine.split("/p2p/").next().unwrap_or_default();
         let engine = if host.is_empty() {
@@ -116,7 +124,7 @@ impl Delegate {
         } else {
             format!("{host}/p2p/{}", ::chain::engine_peer_id(&key))
         };
-        Ok(GenesisDelegate { key, engine })
+        Ok(GenesisDelegate { key, engine, tip })
     }
 }
 
@@ -162,7 +170,7 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
     let mut delegates = args
         .delegate
         .iter()
-        .map(Delegate::resolve)
+        .map(|delegate| delegate.resolve(&id))
         .collect::<Outcome<Vec<_>>>()?;
     let Some(first) = delegates.first() else {
         return Err(Failure::new(
@@ -177,6 +185,7 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
             let mut genesis = Genesis::dev(id, time_ms, first.key);
             delegates.sort_by_key(|delegate| delegate.key.address());
             genesis.seats = u32::try_from(delegates.len()).unwrap_or(u32::MAX);
+            genesis.election.round = genesis.election.round.max(genesis.seats.into());
             genesis.balances = balances(&args.balance, &genesis.prefix, genesis.supply)?;
             genesis.delegates = delegates;
             genesis
@@ -184,6 +193,14 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
         Preset::Ddn => {
             let balances = balances(&args.balance, DDN_PREFIX, DDN_SUPPLY)?;
             Genesis::ddn(id, time_ms, delegates, balances).map_err(bad)?
+        }
+        Preset::Mmt => {
+            let balances = balances(&args.balance, "mmt", DDN_SUPPLY)?;
+            Genesis::mmt(id, time_ms, delegates, balances).map_err(bad)?
+        }
+        Preset::Wtb => {
+            let balances = balances(&args.balance, "wtb", WTB_SUPPLY)?;
+            Genesis::wtb(id, time_ms, delegates, balances).map_err(bad)?
         }
     };
     if let Some(tld) = &args.tld {
@@ -193,9 +210,10 @@ fn genesis(args: &Args) -> Outcome<Genesis> {
     Ok(genesis)
 }
 
-/// What `Genesis::ddn` demands that balances add up to, and how its addresses start.
+/// What `Genesis::ddn` and `Genesis::mmt` demand that balances add up to, and how its addresses start.
 const DDN_SUPPLY: Amount = Amount::from_units(100_000_000 * ledger::COIN);
 const DDN_PREFIX: &str = "ddn";
+const WTB_SUPPLY: Amount = Amount::from_units(12_000_000_000 * ledger::COIN);
 
 /// Balances by address; the one without an amount gets what the others leave of the supply.
 fn balances(given: &[String], prefix: &str, supply: Amount) -> Outcome<Vec<Balance>> {
@@ -241,10 +259,12 @@ fn account(who: &str, prefix: &str) -> Outcome<Address> {
 }
 
 fn delegate_key(dir: &Path) -> Outcome<PublicKey> {
+    Ok(delegate_secret(dir)?.public())
+}
+
+fn delegate_secret(dir: &Path) -> Outcome<SecretKey> {
     let folder = Folder::take(dir).map_err(|error| unusable(&error))?;
-    Ok(secrets::read_or_make_key(&folder.delegate_key())
-        .map_err(|error| unusable(&error))?
-        .public())
+    secrets::read_or_make_key(&folder.delegate_key()).map_err(|error| unusable(&error))
 }
 
 fn unusable(error: &node::Error) -> Failure {
@@ -266,7 +286,7 @@ mod tests {
     use super::*;
 
     fn key(seed: u8) -> PublicKey {
-        ledger::SecretKey::from_seed([seed; 32]).public()
+        SecretKey::from_seed([seed; 32]).public()
     }
 
     fn args(preset: Preset, balance: &[String], delegates: &[&str]) -> Args {

@@ -13,6 +13,7 @@ mod confirm;
 mod content;
 mod cost;
 mod data;
+mod delegate;
 mod docs;
 mod doctor;
 mod earn;
@@ -107,6 +108,9 @@ enum Command {
     /// Accounts and coins
     #[command(subcommand)]
     Wallet(wallet::Command),
+    /// Delegates: who decides the blocks, votes, and this node as one of them
+    #[command(subcommand)]
+    Delegate(delegate::Command),
     /// Edges: this node as one that delivers for coins, and the others
     #[command(subcommand)]
     Edge(edge::Command),
@@ -211,6 +215,7 @@ async fn answer(context: &Context, command: Command) -> Outcome {
         Command::Name(command) => name::run(context, *command).await,
         Command::Asset(command) => asset::run(context, command).await,
         Command::Wallet(command) => wallet::run(context, command).await,
+        Command::Delegate(command) => delegate::run(context, command).await,
         Command::Edge(command) => edge::run(context, command).await,
         Command::Pay(command) => pay::run(context, command).await,
         Command::Earn(command) => earn::run(context, command).await,

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     api::types::NodeFile,
-    node::{self, Origin},
+    node::{self, Ended, Origin},
 };
 
 const HELP: &str = "\
@@ -64,9 +65,22 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
         // Nobody may read it, for example when the output is closed; the node runs all the same.
         let _ = announce(file, &dir, json);
     };
-    node::run(&context.data, &origin, config, ready, stop()?)
+    let ended = node::run(&context.data, &origin, config, ready, stop()?)
         .await
-        .map_err(|error| Failure::new("node", failure::chain(&error)))
+        .map_err(|error| Failure::new("node", failure::chain(&error)))?;
+    match ended {
+        Ended::Told => Ok(()),
+        Ended::Again => Err(again()),
+    }
+}
+
+/// The same program with the same arguments in this process' place; returns only if that fails.
+fn again() -> Failure {
+    let program = std::env::current_exe().unwrap_or_else(|_| "ddn".into());
+    let error = std::process::Command::new(&program)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Failure::new("system", format!("cannot start {} again: {error}", program.display()))
 }
 
 /// Only the form that every address has; what is in it is the mesh's to judge.

@@ -24,7 +24,8 @@ pub mod presence;
 pub mod publish;
 pub mod receipts;
 pub mod secrets;
-pub mod sender;
+pub mod seat;
+mod sender;
 mod setup;
 mod start;
 pub mod upload;
@@ -224,6 +225,15 @@ impl Node {
     }
 }
 
+/// Why a node has stopped in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// To begin anew, in a new process: it was elected, or is not any more.
+    Again,
+}
+
 /// Runs a node on a data folder until `stop` resolves. `ready` is called once, when it does its work.
 ///
 /// # Errors
@@ -234,7 +244,7 @@ pub async fn run(
     config: Config,
     ready: impl FnOnce(&NodeFile),
     stop: impl Future<Output = ()>,
-) -> Result<(), Error> {
+) -> Result<Ended, Error> {
     let Started {
         node,
         listeners,
@@ -264,7 +274,7 @@ async fn work(
     stop: impl Future<Output = ()>,
     driver: JoinHandle<Result<(), Error>>,
     caught_up: oneshot::Sender<()>,
-) -> Result<(), Error> {
+) -> Result<Ended, Error> {
     let living = async {
         start::catch_up(node).await?;
         // The driver is gone only if it failed, which is seen below.
@@ -278,17 +288,22 @@ async fn work(
         node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         node.tasks.spawn(claiming::keep(Arc::clone(node)));
-        std::future::pending::<Result<(), Error>>().await
+        if let Some(key) = secrets::read_key(&node.folder.delegate_key())? {
+            seat::keep(node, &key).await;
+            tracing::info!("the node begins anew: whether it decides blocks has changed");
+            return Ok(Ended::Again);
+        }
+        std::future::pending::<Result<Ended, Error>>().await
     };
     tokio::select! {
         () = stop => {
             tracing::info!("the node stops");
-            Ok(())
+            Ok(Ended::Told)
         }
         ended = living => ended,
         failed = node.chain.failed() => Err(Error::Chain(failed)),
         ended = driver => match ended {
-            Ok(ended) => ended,
+            Ok(ended) => ended.map(|()| Ended::Told),
             Err(error) => Err(Error::Broken { part: "the publisher", reason: error.to_string() }),
         },
     }

@@ -38,23 +38,21 @@ pub enum Role {
 pub struct Place {
     /// The rules of the chain.
     pub genesis: Genesis,
-    /// The key of the node's seat; a follower has none.
-    pub seat: Option<SecretKey>,
+    /// The delegate key of the node, if it has one.
+    pub key: Option<SecretKey>,
 }
 
 impl Place {
-    /// A seat is taken by whoever has its key.
     fn of(genesis: Genesis, key: Option<SecretKey>) -> Self {
-        let has_seat = |key: &SecretKey| genesis.delegates.iter().any(|seat| seat.key == key.public());
-        let seat = key.filter(has_seat);
-        Self { genesis, seat }
+        Self { genesis, key }
     }
 
-    /// What the node is.
+    /// What the node is at the first block. Who is elected later, the ledger says.
     pub fn role(&self) -> Role {
-        match self.seat {
-            Some(_) => Role::Delegate,
-            None => Role::Follower,
+        let has_seat = |key: &SecretKey| self.genesis.delegates.iter().any(|seat| seat.key == key.public());
+        match self.key.as_ref().is_some_and(has_seat) {
+            true => Role::Delegate,
+            false => Role::Follower,
         }
     }
 }

@@ -161,6 +161,7 @@ fn claim(
         title: plan.title,
         bytes: Some(imported.bytes),
         files: Some(imported.files),
+        ..AssetMeta::default()
     };
     let split = plan.split;
     let told = node

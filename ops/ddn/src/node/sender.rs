@@ -76,7 +76,7 @@ impl Sender {
         let body = TxBody {
             chain: genesis.chain_id.clone(),
             nonce,
-            fee: genesis.fee,
+            fee: genesis.fee_of(action.kind()),
             action,
         };
         let tx = Tx::sign(body, key);

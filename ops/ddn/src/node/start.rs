@@ -92,20 +92,33 @@ pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Start
     probe(&config.settings, ground.place.role()).await?;
     let mut registry = Registry::with_prefix("ddn");
     ground.store.metrics().register(&mut registry);
-    let seat = match &ground.place.seat {
-        Some(key) => chain::Role::Delegate(key.clone()),
-        None => chain::Role::Follower,
-    };
     let chain_config = setup::chain(data, &config.settings);
-    let chain = Chain::start(ground.place.genesis.clone(), seat, chain_config, &mut registry).await?;
+    let (chain, role) = take_place(&ground.place, chain_config, &mut registry).await?;
     let mut running = Running::default();
-    match join(&mut running, ground, &chain, config, registry, admin).await {
+    match join(&mut running, ground, (&chain, role), config, registry, admin).await {
         Ok(started) => Ok(started),
         Err(error) => {
             stop_parts(running.delivery.as_ref(), running.mesh.as_ref(), &chain).await;
             Err(error)
         }
     }
+}
+
+/// The chain, as one of those who decide its blocks if the ledger has this node among them, else as one who follows.
+async fn take_place(
+    place: &Place,
+    config: chain::Config,
+    registry: &mut Registry,
+) -> Result<(Chain, Role), Error> {
+    if let Some(key) = &place.key {
+        let delegate = chain::Role::Delegate(key.clone());
+        match Chain::start(place.genesis.clone(), delegate, config.clone(), registry).await {
+            Err(chain::Error::NotDelegate { .. }) => {}
+            chain => return Ok((chain?, Role::Delegate)),
+        }
+    }
+    let chain = Chain::start(place.genesis.clone(), chain::Role::Follower, config, registry).await?;
+    Ok((chain, Role::Follower))
 }
 
 /// What is to be stopped if a later part does not start.
@@ -187,14 +200,13 @@ fn payee(wallets: &Wallets, name: &str) -> Result<Address, Error> {
 async fn join(
     running: &mut Running,
     ground: Ground,
-    chain: &Chain,
+    (chain, role): (&Chain, Role),
     config: Config,
     mut registry: Registry,
     admin: TcpListener,
 ) -> Result<Started, Error> {
     let settings = config.settings.clone();
     let (genesis, key) = (chain.genesis(), &ground.node_key);
-    let role = ground.place.role();
     let mesh_config = setup::mesh(&settings, &ground.folder, key, genesis)?;
     let looker = Arc::new(Looker::new());
     let reader_places = setup::places(&settings, key);

@@ -43,6 +43,7 @@ impl Names for Two {
             expires: u64::MAX,
             seq: 1,
             changed: 1,
+            premium: ledger::Amount::ZERO,
             records: [(String::new(), records.clone()), ("x.y".into(), records)].into(),
         }))
     }

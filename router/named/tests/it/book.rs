@@ -129,6 +129,7 @@ impl Book {
             expires: EXPIRES,
             seq: 1,
             changed: 5,
+            premium: ledger::Amount::ZERO,
             records: records
                 .into_iter()
                 .map(|(under, records)| (under.into(), records))

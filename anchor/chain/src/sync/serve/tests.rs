@@ -63,6 +63,7 @@ impl World {
             body: body.cid().into(),
             state_root: tip.state_root,
             proposer: Address::from_bytes([0; 20]),
+            reveal: None,
             validators: Hash([0; 32]),
             next_validators: Hash([0; 32]),
         };

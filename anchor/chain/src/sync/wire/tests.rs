@@ -45,6 +45,7 @@ fn header() -> Header {
         body: hash(3).cid().into(),
         state_root: hash(4),
         proposer: Address::from_bytes([5; 20]),
+        reveal: None,
         validators: hash(6),
         next_validators: hash(6),
     }
