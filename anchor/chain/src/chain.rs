@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::{
-    Address, Audit, Block, Bundle, Certificate, Genesis, Label, PublicKey, SecretKey, SetChange, State as _, StateProof,
-    Tx,
+    Address, Audit, Block, Bundle, Certificate, Genesis, Label, PublicKey, SecretKey, SetChange, State as _,
+    StateProof, Tx,
 };
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;

@@ -61,8 +61,8 @@ pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
     Account, Asset, AssetMeta, Ballot, ClaimEntry, CommitEntry, Delegate, EdgeEntry, Entry, Escrow, Freed,
-    Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError, Tag,
-    Tagged, Turns, escrow_id, key,
+    Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError,
+    Tag, Tagged, Turns, escrow_id, key,
 };
 pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, reveal_tip};
 pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};

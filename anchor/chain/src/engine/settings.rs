@@ -38,7 +38,7 @@ impl Settings {
         listen: SocketAddr,
         peers: Vec<Multiaddr>,
     ) -> Settings {
-        let seats = peers.len() + 1;
+        let seats = seats(genesis, &peers);
         Settings {
             moniker,
             value_sync: value_sync(seats > 1),
@@ -53,9 +53,14 @@ impl Settings {
     }
 }
 
+/// How many there may be: others may be elected, and must be able to catch up then.
+fn seats(genesis: &Genesis, peers: &[Multiaddr]) -> usize {
+    (peers.len() + 1).max(genesis.seats as usize)
+}
+
 /// Every delegate speaks with every other directly: a broadcast is not passed on. Strangers are not let in.
 fn p2p(genesis: &Genesis, listen: SocketAddr, peers: Vec<Multiaddr>) -> P2pConfig {
-    let seats = peers.len() + 1;
+    let seats = seats(genesis, &peers);
     let chain = &genesis.chain_id;
     let message_bytes = format!("{}B", genesis.max_block_bytes + MESSAGE_OVERHEAD_BYTES);
     P2pConfig {

@@ -185,8 +185,8 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
     if let Some(digits) = text.strip_prefix("0x") {
         return hex::decode(digits).map_err(|error| bad(error.to_string()));
     }
-    let forms = "use name/NAME, asset/CID, account/ADDRESS, escrow/ID, line/ESCROW/ADDRESS, \
-                 meter/ESCROW/ADDRESS, claim/ADDRESS/ROOT, edge/NODE, or 0x and hex digits";
+    let forms = "use name/NAME, asset/CID, tag/TAG/CID, licence/CID/ADDRESS, account/ADDRESS, escrow/ID, \
+                 line/ESCROW/ADDRESS, meter/ESCROW/ADDRESS, claim/ADDRESS/ROOT, edge/NODE, or 0x and hex digits";
     let hash = |text: &str| text.parse::<Hash>().map_err(|error| bad(error.to_string()));
     let (kind, rest) = text.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
     match kind {
@@ -201,6 +201,20 @@ fn state_key(node: &Node, text: &str) -> Result<Vec<u8>, Failed> {
             Ok(key::name(&path.label))
         }
         "asset" => Ok(key::asset(&extract::cid(rest)?)),
+        "tag" => {
+            let (tag, cid) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
+            let tag = tag
+                .parse()
+                .map_err(|error: ledger::Error| bad(error.to_string()))?;
+            Ok(key::tag(&tag, &extract::cid(cid)?))
+        }
+        "licence" => {
+            let (cid, holder) = rest.split_once('/').ok_or_else(|| bad(forms.to_owned()))?;
+            Ok(key::licence(
+                &extract::cid(cid)?,
+                &view::parse_address(node, holder)?,
+            ))
+        }
         "account" => Ok(key::account(&view::parse_address(node, rest)?)),
         "escrow" => Ok(key::escrow(&hash(rest)?)),
         "line" | "meter" => {

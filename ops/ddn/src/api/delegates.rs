@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use ledger::{Action, Address, Amount, Delegate, REVEALS, Reveals, SecretKey, Standing, State as _};
 
+use super::earn::sum;
 use super::extract::{Body, Segments, blocking};
 use super::failure::Failed;
 use super::types::{
@@ -34,7 +35,12 @@ fn list_now(node: &Node) -> Result<DelegateList, Failed> {
     let mut delegates = Vec::new();
     for address in known {
         if let Some(delegate) = state.delegate(&address)? {
-            delegates.push(delegate_view(node, &address, &delegate, seats.contains(&address))?);
+            delegates.push(delegate_view(
+                node,
+                &address,
+                &delegate,
+                seats.contains(&address),
+            )?);
         }
     }
     delegates.sort_by(|a, b| b.seat.cmp(&a.seat).then(b.weight.cmp(&a.weight)));
@@ -58,8 +64,8 @@ fn delegate_view(
     let (mut voted, mut earned) = (Amount::ZERO, Amount::ZERO);
     for voter in node.wallets.addresses()? {
         if let Some(ballot) = state.ballot(&voter, address)? {
-            voted = voted.saturating_add(ballot.amount);
-            earned = earned.saturating_add(delegate.index.since(ballot.index, ballot.amount));
+            voted = sum(voted, ballot.amount);
+            earned = sum(earned, delegate.index.since(ballot.index, ballot.amount));
         }
     }
     let (standing, until_round) = match delegate.standing {
@@ -118,8 +124,11 @@ fn prepare(node: &Node, ask: &DelegateRegister) -> Result<(SecretKey, Action, Op
     let key = secrets::read_or_make_key(&node.folder.delegate_key())?;
     let (genesis, state) = (node.chain.genesis(), node.chain.state());
     let rules = &genesis.election;
-    let own = state.delegate(&key.address())?.map(|held| held.own).unwrap_or_default();
-    if own.saturating_add(ask.stake) < rules.own_min {
+    let own = state
+        .delegate(&key.address())?
+        .map(|held| held.own)
+        .unwrap_or_default();
+    if sum(own, ask.stake) < rules.own_min {
         return Err(Failed::bad_request(format!(
             "a delegate of this chain locks at least {} coins for itself, not {}",
             rules.own_min, ask.stake
@@ -133,13 +142,13 @@ fn prepare(node: &Node, ask: &DelegateRegister) -> Result<(SecretKey, Action, Op
     let fee = genesis.fee_of(action.kind());
     let cost = [ask.stake, rules.registration, fee]
         .into_iter()
-        .fold(Amount::ZERO, Amount::saturating_add);
+        .fold(Amount::ZERO, sum);
     let held = state.account(&key.address())?.balance;
     let Some(missing) = cost.checked_sub(held).filter(|missing| !missing.is_zero()) else {
         return Ok((key, action, None));
     };
     let (wallet, payer) = wallet_key(node, ask.wallet.as_deref())?;
-    check_coins(node, &wallet, &payer.address(), missing.saturating_add(genesis.fee))?;
+    check_coins(node, &wallet, &payer.address(), sum(missing, genesis.fee))?;
     let transfer = Action::Transfer {
         to: key.address(),
         amount: missing,
@@ -195,7 +204,10 @@ fn next_tip(node: &Node, key: &SecretKey) -> Result<ledger::Hash, Failed> {
     }
     Err(Failed::new(
         "refused",
-        format!("all {} chains of {REVEALS} reveals of this key are used up", chain::REVEAL_GENERATIONS),
+        format!(
+            "all {} chains of {REVEALS} reveals of this key are used up",
+            chain::REVEAL_GENERATIONS
+        ),
     ))
 }
 

@@ -50,7 +50,7 @@ impl Failed {
             "forbidden_host" | "not_yours" => StatusCode::FORBIDDEN,
             "not_found" | "missing_block" => StatusCode::NOT_FOUND,
             "no_such_method" => StatusCode::METHOD_NOT_ALLOWED,
-            "name_taken" | "not_enough_coins" | "refused" => StatusCode::CONFLICT,
+            "name_taken" | "name_reserved" | "not_enough_coins" | "refused" => StatusCode::CONFLICT,
             "too_large" => StatusCode::PAYLOAD_TOO_LARGE,
             "busy" | "stopping" => StatusCode::SERVICE_UNAVAILABLE,
             "timeout" | "unavailable" => StatusCode::GATEWAY_TIMEOUT,
@@ -104,6 +104,7 @@ fn code_of(refusal: &ledger::Refusal) -> &'static str {
     match refusal {
         R::Balance { .. } | R::FaucetEmpty { .. } => "not_enough_coins",
         R::NameTaken { .. } => "name_taken",
+        R::NameReserved { .. } => "name_reserved",
         R::NameUnknown { .. } | R::AssetUnknown { .. } | R::EscrowUnknown { .. } | R::EdgeUnknown { .. } => {
             "not_found"
         }

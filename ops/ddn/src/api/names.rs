@@ -23,7 +23,9 @@ use crate::node::claims::Told;
 use crate::node::claims::job::{Naming, Wish};
 use crate::node::claims::step::Failure;
 use crate::node::edges::{Known, View};
-use crate::node::preflight::{check_coins, holder, name_path, wallet_key};
+use crate::node::preflight::{
+    Cost, Premium, check_cost, check_reserved, holder, name_path, premium, wallet_key,
+};
 use crate::node::secrets;
 
 /// How long a node that is behind may take to ask for the newest block, before it says that something is absent.
@@ -83,6 +85,8 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
         owner: None,
         changed: None,
         expires: None,
+        premium: None,
+        premium_until: None,
         edge: edge.and_then(|edge| edge.address.clone()),
         edges: edges.clone(),
         ask: Vec::new(),
@@ -102,15 +106,24 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
             source,
             height,
             ttl,
-        } => Resolved {
-            name,
-            status: ResolvedStatus::Absent,
-            height,
-            time_ms: source.as_ref().map_or(tip.time_ms, |source| source.time_ms),
-            chain: source.map(|source| source.chain),
-            ttl,
-            ..blank
-        },
+        } => {
+            let free = source.is_none().then(|| how_free(node, &name)).transpose()?;
+            let (premium, line) = free.unwrap_or_default();
+            let mut why = blank.why;
+            why.extend(line);
+            Resolved {
+                name,
+                status: ResolvedStatus::Absent,
+                height,
+                time_ms: source.as_ref().map_or(tip.time_ms, |source| source.time_ms),
+                chain: source.map(|source| source.chain),
+                ttl,
+                premium: premium.map(|premium| premium.now),
+                premium_until: premium.map(|premium| premium.ends),
+                why,
+                ..blank
+            }
+        }
         Resolution::Found {
             name,
             records,
@@ -135,6 +148,21 @@ fn resolve_now(node: &Node, name: &str) -> Result<Resolved, Failed> {
             ..blank
         },
     })
+}
+
+/// The premium of a name of this chain that was not found, and a line about what hinders its registration. Nothing is said of
+/// undernames, which are not registered.
+fn how_free(node: &Node, name: &str) -> Result<(Option<Premium>, Option<String>), Failed> {
+    let path = NamePath::parse(name, &node.chain.genesis().tld);
+    let Some(path) = path.ok().filter(|path| path.under.is_empty()) else {
+        return Ok((None, None));
+    };
+    if let Err(reserved) = check_reserved(node, &path.label) {
+        return Ok((None, Some(reserved.message)));
+    }
+    let premium = premium(node, &path.label)?;
+    let line = premium.map(|premium| format!("whoever registers it pays {premium}"));
+    Ok((premium, line))
 }
 
 /// How addresses begin on the chain of a name.
@@ -268,6 +296,9 @@ pub async fn show(State(node): Shared, Segments(name): Segments<String>) -> Answ
 }
 
 fn nobody_holds(node: &Node, label: &Label) -> Failed {
+    if let Err(reserved) = check_reserved(node, label) {
+        return reserved.into();
+    }
     let tld = &node.chain.genesis().tld;
     Failed::not_found(format!(
         "the name {label}.{tld} is not registered: `ddn name register {label}.{tld}` takes it"
@@ -386,6 +417,7 @@ fn begin_register(
         );
         return Err(Failed::new("bad_name", text));
     }
+    check_reserved(node, &path.label)?;
     let records = Records::try_from(ask.records)?;
     let (wallet, key) = wallet_key(node, ask.wallet.as_deref())?;
     if let Some(entry) = holder(node, &path)? {
@@ -398,9 +430,8 @@ fn begin_register(
             format!("the name {full} is taken: it belongs to {owner}"),
         ));
     }
-    let fees = genesis.fee.units().saturating_mul(2);
-    let cost = ledger::Amount::from_units(fees.saturating_add(genesis.rent.of(&path.label).units()));
-    check_coins(node, &wallet, &key.address(), cost)?;
+    let cost = Cost::of(node, 2, Some(&path.label))?;
+    check_cost(node, &wallet, &key.address(), &cost)?;
     let naming = Naming::new(
         path,
         &genesis.tld,

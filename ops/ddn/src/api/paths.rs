@@ -33,6 +33,10 @@ pub const ASSETS: &str = "/v1/assets";
 pub const ASSETS_VERIFY: &str = "/v1/assets/verify";
 /// `GET`: [`AssetView`](super::types::AssetView).
 pub const ASSET: &str = "/v1/assets/{cid}";
+/// `POST` [`AssetTerms`](super::types::AssetTerms): [`Sent`](super::types::Sent).
+pub const ASSET_SET: &str = "/v1/assets/{cid}/set";
+/// `POST` [`AssetLicense`](super::types::AssetLicense): [`Sent`](super::types::Sent).
+pub const ASSET_LICENSE: &str = "/v1/assets/{cid}/license";
 /// `POST` [`TransferTo`](super::types::TransferTo): [`Sent`](super::types::Sent).
 pub const ASSET_TRANSFER: &str = "/v1/assets/{cid}/transfer";
 /// `POST` [`ByWallet`](super::types::ByWallet): [`Sent`](super::types::Sent).

@@ -1,5 +1,6 @@
 //! The document describes what is served, and what is served is what the list of paths promises.
 
+mod assets;
 mod money;
 mod two_nodes;
 
@@ -10,7 +11,7 @@ use super::*;
 use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
-const GUARDED: [&str; 52] = [
+const GUARDED: [&str; 54] = [
     STATUS,
     CONFIG,
     PUBLISH,
@@ -26,6 +27,8 @@ const GUARDED: [&str; 52] = [
     ASSETS,
     ASSETS_VERIFY,
     ASSET,
+    ASSET_SET,
+    ASSET_LICENSE,
     ASSET_TRANSFER,
     ASSET_TOMBSTONE,
     WALLET,
@@ -134,7 +137,7 @@ struct Live {
     base: String,
     token: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
-    task: JoinHandle<Result<(), crate::node::Error>>,
+    task: JoinHandle<Result<crate::node::Ended, crate::node::Error>>,
 }
 
 impl Live {
@@ -324,6 +327,14 @@ async fn malformed(live: &Live) {
         (live.get("/v1/names?ownr=x"), (400, "bad_request")),
         (live.get("/v1/names/nobody.ddn"), (404, "not_found")),
         (live.get("/v1/names/a_b.ddn"), (400, "bad_name")),
+        (live.get("/v1/names/www.ddn"), (409, "name_reserved")),
+        (
+            post("/v1/names/www.ddn/register", r#"{"records":{}}"#),
+            (409, "name_reserved"),
+        ),
+        (live.get("/v1/assets?tag=A"), (400, "bad_request")),
+        (live.get("/v1/assets?hash=00"), (400, "bad_request")),
+        (live.get("/v1/chain/proof?key=tag/a"), (400, "bad_request")),
         (live.get("/v1/content/nobody.ddn"), (404, "not_found")),
         (live.get("/v1/chain/blocks/minus"), (400, "bad_request")),
         (live.get("/v1/chain/blocks/99999999"), (404, "not_found")),
@@ -397,6 +408,14 @@ async fn publishes(live: &Live) {
         shop.address
     );
     assert_eq!((poor.code.as_str(), poor.message), ("not_enough_coins", expected));
+    let reserved = error(live.publish("?name=docs.www.ddn", tar_of(b"www")).await);
+    assert_eq!(
+        (reserved.code.as_str(), reserved.message.as_str()),
+        (
+            "name_reserved",
+            "the name www.ddn is reserved: nobody can register it on this chain, choose another one"
+        )
+    );
     let theirs = error(live.publish("?name=two.ddn&wallet=shop", tar_of(b"shop")).await);
     assert_eq!(theirs.code, "name_taken");
 }

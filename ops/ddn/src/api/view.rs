@@ -3,13 +3,16 @@
 use std::str::FromStr;
 
 use cid::Cid;
-use ledger::{Address, Asset, Label, Link, NameEntry, Origin, Records, Tx};
+use ledger::{Address, Asset, Label, Link, NameEntry, Origin, Records, State as _, Tx};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failed;
-use super::types::{AssetOwner, AssetShare, AssetView, NameView, RecordSet, TxStatus, TxView};
+use super::types::{
+    AssetLicenceHeld, AssetOwner, AssetShare, AssetView, NameView, RecordSet, TxStatus, TxView,
+};
 use crate::node::Node;
+use crate::node::preflight::premium_of;
 
 /// No wallet has a longer name, and no address is as short.
 const WALLET_NAME_BYTES_MAX: usize = 32;
@@ -68,12 +71,17 @@ pub fn time_of(node: &Node, height: u64) -> Result<u64, Failed> {
 
 /// A registered name.
 pub fn name(node: &Node, label: &Label, entry: &NameEntry, height: u64) -> NameView {
+    let rent = &node.chain.genesis().rent;
+    let premium = premium_of(rent, label, entry, height + 1);
     NameView {
         name: format!("{label}.{}", node.chain.genesis().tld),
         owner: address(node, &entry.owner),
         registered: entry.registered,
         expires: entry.expires,
         expired: !entry.is_active(height),
+        free_at: entry.free_at(rent.grace),
+        premium: premium.map(|premium| premium.now).unwrap_or_default(),
+        premium_until: rent.fall_end(entry),
         changed: entry.changed,
         seq: entry.seq,
         records: entry
@@ -107,6 +115,10 @@ pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetV
         anchored_ms: time_of(node, asset.anchored)?,
         history: asset.history.iter().map(owner).collect::<Result<_, Failed>>()?,
         split: asset.split.0.iter().map(share).collect(),
+        tags: asset.meta.tags.iter().map(ToString::to_string).collect(),
+        licence: asset.meta.licence,
+        price: asset.meta.price,
+        licences: Vec::new(),
         title: asset.meta.title,
         profile: asset.meta.profile,
         bytes: asset.meta.bytes,
@@ -115,6 +127,24 @@ pub fn asset(node: &Node, cid: &Cid, asset: Asset, height: u64) -> Result<AssetV
         held: node.store.has(cid)?,
         height,
     })
+}
+
+/// The licences of an asset that wallets of the node hold.
+pub fn licences(node: &Node, state: &chain::View, cid: &Cid) -> Result<Vec<AssetLicenceHeld>, Failed> {
+    let mut held = Vec::new();
+    for (wallet, key) in node.wallets.all()? {
+        let holder = key.address();
+        if let Some(licence) = state.licence(cid, &holder)? {
+            held.push(AssetLicenceHeld {
+                wallet,
+                address: address(node, &holder),
+                height: licence.height,
+                price: licence.price,
+                licence: licence.licence,
+            });
+        }
+    }
+    Ok(held)
 }
 
 /// A transaction in a block.

@@ -17,8 +17,8 @@ use crate::api::{
 
 /// A publish that is thought of.
 pub struct Publish<'a> {
-    /// Root of the content.
-    pub cid: &'a str,
+    /// Root of the content, if there is some.
+    pub cid: Option<&'a str>,
     /// The name that would point to it.
     pub name: Option<&'a str>,
     /// Who would pay, if not the default wallet.
@@ -34,7 +34,11 @@ pub struct Cost {
     pub fees: Amount,
     /// Rent of a name that nobody has yet.
     pub rent: Amount,
-    /// Fees and rent.
+    /// What such a name costs beyond the rent in the next block, if it has not been free for long; less in each later one.
+    pub premium: Amount,
+    /// Height from which it costs no premium, if it does now.
+    pub premium_until: Option<u64>,
+    /// Fees, rent and premium.
     pub total: Amount,
     /// What the wallet has.
     pub balance: Amount,
@@ -44,26 +48,30 @@ impl Cost {
     /// Asks the node what is anchored and registered already.
     pub async fn of(publish: &Publish<'_>, node: &Node, genesis: &Genesis) -> Outcome<Self> {
         let wallet = wallet::named(node, publish.wallet).await?;
-        let asset: Option<AssetView> = node.find(Call::get(paths::ASSET, &[publish.cid])).await?;
-        let (mut txs, mut rent) = (if asset.is_some() { 0 } else { COMMIT_AND_CLAIM }, Amount::ZERO);
+        let mut txs = match publish.cid {
+            Some(cid) => anchoring(node, cid).await?,
+            None => 0,
+        };
+        let (mut rent, mut premium, mut premium_until) = (Amount::ZERO, Amount::ZERO, None);
         if let Some(name) = publish.name {
             let resolved: Resolved = node.call(Call::get(paths::RESOLVE, &[name])).await?;
             let path = NamePath::parse(&resolved.name, &genesis.tld);
             let path = path.map_err(|error| Failure::new("bad_name", error))?;
             let held = held_name(node, genesis, &path, &wallet.address).await?;
-            let right_already = resolved.content.as_deref() == Some(publish.cid);
-            txs += if held {
-                u64::from(!right_already)
+            let right_already = resolved.content.as_deref() == publish.cid;
+            if held {
+                txs += u64::from(!right_already);
             } else {
-                COMMIT_AND_CLAIM
-            };
-            rent = if held {
-                Amount::ZERO
-            } else {
-                genesis.rent.of(&path.label)
-            };
+                txs += COMMIT_AND_CLAIM;
+                rent = genesis.rent.of(&path.label);
+                premium = resolved.premium.unwrap_or_default();
+                premium_until = resolved.premium_until;
+            }
         }
-        let sum = |fees: Amount| fees.checked_add(rent).map(|total| (fees, total));
+        let sum = |fees: Amount| {
+            let total = fees.checked_add(rent)?.checked_add(premium)?;
+            Some((fees, total))
+        };
         let (fees, total) = genesis.fee.checked_mul(txs).and_then(sum).ok_or_else(|| {
             Failure::new(
                 "bad_genesis",
@@ -74,6 +82,8 @@ impl Cost {
             txs,
             fees,
             rent,
+            premium,
+            premium_until,
             total,
             balance: wallet.balance,
         })
@@ -82,18 +92,24 @@ impl Cost {
 
 const COMMIT_AND_CLAIM: u64 = 2;
 
+/// How many transactions it takes to own content.
+async fn anchoring(node: &Node, cid: &str) -> Outcome<u64> {
+    let asset: Option<AssetView> = node.find(Call::get(paths::ASSET, &[cid])).await?;
+    Ok(if asset.is_some() { 0 } else { COMMIT_AND_CLAIM })
+}
+
 /// Whether the payer holds the name already; a failure if somebody else does.
 async fn held_name(node: &Node, genesis: &Genesis, path: &NamePath, payer: &str) -> Outcome<bool> {
     let name = format!("{}.{}", path.label, genesis.tld);
     let view: Option<NameView> = node.find(Call::get(paths::NAME, &[&name])).await?;
-    match view {
+    match view.filter(|view| view.height + 1 < view.free_at) {
         Some(view) if view.owner == payer => Ok(true),
-        Some(view) if !view.expired => {
+        Some(view) => {
             let text = format!("{name} belongs to {}: choose another name", view.owner);
             Err(Failure::new("name_taken", text))
         }
-        _ if path.under.is_empty() => Ok(false),
-        _ => {
+        None if path.under.is_empty() => Ok(false),
+        None => {
             let text = format!("{name} is not registered, so nothing can be under it: register it first");
             Err(Failure::new("not_found", text))
         }
@@ -106,13 +122,16 @@ impl fmt::Display for Cost {
             txs,
             fees,
             rent,
+            premium,
+            premium_until,
             total,
             balance,
         } = self;
-        write!(
-            f,
-            "{total} coins ({txs} transactions: {fees}; rent: {rent}), of the {balance} in the wallet"
-        )?;
+        write!(f, "{total} coins ({txs} transactions: {fees}; rent: {rent}")?;
+        if let Some(height) = premium_until {
+            write!(f, "; premium: {premium}, falling to 0 by height {height}")?;
+        }
+        write!(f, "), of the {balance} in the wallet")?;
         if balance < total {
             f.write_str(": not enough")
         } else {
@@ -125,19 +144,42 @@ impl fmt::Display for Cost {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_lack_of_coins_is_said() {
-        let coins = |text: &str| Amount::parse_coins(text).expect("coins");
-        let cost = Cost {
+    fn coins(text: &str) -> Amount {
+        Amount::parse_coins(text).expect("coins")
+    }
+
+    fn cost() -> Cost {
+        Cost {
             txs: 2,
             fees: coins("0.2"),
             rent: coins("1"),
+            premium: Amount::ZERO,
+            premium_until: None,
             total: coins("1.2"),
             balance: coins("1"),
+        }
+    }
+
+    #[test]
+    fn a_lack_of_coins_is_said() {
+        assert_eq!(
+            cost().to_string(),
+            "1.2 coins (2 transactions: 0.2; rent: 1), of the 1 in the wallet: not enough"
+        );
+    }
+
+    #[test]
+    fn a_premium_is_said_with_its_end() {
+        let cost = Cost {
+            premium: coins("20"),
+            premium_until: Some(163),
+            total: coins("21.2"),
+            balance: coins("30"),
+            ..cost()
         };
         assert_eq!(
             cost.to_string(),
-            "1.2 coins (2 transactions: 0.2; rent: 1), of the 1 in the wallet: not enough"
+            "21.2 coins (2 transactions: 0.2; rent: 1; premium: 20, falling to 0 by height 163), of the 30 in the wallet"
         );
     }
 }

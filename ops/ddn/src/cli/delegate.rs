@@ -144,7 +144,16 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
             how,
         } => {
             let done = format!("locked {amount} coins for {delegate}");
-            votes(context, &node, paths::DELEGATE_VOTE, &delegate, amount, how, &done).await
+            votes(
+                context,
+                &node,
+                paths::DELEGATE_VOTE,
+                &delegate,
+                amount,
+                how,
+                &done,
+            )
+            .await
         }
         Command::Unvote {
             delegate,
@@ -152,7 +161,16 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
             how,
         } => {
             let done = format!("took {amount} coins back from {delegate}: they are free after a while");
-            votes(context, &node, paths::DELEGATE_UNVOTE, &delegate, amount, how, &done).await
+            votes(
+                context,
+                &node,
+                paths::DELEGATE_UNVOTE,
+                &delegate,
+                amount,
+                how,
+                &done,
+            )
+            .await
         }
         Command::Collect { delegate, how } => {
             let order = ByWallet {
@@ -193,7 +211,9 @@ async fn list(context: &Context, node: &Node) -> Outcome {
             "round {}, heights {} to {}, {} seats",
             list.round, list.first, list.last, list.seats
         )?;
-        let mut table = Table::new(&["delegate", "seat", "standing", "votes>", "own>", "yours>", "earned>"]);
+        let mut table = Table::new(&[
+            "delegate", "seat", "standing", "votes>", "own>", "yours>", "earned>",
+        ]);
         for delegate in &list.delegates {
             table.row(row(delegate));
         }
@@ -203,9 +223,7 @@ async fn list(context: &Context, node: &Node) -> Outcome {
 
 fn row(delegate: &DelegateView) -> [String; 7] {
     let here = if delegate.here { " (here)" } else { "" };
-    let until = delegate
-        .until_round
-        .map(|round| format!(" until round {round}"));
+    let until = delegate.until_round.map(|round| format!(" until round {round}"));
     [
         format!("{}{here}", delegate.address),
         if delegate.seat { "yes" } else { "-" }.to_owned(),

@@ -5,11 +5,14 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
+use serde::Serialize;
+
 use super::{
     Context,
     client::{Call, Node},
     confirm,
-    failure::Outcome,
+    cost::{Cost, Publish},
+    failure::{Failure, Outcome},
     genesis,
     screen::{self, Table},
 };
@@ -26,6 +29,7 @@ use crate::api::{
 #[command(after_help = "\
 Examples:
   ddn name register alice.ddn --content bafy…
+  ddn name register alice.ddn --dry-run      what it costs now, and whether that falls
   ddn name set www.alice.ddn --a 192.0.2.1 --ttl 300
   ddn name set alice.ddn --mx '10 mail.example.org' --caa '0 issue letsencrypt.org'
   ddn name set _sip._udp.alice.ddn --srv '10 5 5060 sip.example.org'
@@ -34,7 +38,10 @@ Examples:
   ddn name transfer alice.ddn ddn1…
 
 A name without content and with an origin is served from that site, through the caches of the gateways. The site agrees to
-that by the line `NAME TOKEN` in its file /.well-known/ddn-origin, with the TOKEN of the name's text ddn-origin=TOKEN.")]
+that by the line `NAME TOKEN` in its file /.well-known/ddn-origin, with the TOKEN of the name's text ddn-origin=TOKEN.
+
+Whoever takes a name that has expired and is free again pays a premium beyond the rent, which falls to 0 from block to block. It
+is that of the block in which the name is registered, so it is never more than was said before.")]
 pub enum Command {
     /// Take a free name for one period: a commit, then the claim
     Register {
@@ -42,6 +49,12 @@ pub enum Command {
         name: String,
         #[command(flatten)]
         records: Records,
+        /// Say what it would cost, and change nothing
+        #[arg(long, conflicts_with = "no_wait")]
+        dry_run: bool,
+        /// Do not ask before a premium is paid
+        #[arg(long, short)]
+        yes: bool,
         #[command(flatten)]
         how: How,
     },
@@ -187,7 +200,20 @@ pub enum RecordKind {
 pub async fn run(context: &Context, command: Command) -> Outcome {
     let node = Node::on(&context.data).await?;
     match command {
-        Command::Register { name, records, how } => {
+        Command::Register {
+            name,
+            dry_run: true,
+            how,
+            ..
+        } => price(context, &node, name, how.wallet.as_deref()).await,
+        Command::Register {
+            name,
+            records,
+            yes,
+            how,
+            ..
+        } => {
+            confirm_premium(&node, &name, yes).await?;
             let order = NameRecords {
                 records: records.onto(RecordSet::default()),
                 wallet: how.wallet,
@@ -246,12 +272,52 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
     }
 }
 
+/// What the registration of a name would cost.
+#[derive(Debug, Serialize)]
+struct Price {
+    name: String,
+    cost: Cost,
+}
+
+async fn price(context: &Context, node: &Node, name: String, wallet: Option<&str>) -> Outcome {
+    let genesis = genesis::of_data(&context.data)?;
+    let publish = Publish {
+        cid: None,
+        name: Some(&name),
+        wallet,
+    };
+    let cost = Cost::of(&publish, node, &genesis).await?;
+    if cost.rent.is_zero() && cost.txs < 2 {
+        let text = format!("the name {name} is taken: it belongs to you, set its records instead");
+        return Err(Failure::new("name_taken", text));
+    }
+    context.screen.show(&Price { name, cost }, |out, price| {
+        let facts = [("name", price.name.clone()), ("cost", price.cost.to_string())];
+        screen::facts(out, &facts)?;
+        writeln!(out, "Nothing was sent.")
+    })
+}
+
+/// Asks before more than the rent is paid for a name.
+pub async fn confirm_premium(node: &Node, name: &str, yes: bool) -> Outcome {
+    let resolved: Resolved = node.call(Call::get(paths::RESOLVE, &[name])).await?;
+    match (resolved.premium, resolved.premium_until) {
+        (Some(premium), Some(until)) => confirm::ask(
+            yes,
+            &format!(
+                "Take {name}, and pay a premium of up to {premium} coins now? It falls to 0 by height {until}."
+            ),
+        ),
+        _ => Ok(()),
+    }
+}
+
 async fn send(
     context: &Context,
     node: &Node,
     path: &str,
     name: &str,
-    order: &impl serde::Serialize,
+    order: &impl Serialize,
     done: &str,
 ) -> Outcome {
     let sent: Sent = node.call_with(Call::post(path, &[name]), order).await?;
@@ -322,7 +388,21 @@ async fn show(context: &Context, node: &Node, name: &str) -> Outcome {
 }
 
 fn tell(out: &mut dyn Write, view: &NameView, block_time_ms: Option<u64>) -> io::Result<()> {
-    let expires = screen::until(view.expires, view.height, block_time_ms);
+    let until = |height| screen::until(height, view.height, block_time_ms);
+    let expires = until(view.expires);
+    let free = match (view.expired, view.height + 1 < view.free_at) {
+        (false, _) => String::new(),
+        (true, true) => format!("from {} on, unless it is renewed", until(view.free_at)),
+        (true, false) => "yes: `ddn name register` takes it".to_owned(),
+    };
+    let premium = match view.premium.is_zero() {
+        true => String::new(),
+        false => format!(
+            "{} coins, falling to 0 by {}",
+            view.premium,
+            until(view.premium_until)
+        ),
+    };
     screen::facts(
         out,
         &[
@@ -330,6 +410,8 @@ fn tell(out: &mut dyn Write, view: &NameView, block_time_ms: Option<u64>) -> io:
             ("owner", view.owner.clone()),
             ("registered", format!("height {}", view.registered)),
             (if view.expired { "expired" } else { "expires" }, expires),
+            ("free", free),
+            ("premium", premium),
             (
                 "changed",
                 format!(

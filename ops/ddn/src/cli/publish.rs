@@ -16,8 +16,9 @@ use super::{
     cost::{Cost, Publish},
     failure::{self, Failure, Outcome},
     genesis, links,
+    name::confirm_premium,
     progress::Line,
-    screen,
+    screen, units,
 };
 use crate::api::{
     paths,
@@ -29,6 +30,8 @@ Examples:
   ddn publish ./site --name alice.ddn    store, anchor, and point the name to it
   ddn publish photo.jpg                  store and anchor, no name
   ddn publish film.mp4 --share owner=10  its owner gets a tenth of what others earn by delivering it
+  ddn publish photo.jpg --tag photo --tag harbour --licence CC-BY-4.0 --price 2.5
+                                         found by its tags; others can buy a licence
   ddn publish ./site --only-hash         the CID, nothing else; needs no node
 
 Hidden files (.name) below PATH are left out, and symlinks are kept as they are, unless --hidden
@@ -47,6 +50,15 @@ pub struct Args {
     /// A title, told with the ownership
     #[arg(long)]
     title: Option<String>,
+    /// A word that it is found by: 1 to 32 of a-z 0-9 -; may be repeated
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    tag: Vec<ledger::Tag>,
+    /// What a licence of it allows: an SPDX identifier, or other words
+    #[arg(long, value_name = "TEXT")]
+    licence: Option<String>,
+    /// What a licence costs, as in 2.5; none is sold without
+    #[arg(long, value_name = "COINS", value_parser = units::coins)]
+    price: Option<ledger::Amount>,
     /// Who gets a part of what deliveries of it earn, for ever: `owner` or an address, and a percentage
     #[arg(long, value_name = "WHO=PERCENT", value_delimiter = ',')]
     share: Vec<String>,
@@ -62,6 +74,9 @@ pub struct Args {
     /// Take what symlinks lead to in their place
     #[arg(long)]
     follow: bool,
+    /// Do not ask before a premium is paid for a name that has just become free
+    #[arg(long, short)]
+    yes: bool,
     /// Say what would be published and what it would cost, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,7 +84,7 @@ pub struct Args {
     #[arg(long)]
     no_wait: bool,
     /// Print the CID only; nothing is stored
-    #[arg(long, conflicts_with_all = ["name", "title", "share", "wallet", "dry_run", "no_wait"])]
+    #[arg(long, conflicts_with_all = ["name", "title", "tag", "licence", "price", "share", "wallet", "dry_run", "no_wait"])]
     only_hash: bool,
 }
 
@@ -105,13 +120,19 @@ pub async fn run(context: &Context, args: Args) -> Outcome {
 async fn publish(context: &Context, args: Args) -> Outcome {
     let selection = args.selection();
     let node = Node::on(&context.data).await?;
+    if let Some(name) = &args.name {
+        confirm_premium(&node, name, args.yes).await?;
+    }
     let line = Line::start(context.screen, &format!("publishing {}", args.path.display()));
     let query = Call::post(paths::PUBLISH, &[])
         .query("name", args.name.as_ref())
         .query("profile", Some(args.profile))
         .query("hidden", Some(args.hidden))
         .query("title", args.title.as_ref())
-        .query("share", (!args.share.is_empty()).then(|| args.share.join(",")))
+        .query("tag", joined(&args.tag))
+        .query("licence", args.licence.as_ref())
+        .query("price", args.price.map(|price| price.units()))
+        .query("share", joined(&args.share))
         .query("wallet", args.wallet.as_ref())
         .query("wait", Some(!args.no_wait));
     let (path, selection) = (args.path, selection);
@@ -137,6 +158,12 @@ async fn publish(context: &Context, args: Args) -> Outcome {
     context.screen.show(&published, |out, published| {
         tell(out, published, &node.file.gateway)
     })
+}
+
+/// With commas between them; nothing if there are none.
+fn joined<T: ToString>(words: &[T]) -> Option<String> {
+    let words: Vec<String> = words.iter().map(T::to_string).collect();
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 /// What a publisher may not expect of the folder that was sent.
@@ -271,7 +298,7 @@ async fn dry_run(context: &Context, args: Args) -> Outcome {
         Some(node) => {
             let genesis = genesis::of_data(&context.data)?;
             let publish = Publish {
-                cid: &cid,
+                cid: Some(&cid),
                 name: args.name.as_deref(),
                 wallet: args.wallet.as_deref(),
             };

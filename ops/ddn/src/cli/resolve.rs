@@ -82,6 +82,10 @@ fn tell(out: &mut dyn Write, found: &Resolved, block_time_ms: Option<u64>) -> io
     facts.push(("owner", found.owner.clone().unwrap_or_default()));
     facts.push(("changed", found.changed.map(height).unwrap_or_default()));
     facts.push(("expires", found.expires.map(expires).unwrap_or_default()));
+    if let (Some(premium), Some(until)) = (found.premium, found.premium_until) {
+        let until = screen::until(until, found.height, block_time_ms);
+        facts.push(("premium", format!("{premium} coins, falling to 0 by {until}")));
+    }
     facts.push((
         "valid for",
         if ttl.is_zero() {

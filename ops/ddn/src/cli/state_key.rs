@@ -2,8 +2,8 @@
 
 use cid::Cid;
 use ledger::{
-    Account, Address, Amount, Asset, ClaimEntry, EdgeEntry, Escrow, Genesis, Line, NameEntry, NamePath,
-    ValidatorSet, key,
+    Account, Address, Amount, Asset, ClaimEntry, EdgeEntry, Escrow, Genesis, Licence, Line, NameEntry,
+    NamePath, Tagged, ValidatorSet, key,
 };
 use serde_json::{Value, json};
 
@@ -56,13 +56,25 @@ pub fn show(bytes: &[u8], genesis: &Genesis) -> String {
             Address::from_bytes(address).display(&genesis.prefix)
         );
     }
-    if let Some(text) = of_payment(bytes, genesis) {
+    if let Some(text) = of_asset(bytes, genesis).or_else(|| of_payment(bytes, genesis)) {
         return text;
     }
     match bytes.iter().all(u8::is_ascii_graphic) {
         true => String::from_utf8_lossy(bytes).into_owned(),
         false => format!("0x{}", hex::encode(bytes)),
     }
+}
+
+/// A key of the index by tag, or of a licence.
+fn of_asset(bytes: &[u8], genesis: &Genesis) -> Option<String> {
+    if let Some(rest) = bytes.strip_prefix(key::TAGS) {
+        let slash = rest.iter().position(|byte| *byte == b'/')?;
+        let tag = std::str::from_utf8(&rest[..slash]).ok()?;
+        return Some(format!("tag/{tag}/{}", Cid::try_from(&rest[slash + 1..]).ok()?));
+    }
+    let (cid, holder) = bytes.strip_prefix(key::LICENCES)?.split_last_chunk::<20>()?;
+    let holder = Address::from_bytes(*holder).display(&genesis.prefix);
+    Some(format!("licence/{}/{holder}", Cid::try_from(cid).ok()?))
 }
 
 /// A key of an escrow, a line, a meter, a claim or an edge.
@@ -99,6 +111,8 @@ pub fn value(key_bytes: &[u8], value: &[u8], genesis: &Genesis) -> Value {
     let decoded = match key_bytes {
         bytes if bytes.starts_with(key::NAMES) => json_of::<NameEntry>(value),
         bytes if bytes.starts_with(key::ASSETS) => json_of::<Asset>(value),
+        bytes if bytes.starts_with(key::TAGS) => json_of::<Tagged>(value),
+        bytes if bytes.starts_with(key::LICENCES) => json_of::<Licence>(value),
         bytes if bytes.starts_with(key::ACCOUNTS) => json_of::<Account>(value),
         bytes if bytes.starts_with(key::ESCROWS) => json_of::<Escrow>(value),
         bytes if bytes.starts_with(key::LINES) || bytes.starts_with(key::METERS) => json_of::<Line>(value),
@@ -181,6 +195,12 @@ mod tests {
         assert_eq!(
             show(&key::account(&address), &genesis),
             format!("account/{}", address.display("dev"))
+        );
+        let tag = "photo".parse().expect("a tag");
+        assert_eq!(show(&key::tag(&tag, &cid), &genesis), format!("tag/photo/{CID}"));
+        assert_eq!(
+            show(&key::licence(&cid, &address), &genesis),
+            format!("licence/{CID}/{}", address.display("dev"))
         );
         let (id, payee) = (Hash([7; 32]), address.display("dev"));
         let digits = "07".repeat(32);

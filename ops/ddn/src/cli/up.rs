@@ -80,7 +80,10 @@ fn again() -> Failure {
     let error = std::process::Command::new(&program)
         .args(std::env::args_os().skip(1))
         .exec();
-    Failure::new("system", format!("cannot start {} again: {error}", program.display()))
+    Failure::new(
+        "system",
+        format!("cannot start {} again: {error}", program.display()),
+    )
 }
 
 /// Only the form that every address has; what is in it is the mesh's to judge.

@@ -1,6 +1,8 @@
 //! What can be refused before anything is stored or sent: names that cannot be had, coins that are not there.
 
-use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, SecretKey, Share, Split};
+use std::fmt;
+
+use ledger::{Address, Amount, AssetMeta, Label, NameEntry, NamePath, Rent, SecretKey, Share, Split, Tag};
 use named::dap::{self, NameError, Resolution};
 use storage::{Import, Profile, Selection};
 
@@ -17,8 +19,8 @@ pub struct Plan {
     pub key: SecretKey,
     /// What is taken and how it is cut.
     pub import: Import,
-    /// What the content is called.
-    pub title: Option<String>,
+    /// What its owner says about the content.
+    pub meta: AssetMeta,
     /// Who gets a part of what its deliveries earn.
     pub split: Split,
     /// What is to point to it.
@@ -36,11 +38,7 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         hidden: query.hidden.unwrap_or_default(),
         ..Selection::default()
     };
-    let meta = AssetMeta {
-        title: query.title.clone(),
-        ..AssetMeta::default()
-    };
-    meta.check().map_err(|error| bad(error.to_string()))?;
+    let meta = meta(&query).map_err(|error| bad(error.to_string()))?;
     let split = match query.share.as_deref() {
         Some(text) => split(node, text)?,
         None => Split::default(),
@@ -51,6 +49,9 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
         .as_deref()
         .map(|text| name_path(node, text))
         .transpose()?;
+    if let Some(path) = &name {
+        check_reserved(node, &path.label)?;
+    }
     let held = name
         .as_ref()
         .map(|path| holder(node, path))
@@ -64,20 +65,40 @@ pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
     {
         return Err(unregistered(node, &path.label));
     }
-    check_coins(
+    check_cost(
         node,
         &wallet,
         &key.address(),
-        cost(node, name.as_ref(), held.as_ref()),
+        &cost(node, name.as_ref(), held.as_ref())?,
     )?;
     Ok(Plan {
         wallet,
         key,
         import: Import { profile, selection },
-        title: query.title,
+        meta,
         split,
         name,
     })
+}
+
+/// What the owner says, as far as a query goes.
+fn meta(query: &PublishQuery) -> Result<AssetMeta, ledger::Error> {
+    let meta = AssetMeta {
+        title: query.title.clone(),
+        tags: query.tag.as_deref().map(tags).transpose()?.unwrap_or_default(),
+        licence: query.licence.clone(),
+        price: query.price,
+        ..AssetMeta::default()
+    };
+    meta.check().map(|()| meta)
+}
+
+/// Tags with commas between them, in the order of the ledger, each once.
+fn tags(text: &str) -> Result<Vec<Tag>, ledger::Error> {
+    let mut tags: Vec<Tag> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+    tags.sort();
+    tags.dedup();
+    Ok(tags)
 }
 
 /// Shares, as in `owner=10,ddn1…=2.5`: percents.
@@ -177,6 +198,56 @@ pub fn holder(node: &Node, path: &NamePath) -> Result<Option<NameEntry>, Failure
     Ok(entry.filter(|entry| next < entry.free_at(grace)))
 }
 
+/// Whether a label can be registered at all.
+///
+/// # Errors
+/// The genesis keeps it from everybody.
+pub fn check_reserved(node: &Node, label: &Label) -> Result<(), Failure> {
+    let genesis = node.chain.genesis();
+    if !genesis.is_reserved(label) {
+        return Ok(());
+    }
+    let text = format!(
+        "the name {label}.{} is reserved: nobody can register it on this chain, choose another one",
+        genesis.tld
+    );
+    Err(Failure::new("name_reserved", text))
+}
+
+/// What a name that has not been free for long costs beyond the rent, whoever registers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Premium {
+    /// In the next block; less in each later one.
+    pub now: Amount,
+    /// The first height at which it is nothing.
+    pub ends: u64,
+}
+
+impl fmt::Display for Premium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { now, ends } = self;
+        write!(f, "a premium of {now} coins, which falls to 0 by height {ends}")
+    }
+}
+
+/// The premium of a label; none if it is held, was never registered, or has been free for long.
+pub fn premium(node: &Node, label: &Label) -> Result<Option<Premium>, Failure> {
+    let view = node.chain.state();
+    let entry = view.name(label).map_err(|error| failed(&error.into()))?;
+    let next = view.tip().height + 1;
+    Ok(entry.and_then(|entry| premium_of(&node.chain.genesis().rent, label, &entry, next)))
+}
+
+/// As [`premium`], of an entry, at the height of the next block.
+pub fn premium_of(rent: &Rent, label: &Label, entry: &NameEntry, next: u64) -> Option<Premium> {
+    let now = rent.premium(label, Some(entry), next);
+    let is_free = next >= entry.free_at(rent.grace);
+    (is_free && !now.is_zero()).then(|| Premium {
+        now,
+        ends: rent.fall_end(entry),
+    })
+}
+
 fn check_owner(node: &Node, path: &NamePath, entry: &NameEntry, owner: &Address) -> Result<(), Failure> {
     if entry.owner == *owner {
         return Ok(());
@@ -198,16 +269,49 @@ fn unregistered(node: &Node, label: &Label) -> Failure {
     Failure::new("not_found", text)
 }
 
-/// Commit and claim for the content; for the name the same and a period of rent, or one transaction if it is ours.
-fn cost(node: &Node, name: Option<&NamePath>, held: Option<&NameEntry>) -> Amount {
-    let genesis = node.chain.genesis();
-    let (txs, rent) = match (name, held) {
-        (None, _) => (2, Amount::ZERO),
-        (Some(_), Some(_)) => (3, Amount::ZERO),
-        (Some(path), None) => (4, genesis.rent.of(&path.label)),
-    };
-    let fees = genesis.fee.units().saturating_mul(txs);
-    Amount::from_units(fees.saturating_add(rent.units()))
+/// What is paid until something is final.
+pub struct Cost {
+    /// Fees, rent and premium.
+    pub total: Amount,
+    /// The premium in it.
+    pub premium: Option<Premium>,
+}
+
+impl Cost {
+    /// The fees of so many transactions, and what a new name costs.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub fn of(node: &Node, txs: u64, new_name: Option<&Label>) -> Result<Self, Failure> {
+        let genesis = node.chain.genesis();
+        let premium = new_name.map(|label| premium(node, label)).transpose()?.flatten();
+        let rent = new_name.map(|label| genesis.rent.of(label)).unwrap_or_default();
+        let total = [rent, premium.map(|premium| premium.now).unwrap_or_default()]
+            .iter()
+            .map(|amount| amount.units())
+            .fold(genesis.fee.units().saturating_mul(txs), u64::saturating_add);
+        Ok(Self {
+            total: Amount::from_units(total),
+            premium,
+        })
+    }
+}
+
+/// Commit and claim for the content; for the name the same and what it costs, or one transaction if it is ours.
+fn cost(node: &Node, name: Option<&NamePath>, held: Option<&NameEntry>) -> Result<Cost, Failure> {
+    match (name, held) {
+        (None, _) => Cost::of(node, 2, None),
+        (Some(_), Some(_)) => Cost::of(node, 3, None),
+        (Some(path), None) => Cost::of(node, 4, Some(&path.label)),
+    }
+}
+
+/// As [`check_coins`], and a premium is told.
+pub fn check_cost(node: &Node, wallet: &str, owner: &Address, cost: &Cost) -> Result<(), Failure> {
+    check_coins(node, wallet, owner, cost.total).map_err(|failure| match &cost.premium {
+        None => failure,
+        Some(premium) => Failure::new(failure.code, format!("{}; in this is {premium}", failure.message)),
+    })
 }
 
 /// Whether an account has what something costs, or in words what is missing.
@@ -228,4 +332,37 @@ pub fn check_coins(node: &Node, wallet: &str, owner: &Address, cost: Amount) -> 
         balance.coins()
     );
     Err(Failure::new("not_enough_coins", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_premium_is_told_only_while_the_name_is_free_and_it_falls() {
+        let genesis = ledger::Genesis::dev("dev", 1, SecretKey::from_seed([1; 32]).public());
+        let label = Label::parse("alice").expect("a label");
+        let entry = NameEntry {
+            owner: SecretKey::from_seed([2; 32]).address(),
+            registered: 0,
+            committed: 0,
+            expires: 1_000,
+            seq: 0,
+            changed: 0,
+            premium: Amount::from_units(7),
+            records: Default::default(),
+        };
+        let rent = &genesis.rent;
+        let (free, ends) = (entry.free_at(rent.grace), rent.fall_end(&entry));
+        let at = |next| premium_of(rent, &label, &entry, next);
+        assert_eq!(at(free - 1), None);
+        let now = Amount::from_coins(500).expect("few");
+        assert_eq!(at(free), Some(Premium { now, ends }));
+        assert!(at(ends - 1).is_some());
+        assert_eq!(at(ends), None);
+        assert_eq!(
+            Premium { now, ends: 163 }.to_string(),
+            "a premium of 500 coins, which falls to 0 by height 163"
+        );
+    }
 }

@@ -158,10 +158,9 @@ fn claim(
     let name = naming.as_ref().map(|naming| naming.name.clone());
     let meta = AssetMeta {
         profile: Some(plan.import.profile.to_string()),
-        title: plan.title,
         bytes: Some(imported.bytes),
         files: Some(imported.files),
-        ..AssetMeta::default()
+        ..plan.meta
     };
     let split = plan.split;
     let told = node

@@ -43,7 +43,10 @@ pub async fn keep(node: &Arc<Node>, key: &SecretKey) {
 
 fn wanted(node: &Node, key: &SecretKey) -> Result<Wanted, Error> {
     let (state, me) = (node.chain.state(), key.address());
-    let (Some(delegate), round) = (state.delegate(&me).map_err(state_error)?, state.round().map_err(state_error)?) else {
+    let (Some(delegate), round) = (
+        state.delegate(&me).map_err(state_error)?,
+        state.round().map_err(state_error)?,
+    ) else {
         return Ok(Wanted::Nothing);
     };
     if let Standing::Jailed { until_round } = delegate.standing
@@ -68,7 +71,10 @@ fn state_error(error: ledger::StateError) -> Error {
 /// Asks to be a candidate again. It costs nothing, and is in a block or refused before the next look.
 async fn come_back(node: &Arc<Node>, key: &SecretKey) {
     let (sending, key) = (Arc::clone(node), key.clone());
-    let sent = blocking("the seat", move || sending.sender.send(&key, Action::DelegateReturn {}, |_| Ok(()))).await;
+    let sent = blocking("the seat", move || {
+        sending.sender.send(&key, Action::DelegateReturn {}, |_| Ok(()))
+    })
+    .await;
     match sent {
         Ok(Ok(tx)) => tracing::info!(%tx, "this delegate comes back from jail"),
         Ok(Err(refused)) => tracing::debug!(%refused, "this delegate does not come back from jail yet"),

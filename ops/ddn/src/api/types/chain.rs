@@ -137,7 +137,8 @@ pub struct TxSubmitted {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct ProofQuery {
-    /// What to prove: `name/alice` or `name/alice.ddn`, `asset/CID`, `account/ADDRESS`, `escrow/ID`,
-    /// `line/ESCROW/ADDRESS`, `meter/ESCROW/ADDRESS`, `claim/ADDRESS/ROOT`, `edge/NODE`, or `0x` and the key in hex.
+    /// What to prove: `name/alice` or `name/alice.ddn`, `asset/CID`, `tag/TAG/CID`, `licence/CID/ADDRESS`,
+    /// `account/ADDRESS`, `escrow/ID`, `line/ESCROW/ADDRESS`, `meter/ESCROW/ADDRESS`, `claim/ADDRESS/ROOT`, `edge/NODE`, or
+    /// `0x` and the key in hex.
     pub key: String,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use ledger::Amount;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -31,6 +32,12 @@ pub struct Resolved {
     pub changed: Option<u64>,
     /// Height at which the name expires.
     pub expires: Option<u64>,
+    /// What whoever registers the name in the next block pays beyond the rent: only of a name of this chain that has not been
+    /// free for long.
+    #[schema(value_type = Option<String>)]
+    pub premium: Option<Amount>,
+    /// Height from which that is nothing.
+    pub premium_until: Option<u64>,
     /// The edge that should serve it: this node's gateway if it holds the content, else where the nearest other edge
     /// delivers (UDP). `null` if there is no content, or nobody to serve it.
     pub edge: Option<String>,
@@ -134,6 +141,13 @@ pub struct NameView {
     pub expires: u64,
     /// Whether it has expired at the newest block.
     pub expired: bool,
+    /// Height from which anybody can register it, unless it is renewed before.
+    pub free_at: u64,
+    /// What whoever registers it in the next block pays beyond the rent; 0 while it is held, and once it is free for long.
+    #[schema(value_type = String)]
+    pub premium: Amount,
+    /// Height from which there is no premium, unless it is renewed before.
+    pub premium_until: u64,
     /// Height of the last change.
     pub changed: u64,
     /// How often it was changed.
@@ -151,7 +165,7 @@ pub struct NameList {
     pub names: Vec<NameView>,
 }
 
-/// Query of the lists of names and assets.
+/// Query of the list of names.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]

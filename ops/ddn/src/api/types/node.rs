@@ -15,7 +15,7 @@ pub struct ErrorBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorText {
     /// A stable word: `bad_request`, `unauthorized`, `forbidden_host`, `not_found`, `no_such_method`, `bad_name`,
-    /// `name_taken`, `not_yours`, `not_enough_coins`, `refused`, `missing_block`, `unavailable`, `disk_full`,
+    /// `name_taken`, `name_reserved`, `not_yours`, `not_enough_coins`, `refused`, `missing_block`, `unavailable`, `disk_full`,
     /// `upload_broken`, `too_large`, `busy`, `stopping`, `timeout`, `internal`.
     pub code: String,
     /// One line: what was wrong, on which object, what to do.

@@ -1,5 +1,6 @@
 //! Publishing: what is asked, what is told on the way, how it ends.
 
+use ledger::Amount;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,6 +19,14 @@ pub struct PublishQuery {
     pub hidden: Option<bool>,
     /// Title of the asset, told with its ownership.
     pub title: Option<String>,
+    /// Words that the asset is found by, with commas between them: at most 16, each 1 to 32 of `a-z`, `0-9` and `-`. Tags,
+    /// licence and price count when the content is anchored; `POST /v1/assets/{cid}/set` changes them later.
+    pub tag: Option<String>,
+    /// What a licence of it allows: an SPDX identifier or other words, 1 to 64 bytes.
+    pub licence: Option<String>,
+    /// What a licence costs; none is sold without.
+    #[param(value_type = Option<String>)]
+    pub price: Option<Amount>,
     /// Who gets a part of what deliveries of it earn, for ever: `owner` (whoever owns it then), addresses or wallets, with
     /// percents, such as `owner=10,ddn1…=2.5`. At most 4 shares and 50 % in all. It counts when the content is anchored.
     pub share: Option<String>,
