@@ -44,6 +44,75 @@ fn the_ddn_preset_has_the_white_papers_numbers() {
     assert_eq!((genesis.tld.as_str(), genesis.prefix.as_str()), ("ddn", "ddn"));
 }
 
+/// Everything that blocks bring up to a height.
+fn minted(genesis: &Genesis, until: u64) -> u64 {
+    let mut from = 0;
+    let mut sum = 0;
+    for phase in &genesis.rewards.phases {
+        let end = phase.until.unwrap_or(until).min(until);
+        sum += (end - from) * phase.reward.units();
+        from = end;
+    }
+    sum / ledger::COIN
+}
+
+#[test]
+fn the_mmt_preset_has_the_white_papers_numbers() {
+    let all = vec![Balance {
+        address: at(1),
+        amount: coins("100000000"),
+    }];
+    let genesis = Genesis::mmt("mmt-1", TIME_MS, (1..=4).map(delegate).collect(), all).unwrap();
+    assert_eq!((genesis.seats, genesis.block_time_ms, genesis.election.round), (108, 10_000, 108));
+    let period = 2_877_120;
+    assert_eq!(period * 10_000, 333 * 24 * 3_600_000);
+    let rewards = &genesis.rewards;
+    for (height, reward) in [
+        (1, "5"),
+        (period, "5"),
+        (period + 1, "4"),
+        (2 * period + 1, "3"),
+        (4 * period, "2"),
+        (4 * period + 1, "1"),
+        (1_000_000_000, "1"),
+    ] {
+        assert_eq!(rewards.at(height), coins(reward), "{height}");
+    }
+    assert_eq!(minted(&genesis, 4 * period), 40_279_680);
+    assert_eq!((rewards.parts.proposer, rewards.fees.seats, rewards.fees.burnt), (10_000, 10_000, 0));
+    assert_eq!(genesis.fee_of(Kind::Transfer), coins("0.5"));
+    assert_eq!(genesis.fee_of(Kind::Vote), coins("0.5"));
+    assert_eq!(genesis.fee_of(Kind::DelegateRegister), coins("200"));
+    assert_eq!((genesis.tld.as_str(), genesis.prefix.as_str()), ("mmt", "mmt"));
+}
+
+#[test]
+fn the_wtb_preset_has_the_white_papers_numbers() {
+    let all = vec![Balance {
+        address: at(1),
+        amount: coins("12000000000"),
+    }];
+    let genesis = Genesis::wtb("wtb-1", TIME_MS, (1..=4).map(delegate).collect(), all).unwrap();
+    assert_eq!((genesis.seats, genesis.block_time_ms, genesis.election.round), (303, 5_000, 303));
+    let rewards = &genesis.rewards;
+    for (until, reward) in [
+        (3_110_400, "64"),
+        (9_331_200, "32"),
+        (27_993_600, "16"),
+        (59_097_600, "8"),
+        (90_201_600, "4"),
+        (124_416_000, "2"),
+    ] {
+        assert_eq!(rewards.at(until), coins(reward));
+        assert_ne!(rewards.at(until + 1), coins(reward));
+    }
+    assert_eq!(rewards.at(124_416_001), coins("0"));
+    assert_eq!(rewards.leaders, 23);
+    let parts = [rewards.parts, rewards.fees];
+    let shown = parts.map(|parts| (parts.leaders, parts.seats, parts.voters, parts.proposer));
+    assert_eq!(shown, [(1_000, 4_000, 5_000, 0); 2]);
+}
+
 /// An older commit wins a dispute. So it must not pay to keep blind commits open for names that others may register.
 #[test]
 fn a_commit_kept_open_for_a_year_costs_more_than_any_name() {
