@@ -227,7 +227,7 @@ impl Mempool {
             Err(Refusal::State(e)) => return Err(state_error(e)),
             Err(refusal) => return Ok(Err(refusal)),
         }
-        let changes = run.finish().map_err(state_error)?;
+        let changes = run.pending().map_err(state_error)?;
         pool.changes.extend(changes);
         Ok(Ok(()))
     }

@@ -107,6 +107,12 @@ impl<'a> Transition<'a> {
         self.overlay.into_changes()
     }
 
+    /// What the transactions so far have changed, without what ends a block: for whoever asks which others would be
+    /// taken after them.
+    pub fn pending(self) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StateError> {
+        self.overlay.into_changes()
+    }
+
     /// The height of the block that is executed.
     pub fn height(&self) -> u64 {
         self.height

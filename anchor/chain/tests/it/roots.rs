@@ -23,6 +23,8 @@ async fn every_header_has_the_root_of_its_state() {
     for height in 1..=chain.tip().height {
         let (block, _) = chain.block(height).unwrap().unwrap();
         let mut run = Transition::new(&genesis, &state, height, block.header.proposer);
+        run.open(block.header.reveal.as_ref(), block.body.last_certificate.as_ref())
+            .unwrap();
         block.body.txs.iter().for_each(|tx| run.apply(tx).unwrap());
         let changes = run.finish().unwrap();
         state.write(changes);

@@ -11,7 +11,7 @@ use super::*;
 use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
-const GUARDED: [&str; 54] = [
+const GUARDED: [&str; 61] = [
     STATUS,
     CONFIG,
     PUBLISH,
@@ -41,6 +41,13 @@ const GUARDED: [&str; 54] = [
     EDGE_REGISTER,
     EDGE_SET,
     EDGE_LEAVE,
+    DELEGATES,
+    DELEGATE_REGISTER,
+    DELEGATE_UPDATE,
+    DELEGATE_RESIGN,
+    DELEGATE_VOTE,
+    DELEGATE_UNVOTE,
+    DELEGATE_COLLECT,
     PAY,
     PAY_OPEN,
     PAY_ALLOT,

@@ -31,14 +31,14 @@ pub struct Plan {
 ///
 /// # Errors
 /// What is refused, in words for the user.
-pub fn plan(node: &Node, query: PublishQuery) -> Result<Plan, Failure> {
+pub fn plan(node: &Node, query: &PublishQuery) -> Result<Plan, Failure> {
     let bad = |text: String| Failure::new("bad_request", text);
-    let profile = profile(&query).map_err(bad)?;
+    let profile = profile(query).map_err(bad)?;
     let selection = Selection {
         hidden: query.hidden.unwrap_or_default(),
         ..Selection::default()
     };
-    let meta = meta(&query).map_err(|error| bad(error.to_string()))?;
+    let meta = meta(query).map_err(|error| bad(error.to_string()))?;
     let split = match query.share.as_deref() {
         Some(text) => split(node, text)?,
         None => Split::default(),

@@ -53,7 +53,7 @@ async fn perform(
         .map_err(|_| too_many(node))?;
     let plan = blocking({
         let node = Arc::clone(node);
-        move || preflight::plan(&node, query)
+        move || preflight::plan(&node, &query)
     })
     .await?;
     let (id, plan) = blocking({
