@@ -1,5 +1,6 @@
 //! The chain of a node, as the rest of the node sees it.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -77,7 +78,10 @@ pub enum Fate {
     /// This node knows nothing of it: never seen, lost by a restart before it came into a block, or an old refusal.
     Unknown,
     /// It waits for a block.
-    Pending,
+    Pending {
+        /// The nonce of the transaction that its account has to send first, if it is not here yet.
+        missing: Option<u64>,
+    },
     /// It is in the block of this height, for ever.
     Included {
         /// The height.
@@ -222,7 +226,10 @@ impl Chain {
             return Ok(Fate::Included { height });
         }
         Ok(match standing {
-            Standing::Waiting => Fate::Pending,
+            Standing::Waiting => Fate::Pending { missing: None },
+            Standing::Early { missing } => Fate::Pending {
+                missing: Some(missing),
+            },
             Standing::Refused(reason) => Fate::Refused { reason },
             Standing::Unknown => Fate::Unknown,
         })
@@ -488,11 +495,11 @@ async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
 fn monitor(genesis: &Genesis, state: &View, role: &Role, config: &Config, height: u64) -> Monitor {
     let block_time = Duration::from_millis(genesis.block_time_ms);
     let silent_after = config.silent_after.max(block_time * SILENT_BLOCKS);
-    let peers_wanted = match role {
-        Role::Delegate(key) => engine::peers_wanted(state, &key.public()).unwrap_or_default(),
-        Role::Follower => 0,
+    let seated = match role {
+        Role::Delegate(key) => engine::seated_others(state, &key.public()).unwrap_or_default(),
+        Role::Follower => BTreeSet::new(),
     };
-    Monitor::new(silent_after, config.mute_after, peers_wanted, height)
+    Monitor::new(silent_after, config.mute_after, seated, height)
 }
 
 /// Who gets the fees of the blocks that a node reckons with: some delegate, it matters only to that delegate's own

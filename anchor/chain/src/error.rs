@@ -232,13 +232,24 @@ pub enum SubmitError {
     Refused(ledger::Refusal),
     /// The mempool is full.
     #[error(
-        "the node has {txs} pending transactions ({bytes} bytes), which is its limit: submit again later"
+        "the node has {txs} pending transactions ({bytes} bytes), which is its limit: submit again later{}",
+        or_pay(.least)
     )]
     Full {
         /// Pending transactions.
         txs: usize,
         /// Their bytes.
         bytes: usize,
+        /// The fee that gets in now; absent if none does.
+        least: Option<ledger::Amount>,
+    },
+    /// Another transaction of the account's nonce waits.
+    #[error("another transaction of nonce {nonce} is pending: one that replaces it pays at least {least} coins")]
+    Outbid {
+        /// The nonce.
+        nonce: u64,
+        /// The fee that replaces it.
+        least: ledger::Amount,
     },
     /// The transaction alone is larger than a block may be.
     #[error("the transaction has {bytes} bytes, a block of this chain at most {max}")]
@@ -251,4 +262,8 @@ pub enum SubmitError {
     /// The chain cannot be read, or does not go on.
     #[error(transparent)]
     Chain(#[from] Error),
+}
+
+fn or_pay(least: &Option<ledger::Amount>) -> String {
+    least.map_or_else(String::new, |least| format!(", or pay at least {least} coins"))
 }

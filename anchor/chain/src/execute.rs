@@ -9,11 +9,14 @@ use ledger::{
     ValidatorSet,
 };
 
+use crate::signatures::Signatures;
 use crate::store::{Changes, Executed, Store, View};
 use crate::{Error, Tip};
 
 /// Bytes of a body that are neither transactions nor the certificate: keys and lengths.
 const BODY_OVERHEAD_BYTES: usize = 64;
+/// How often candidates are tried for one block.
+const SELECT_PASSES: usize = 2;
 
 /// Runs blocks on the tip of a store.
 #[derive(Clone, Debug)]
@@ -21,6 +24,7 @@ pub(crate) struct Executor {
     genesis: Arc<Genesis>,
     genesis_cid: Cid,
     store: Arc<Store>,
+    signatures: Arc<Signatures>,
 }
 
 /// A block that was just made.
@@ -50,12 +54,13 @@ impl From<Error> for NotRun {
 }
 
 impl Executor {
-    pub(crate) fn new(genesis: Arc<Genesis>, store: Arc<Store>) -> Executor {
+    pub(crate) fn new(genesis: Arc<Genesis>, store: Arc<Store>, signatures: Arc<Signatures>) -> Executor {
         let genesis_cid = genesis.cid();
         Executor {
             genesis,
             genesis_cid,
             store,
+            signatures,
         }
     }
 
@@ -84,7 +89,7 @@ impl Executor {
         Ok(found.and_then(|delegate| delegate.tip))
     }
 
-    /// Makes the block after the tip from candidates, as many as fit, in their order.
+    /// Makes the block after the tip from candidates, as many as fit, in their order. Their signatures hold.
     pub(crate) fn build(
         &self,
         proposer: Address,
@@ -159,8 +164,13 @@ impl Executor {
             Err(Refusal::State(e)) => return Err(ledger_error(e).into()),
             Err(refusal) => return Err(invalid(refusal)),
         }
-        for tx in &block.body.txs {
-            match run.apply(tx) {
+        let txs: Vec<&Tx> = block.body.txs.iter().collect();
+        if let Some(forged) = self.signatures.first_forged(&txs) {
+            let (tx, refusal) = (txs[forged].cid(), Refusal::Signature);
+            return Err(NotRun::Invalid(format!("transaction {tx}: {refusal}")));
+        }
+        for tx in txs {
+            match run.apply_verified(tx) {
                 Ok(()) => {}
                 Err(Refusal::State(e)) => return Err(ledger_error(e).into()),
                 Err(refusal) => return Err(NotRun::Invalid(format!("transaction {}: {refusal}", tx.cid()))),
@@ -184,19 +194,29 @@ impl Executor {
         run.open(reveal.as_ref(), last)
             .map_err(|refusal| ledger::StateError(refusal.to_string()))?;
         let (mut txs, mut refused) = (Vec::new(), Vec::new());
-        for tx in candidates {
-            let bytes = tx.encode().len();
-            if bytes > room {
-                break;
-            }
-            match run.apply(tx) {
-                Ok(()) => {
-                    room -= bytes;
-                    txs.push(Tx::clone(tx));
+        let mut left: Vec<&Arc<Tx>> = candidates.iter().collect();
+        // One that pays more may need what one that pays less brings.
+        for _ in 0..SELECT_PASSES {
+            refused.clear();
+            let mut again = Vec::new();
+            for tx in left {
+                let bytes = tx.encode().len();
+                if bytes > room {
+                    continue;
                 }
-                Err(Refusal::State(e)) => return Err(e),
-                Err(refusal) => refused.push((tx.cid(), refusal.to_string())),
+                match run.apply_verified(tx) {
+                    Ok(()) => {
+                        room -= bytes;
+                        txs.push(Tx::clone(tx));
+                    }
+                    Err(Refusal::State(e)) => return Err(e),
+                    Err(refusal) => {
+                        refused.push((tx.cid(), refusal.to_string()));
+                        again.push(tx);
+                    }
+                }
             }
+            left = again;
         }
         Ok((txs, run.finish()?, refused))
     }

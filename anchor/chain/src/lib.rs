@@ -22,6 +22,7 @@ mod execute;
 mod mempool;
 mod metrics;
 mod monitor;
+mod signatures;
 mod store;
 mod sync;
 mod tip;

@@ -109,7 +109,6 @@ impl Health {
 pub(crate) struct Monitor {
     silent_after: Duration,
     mute_after: u32,
-    peers_wanted: usize,
     failure: watch::Sender<Option<Failure>>,
     leaving: AtomicBool,
     seen: Mutex<Seen>,
@@ -119,6 +118,8 @@ pub(crate) struct Monitor {
 struct Seen {
     height: u64,
     at: Instant,
+    /// The other delegates that sit, as the engine's network knows them, and how many of them it is connected to.
+    seated: BTreeSet<String>,
     peers: usize,
     missed: u32,
     signed: BTreeSet<u64>,
@@ -130,10 +131,17 @@ const SIGNED_KEPT: usize = 256;
 const PATIENCE: u32 = 5;
 
 impl Monitor {
-    pub(crate) fn new(silent_after: Duration, mute_after: u32, peers_wanted: usize, height: u64) -> Monitor {
+    /// `seated` are the other delegates that sit at `height`, none for a follower.
+    pub(crate) fn new(
+        silent_after: Duration,
+        mute_after: u32,
+        seated: BTreeSet<String>,
+        height: u64,
+    ) -> Monitor {
         let seen = Seen {
             height,
             at: Instant::now(),
+            seated,
             peers: 0,
             missed: 0,
             signed: BTreeSet::new(),
@@ -143,7 +151,6 @@ impl Monitor {
         Monitor {
             silent_after,
             mute_after,
-            peers_wanted,
             failure,
             leaving,
             seen: Mutex::new(seen),
@@ -217,8 +224,15 @@ impl Monitor {
         missing
     }
 
-    pub(crate) fn set_peers(&self, peers: usize) {
-        self.seen().peers = peers;
+    /// A new round has other seats.
+    pub(crate) fn sit(&self, seated: BTreeSet<String>) {
+        self.seen().seated = seated;
+    }
+
+    /// Whom the engine's network is connected to now.
+    pub(crate) fn connected(&self, peers: impl Iterator<Item = String>) {
+        let mut seen = self.seen();
+        seen.peers = peers.filter(|peer| seen.seated.contains(peer)).count();
     }
 
     /// Whether it is time to ask the engine if it is there.
@@ -228,16 +242,17 @@ impl Monitor {
 
     /// Judges an overdue chain. An engine that answers is only at fault if its peers are in reach.
     pub(crate) fn judge(&self, now: Instant, answers: bool) {
-        let (height, silence, peers) = {
+        let (height, silence, peers, wanted) = {
             let seen = self.seen();
-            (seen.height, now.duration_since(seen.at), seen.peers)
+            let silence = now.duration_since(seen.at);
+            (seen.height, silence, seen.peers, seen.seated.len())
         };
-        let patience = if answers && self.peers_wanted > 0 {
+        let patience = if answers && wanted > 0 {
             PATIENCE
         } else {
             1
         };
-        let waits_for_others = answers && !quorum_in_reach(peers, self.peers_wanted);
+        let waits_for_others = answers && !quorum_in_reach(peers, wanted);
         if silence > self.silent_after * patience && !waits_for_others {
             self.fail(Failure::Silent {
                 height,
@@ -252,7 +267,7 @@ impl Monitor {
             height: seen.height,
             since_block: now.duration_since(seen.at),
             peers: seen.peers,
-            peers_wanted: self.peers_wanted,
+            peers_wanted: seen.seated.len(),
             missed: seen.missed,
             behind: None,
             behind_max: Duration::ZERO,
@@ -276,8 +291,12 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(10);
 
-    fn monitor(peers_wanted: usize) -> (Monitor, Instant) {
-        let monitor = Monitor::new(BOUND, 3, peers_wanted, 7);
+    fn names(count: usize) -> impl Iterator<Item = String> {
+        (0..count).map(|number| format!("peer{number}"))
+    }
+
+    fn monitor(others: usize) -> (Monitor, Instant) {
+        let monitor = Monitor::new(BOUND, 3, names(others).collect(), 7);
         let start = monitor.seen().at;
         (monitor, start)
     }
@@ -299,10 +318,14 @@ mod tests {
     #[test]
     fn several_seats_wait_for_others_but_not_for_a_dead_engine() {
         let (waiting, start) = monitor(3);
-        waiting.set_peers(1);
+        waiting.connected(names(1));
         waiting.judge(start + BOUND * 100, true);
         assert_eq!(waiting.failure(), None);
-        waiting.set_peers(2);
+        // One that does not sit brings no block.
+        waiting.connected(names(1).chain(["stranger".to_owned()]));
+        waiting.judge(start + BOUND * 100, true);
+        assert_eq!(waiting.failure(), None);
+        waiting.connected(names(2));
         waiting.judge(start + BOUND * 4, true);
         assert_eq!(waiting.failure(), None);
         waiting.judge(start + BOUND * 6, true);

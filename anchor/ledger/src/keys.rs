@@ -10,6 +10,9 @@ use std::str::FromStr;
 use bech32::primitives::decode::CheckedHrpstring;
 use bech32::{Bech32m, Hrp};
 use ed25519_dalek::Signer;
+use ed25519_zebra::batch;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -73,6 +76,23 @@ impl PublicKey {
         ed25519_zebra::VerificationKey::try_from(self.0)
             .is_ok_and(|key| key.verify(&signature, bytes).is_ok())
     }
+}
+
+/// Whether all signatures hold, each of a key over bytes that carry domain and chain: as [`PublicKey::verify_bytes`] of
+/// each, at about half the cost if there are many.
+///
+/// The random numbers of the batch come from what is verified (Fiat–Shamir), so that every node finds the same.
+pub fn verify_batch<'a>(signed: impl IntoIterator<Item = (PublicKey, &'a [u8], Signature)>) -> bool {
+    let mut verifier = batch::Verifier::new();
+    let mut seed = Sha256::new();
+    for (key, bytes, signature) in signed {
+        seed.update(key.0);
+        seed.update(signature.0);
+        seed.update(Sha256::digest(bytes));
+        let signature = ed25519_zebra::Signature::from_bytes(&signature.0);
+        verifier.queue((ed25519_zebra::VerificationKeyBytes::from(key.0), signature, bytes));
+    }
+    verifier.verify(StdRng::from_seed(seed.finalize().into())).is_ok()
 }
 
 impl fmt::Display for PublicKey {

@@ -45,7 +45,7 @@ pub use genesis::{
     Rent, Rewards,
 };
 pub use hash::Hash;
-pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
+pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes, verify_batch};
 pub use name::{Label, NamePath};
 pub use origin::Origin;
 pub use payment::{
@@ -64,6 +64,6 @@ pub use state::{
     Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError,
     Tag, Tagged, Turns, escrow_id, key,
 };
-pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, reveal_tip};
-pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};
+pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, check_form, reveal_tip};
+pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged};
 pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

@@ -73,7 +73,23 @@ impl<'a> Transition<'a> {
     /// # Errors
     /// The rule that it breaks; then nothing has changed, and the next transaction can be tried.
     pub fn apply(&mut self, tx: &Tx) -> Result<(), Refusal> {
-        self.check_form(tx)?;
+        check_form(self.genesis, tx)?;
+        if !tx.verify_signature() {
+            return Err(Refusal::Signature);
+        }
+        self.perform(tx)
+    }
+
+    /// As [`Transition::apply`], for a transaction whose signature is known to hold: see [`crate::first_forged`].
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn apply_verified(&mut self, tx: &Tx) -> Result<(), Refusal> {
+        check_form(self.genesis, tx)?;
+        self.perform(tx)
+    }
+
+    fn perform(&mut self, tx: &Tx) -> Result<(), Refusal> {
         let sender = tx.sender();
         let commits = self.commits.len();
         let fees = match self.execute(tx, &sender) {
@@ -116,34 +132,6 @@ impl<'a> Transition<'a> {
     /// The height of the block that is executed.
     pub fn height(&self) -> u64 {
         self.height
-    }
-
-    /// What needs no state.
-    fn check_form(&self, tx: &Tx) -> Result<(), Refusal> {
-        if tx.body.chain != self.genesis.chain_id {
-            let (found, expected) = (tx.body.chain.clone(), self.genesis.chain_id.clone());
-            return Err(Refusal::Chain { found, expected });
-        }
-        let bytes = tx.encode().len();
-        if bytes > MAX_TX_BYTES {
-            return Err(Refusal::TooLarge {
-                bytes,
-                max: MAX_TX_BYTES,
-            });
-        }
-        let kind = tx.body.action.kind();
-        if !self.genesis.allows(kind) {
-            return Err(Refusal::NotAllowed { kind });
-        }
-        let least = self.genesis.fee_of(kind);
-        if tx.body.fee < least {
-            let fee = tx.body.fee;
-            return Err(Refusal::Fee { fee, least });
-        }
-        if !tx.verify_signature() {
-            return Err(Refusal::Signature);
-        }
-        Ok(())
     }
 
     fn execute(&mut self, tx: &Tx, sender: &Address) -> Result<(), Refusal> {
@@ -249,4 +237,32 @@ impl<'a> Transition<'a> {
     fn show(&self, address: &Address) -> String {
         address.display(&self.genesis.prefix)
     }
+}
+
+/// What of a transaction needs no state, but for its signature.
+///
+/// # Errors
+/// If it is for another chain, too large, of a kind that the chain does not allow, or its fee is too low.
+pub fn check_form(genesis: &Genesis, tx: &Tx) -> Result<(), Refusal> {
+    if tx.body.chain != genesis.chain_id {
+        let (found, expected) = (tx.body.chain.clone(), genesis.chain_id.clone());
+        return Err(Refusal::Chain { found, expected });
+    }
+    let bytes = tx.encode().len();
+    if bytes > MAX_TX_BYTES {
+        return Err(Refusal::TooLarge {
+            bytes,
+            max: MAX_TX_BYTES,
+        });
+    }
+    let kind = tx.body.action.kind();
+    if !genesis.allows(kind) {
+        return Err(Refusal::NotAllowed { kind });
+    }
+    let least = genesis.fee_of(kind);
+    if tx.body.fee < least {
+        let fee = tx.body.fee;
+        return Err(Refusal::Fee { fee, least });
+    }
+    Ok(())
 }

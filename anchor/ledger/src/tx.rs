@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::amount::Amount;
 use crate::codec::{DecodeError, Link, cid_of, decode_within, encode};
 use crate::hash::Hash;
-use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
+use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes, verify_batch};
 use crate::name::Label;
 use crate::payment::{Split, Voucher};
 use crate::records::Records;
@@ -404,8 +404,11 @@ impl Tx {
 
     /// Whether the signature is the key's over this body.
     pub fn verify_signature(&self) -> bool {
-        self.key
-            .verify(TX_DOMAIN, &self.body.chain, &encode(&self.body), &self.sig)
+        self.key.verify_bytes(&self.signed_bytes(), &self.sig)
+    }
+
+    fn signed_bytes(&self) -> Vec<u8> {
+        signed_bytes(TX_DOMAIN, &self.body.chain, &encode(&self.body))
     }
 
     /// The account that sent it.
@@ -427,4 +430,14 @@ impl Tx {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode_within(bytes, MAX_TX_BYTES)
     }
+}
+
+/// The place of the first transaction whose signature does not hold, if there is one.
+pub fn first_forged(txs: &[&Tx]) -> Option<usize> {
+    let signed: Vec<_> = txs.iter().map(|tx| tx.signed_bytes()).collect();
+    let all = txs.iter().zip(&signed);
+    if verify_batch(all.map(|(tx, bytes)| (tx.key, bytes.as_slice(), tx.sig))) {
+        return None;
+    }
+    txs.iter().position(|tx| !tx.verify_signature())
 }

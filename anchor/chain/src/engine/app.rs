@@ -23,6 +23,7 @@ use bytes::Bytes;
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
+use super::accuse::Accuser;
 use super::peers;
 use super::reveals::OwnReveals;
 use super::settings;
@@ -57,6 +58,7 @@ pub(crate) struct App {
     pub(crate) me: PublicKey,
     pub(crate) delegate: Delegate,
     pub(crate) reveals: OwnReveals,
+    pub(crate) accuser: Accuser,
     pub(crate) network_requests: mpsc::Sender<NetworkRequest>,
     /// With whom the engine's network keeps connections, and since which round.
     pub(crate) peers: Vec<Multiaddr>,
@@ -260,6 +262,7 @@ impl App {
     }
 
     fn build(&mut self, height: u64, round: u32) -> Result<Part, Error> {
+        self.accuser.submit(&self.store.view(), &self.mempool)?;
         let (me, candidates) = (self.me.address(), self.mempool.candidates());
         let reveal = match self.executor.tip_of(&me)? {
             Some(tip) => Some(self.reveals.before(&tip)?),
@@ -506,6 +509,7 @@ impl App {
             self.update_peers(PersistentPeersOp::Add(new.clone()));
         }
         self.peers = wanted;
+        self.monitor.sit(peers::seated_others(&self.store.view(), &self.me)?);
         Ok(())
     }
 
@@ -590,12 +594,13 @@ impl App {
         Ok(())
     }
 
-    fn note_evidence(&self, height: Height, evidence: &MisbehaviorEvidence<Chain>) {
+    fn note_evidence(&mut self, height: Height, evidence: &MisbehaviorEvidence<Chain>) {
         let votes: usize = evidence.votes.iter().map(|(_, pairs)| pairs.len()).sum();
         let proposals: usize = evidence.proposals.iter().map(|(_, pairs)| pairs.len()).sum();
         if votes + proposals > 0 {
             self.metrics.equivocations.inc_by((votes + proposals) as u64);
             tracing::warn!(%height, votes, proposals, "a delegate signed two things: is its key in two nodes?");
+            self.accuser.note(evidence, &self.store.view());
         }
     }
 

@@ -3,6 +3,7 @@
 //! Blocks, certificates and state know nothing of it. It is started with what a node keeps (store, mempool, journal),
 //! asks for blocks, judges those of others through `app`, and is watched from outside, because it can die silently.
 
+mod accuse;
 mod app;
 mod journal;
 mod peers;
@@ -34,13 +35,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use peers::engine_peer_id;
+pub(crate) use peers::seated_others;
 pub use reveals::REVEAL_GENERATIONS;
 
 use crate::Error;
 use crate::committer::Committer;
 use crate::execute::Executor;
 use crate::monitor::Monitor;
-use crate::store::View;
+use accuse::Accuser;
 use app::App;
 use journal::Journal;
 use reveals::OwnReveals;
@@ -77,17 +79,6 @@ pub(crate) struct Engine {
     listen: SocketAddr,
 }
 
-/// How many others have a seat.
-///
-/// # Errors
-/// If the state cannot be read.
-pub(crate) fn peers_wanted(state: &View, me: &PublicKey) -> Result<usize, Error> {
-    let set = state.validators().map_err(|error| Error::Ledger {
-        operation: "read the seats",
-        reason: error.to_string(),
-    })?;
-    Ok(set.len() - usize::from(set.find(&me.address()).is_some()))
-}
 
 impl Engine {
     /// Starts the engine with its files in `dir`. It has found its height when this returns.
@@ -213,15 +204,15 @@ fn has_voted_with_others(parts: &Parts, tip: u64) -> Result<bool, Error> {
     let sits = state
         .validators()
         .is_ok_and(|set| set.find(&me.address()).is_some());
-    Ok(tip > 0 && sits && peers_wanted(&state, &me)? > 0)
+    Ok(tip > 0 && sits && !seated_others(&state, &me)?.is_empty())
 }
 
 /// The engine's lock on a block is in its WAL alone: without it, a delegate could vote in a later round against what
 /// it is bound to, and the journal, which knows no locks, would let it. One seat has nobody to disagree with.
 fn check_wal(parts: &Parts, journal: &Journal, wal: &Path, next: u64) -> Result<(), Error> {
     let empty = std::fs::metadata(wal).map_or(true, |found| found.len() == 0);
-    let others = peers_wanted(&parts.committer.store.view(), &parts.delegate.public())?;
-    if empty && others > 0 && journal.has_precommitted(next) {
+    let others = seated_others(&parts.committer.store.view(), &parts.delegate.public())?;
+    if empty && !others.is_empty() && journal.has_precommitted(next) {
         return Err(Error::WalLost {
             path: wal.to_owned(),
             height: next,
@@ -275,7 +266,11 @@ fn app(
     ready: oneshot::Sender<()>,
 ) -> Result<App, Error> {
     let committer = parts.committer;
-    let executor = Executor::new(Arc::clone(&parts.genesis), Arc::clone(&committer.store));
+    let executor = Executor::new(
+        Arc::clone(&parts.genesis),
+        Arc::clone(&committer.store),
+        committer.mempool.signatures(),
+    );
     let me = parts.delegate.public();
     Ok(App {
         peers: peers::others(&parts.genesis, &committer.store.view(), &me)?,
@@ -283,6 +278,7 @@ fn app(
         network_requests,
         me,
         reveals: OwnReveals::new(&parts.delegate, &parts.genesis.chain_id),
+        accuser: Accuser::new(parts.delegate.clone(), Arc::clone(&parts.genesis)),
         checker: Checker::new(&parts.genesis.chain_id),
         delegate,
         executor,

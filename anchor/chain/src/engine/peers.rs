@@ -63,6 +63,19 @@ pub(crate) fn others(genesis: &Genesis, state: &impl State, me: &PublicKey) -> R
     Ok(addresses)
 }
 
+/// The peers of the others who sit.
+///
+/// # Errors
+/// If the state cannot be read.
+pub(crate) fn seated_others(state: &impl State, me: &PublicKey) -> Result<BTreeSet<String>, Error> {
+    let set = state.validators().map_err(|error| Error::Ledger {
+        operation: "read the seats",
+        reason: error.to_string(),
+    })?;
+    let others = set.validators().iter().filter(|seat| seat.key != *me);
+    Ok(others.map(|seat| engine_peer_id(&seat.key)).collect())
+}
+
 /// An address without a peer id gets the one of the key; one with another's is an error of the genesis.
 fn address(genesis: &Genesis, key: &PublicKey, engine: &str) -> Result<Multiaddr, Error> {
     let who = key.address().display(&genesis.prefix);

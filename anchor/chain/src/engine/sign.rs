@@ -88,12 +88,17 @@ impl Checker {
     }
 }
 
-/// The bytes that a signature under a vote covers: the ledger's, so that certificates prove it to anybody.
-fn vote_bytes(chain: &str, vote: &Vote) -> Vec<u8> {
-    let kind = match vote.kind {
+/// The ledger's kind of a vote.
+pub(crate) fn vote_kind(kind: VoteType) -> VoteKind {
+    match kind {
         VoteType::Prevote => VoteKind::Prevote,
         VoteType::Precommit => VoteKind::Precommit,
-    };
+    }
+}
+
+/// The bytes that a signature under a vote covers: the ledger's, so that certificates prove it to anybody.
+fn vote_bytes(chain: &str, vote: &Vote) -> Vec<u8> {
+    let kind = vote_kind(vote.kind);
     let value = match vote.value {
         NilOrVal::Nil => None,
         NilOrVal::Val(Value(hash)) => Some(hash),

@@ -25,7 +25,7 @@ pub(crate) async fn watch(
     loop {
         ticks.tick().await;
         if let Ok(Ok(Some(dump))) = timeout(ANSWER_WITHIN, NetworkRequest::dump_state(&network)).await {
-            monitor.set_peers(dump.peers.len());
+            monitor.connected(dump.peers.keys().map(ToString::to_string));
         }
         if monitor.is_overdue(Instant::now()) {
             let answer = timeout(ANSWER_WITHIN, ConsensusRequest::dump_state(&consensus)).await;

@@ -64,7 +64,7 @@ impl Exchange {
         }
         Ok(match self.mempool.submit(cid, tx, By::Peer) {
             Ok(true) => Verdict::Accept,
-            Ok(false) | Err(SubmitError::Full { .. }) => Verdict::Ignore,
+            Ok(false) | Err(SubmitError::Full { .. } | SubmitError::Outbid { .. }) => Verdict::Ignore,
             Err(SubmitError::Refused(refusal)) => blame(&refusal),
             Err(error @ SubmitError::TooLarge { .. }) => Verdict::Reject(error.to_string()),
             Err(SubmitError::Chain(error)) => return Err(error),

@@ -90,7 +90,11 @@ impl Exchange {
     pub(crate) fn new(genesis: Arc<Genesis>, parts: &Committer, follows: bool) -> Exchange {
         Exchange {
             genesis_cid: genesis.cid(),
-            executor: Executor::new(Arc::clone(&genesis), Arc::clone(&parts.store)),
+            executor: Executor::new(
+                Arc::clone(&genesis),
+                Arc::clone(&parts.store),
+                parts.mempool.signatures(),
+            ),
             genesis,
             store: Arc::clone(&parts.store),
             mempool: Arc::clone(&parts.mempool),

@@ -18,7 +18,6 @@ use super::ask::{Silence, ask};
 use super::wire::{Answer, Request, quoted};
 use super::{Exchange, Gossip, Leave, Peers};
 use crate::Error;
-use crate::mempool::Standing;
 
 /// Peers that a transaction is handed to at a time.
 const HANDED_TO: usize = 3;
@@ -183,7 +182,7 @@ impl Relay {
     /// What does not wait any more is in a block, or does not hold.
     fn forget(&self) {
         let mempool = &self.exchange.mempool;
-        let waits = |outgoing: &Outgoing| mempool.standing(&outgoing.cid) == Standing::Waiting;
+        let waits = |outgoing: &Outgoing| mempool.waits(&outgoing.cid);
         self.exchange.outbox.waiting().retain(waits);
     }
 

@@ -97,7 +97,7 @@ impl Exchange {
         let lasts = match &error {
             SubmitError::Refused(refusal) => self.is_at_tip() && lasts(refusal),
             SubmitError::TooLarge { .. } => true,
-            SubmitError::Full { .. } | SubmitError::Chain(_) => false,
+            SubmitError::Full { .. } | SubmitError::Outbid { .. } | SubmitError::Chain(_) => false,
         };
         let reason = reason(error);
         Ok(match lasts {

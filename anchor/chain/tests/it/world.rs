@@ -152,7 +152,7 @@ pub async fn include(chain: &Chain, tx: Tx) -> u64 {
 pub async fn included(chain: &Chain, cid: &Cid) -> u64 {
     until("a transaction in a block", || match chain.fate(cid).unwrap() {
         Fate::Included { height } => Some(height),
-        Fate::Pending => None,
+        Fate::Pending { .. } => None,
         other => panic!("{other:?}"),
     })
     .await

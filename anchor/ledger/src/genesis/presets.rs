@@ -104,13 +104,15 @@ impl Genesis {
         };
         Self {
             fee: Amount::from_units(50_000_000),
-            fees: vec![
-                KindFee {
+            fees: {
+                let mut fees = free();
+                fees.push(KindFee {
                     kind: Kind::DelegateRegister,
                     fee: coins(200),
-                },
-                free_return(),
-            ],
+                });
+                fees.sort_by_key(|fee| fee.kind);
+                fees
+            },
             rewards: Rewards {
                 phases: (0..5).map(phase).collect(),
                 fees: to_seats,
@@ -198,7 +200,7 @@ fn base(preset: Preset, chain_id: String, time_ms: u64, seats: u32, block_time_m
         max_block_bytes: MAX_BLOCK_BYTES,
         supply: coins(100_000_000),
         fee: Amount::from_units(1_000_000),
-        fees: vec![free_return()],
+        fees: free(),
         election: election(seats, block_time_ms),
         rewards: Rewards::default(),
         rent: rent(block_time_ms),
@@ -217,12 +219,14 @@ fn base(preset: Preset, chain_id: String, time_ms: u64, seats: u32, block_time_m
     }
 }
 
-/// A delegate returns from jail by itself, whatever its account holds; it can do so only once each time.
-fn free_return() -> KindFee {
-    KindFee {
-        kind: Kind::DelegateReturn,
+/// What delegates do by themselves, whatever their accounts hold. It cannot be repeated: one returns from jail once, and
+/// is convicted once.
+fn free() -> Vec<KindFee> {
+    let nothing = |kind| KindFee {
+        kind,
         fee: Amount::ZERO,
-    }
+    };
+    [Kind::DelegateReturn, Kind::Evidence].map(nothing).into()
 }
 
 /// A round is as long as there are seats. What is locked stays so for two weeks, and evidence is taken for one; a light client

@@ -118,7 +118,11 @@ pub async fn tx(State(node): Shared, Segments(cid): Segments<String>) -> Answer<
         }
         let (status, reason) = match fate {
             Fate::Refused { reason } => (TxStatus::Refused, Some(reason)),
-            Fate::Pending | Fate::Included { .. } => (TxStatus::Pending, None),
+            Fate::Pending { missing: Some(nonce) } => {
+                let reason = format!("its account has to send the transaction of nonce {nonce} first");
+                (TxStatus::Pending, Some(reason))
+            }
+            Fate::Pending { missing: None } | Fate::Included { .. } => (TxStatus::Pending, None),
             Fate::Unknown => {
                 let text = format!(
                     "this node knows no transaction {cid}: it was never sent here, or was lost by a restart"

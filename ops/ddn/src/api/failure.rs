@@ -93,6 +93,7 @@ impl From<chain::SubmitError> for Failed {
         match error {
             chain::SubmitError::Chain(error) => error.into(),
             chain::SubmitError::Full { .. } => Self::new("busy", text),
+            chain::SubmitError::Outbid { .. } => Self::new("outbid", text),
             chain::SubmitError::TooLarge { .. } => Self::new("too_large", text),
             chain::SubmitError::Refused(refusal) => Self::new(code_of(&refusal), text),
         }

@@ -96,7 +96,7 @@ impl Sender {
                 match self.chain.fate(tx)? {
                     Fate::Included { height } => return Ok(height),
                     Fate::Refused { reason } => return Err(WaitError::Refused { tx: *tx, reason }),
-                    Fate::Pending | Fate::Unknown => {}
+                    Fate::Pending { .. } | Fate::Unknown => {}
                 }
                 if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, tips.changed()).await {
                     // The chain stops: no more tips will come.

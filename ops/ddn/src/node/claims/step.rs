@@ -174,7 +174,7 @@ fn after_sending(track: &Track, facts: &Facts<'_>) -> Option<Next> {
     let tx = track.tx()?;
     match facts.fate {
         Fate::Included { height } => Some(Next::Become(advanced(track, Link(tx.cid()), height))),
-        Fate::Pending => Some(Next::Wait),
+        Fate::Pending { .. } => Some(Next::Wait),
         Fate::Unknown | Fate::Refused { .. } => None,
     }
 }

@@ -131,7 +131,7 @@ impl World {
             Some(tx) if self.included.contains_key(&tx.cid()) => Fate::Included {
                 height: self.included[&tx.cid()],
             },
-            Some(tx) if self.waiting.contains(tx) => Fate::Pending,
+            Some(tx) if self.waiting.contains(tx) => Fate::Pending { missing: None },
             _ => Fate::Unknown,
         }
     }

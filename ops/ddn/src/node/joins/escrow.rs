@@ -120,7 +120,7 @@ pub fn next(note: Option<&Note>, facts: &Facts) -> Next {
         (Some(_), _) | (None, None) => adopt_or(Next::Closed(note.escrow)),
         (None, Some(tx)) => match facts.fate {
             Fate::Included { .. } => adopt_or(Next::Closed(note.escrow)),
-            Fate::Pending => Next::Await(tx.clone()),
+            Fate::Pending { .. } => Next::Await(tx.clone()),
             Fate::Unknown | Fate::Refused { .. } if facts.nonce > tx.body.nonce => adopt_or(Next::Open),
             Fate::Unknown | Fate::Refused { .. } => Next::Await(tx.clone()),
         },
@@ -189,7 +189,7 @@ mod tests {
                 facts(None, Fate::Unknown, 0, Some(OTHER)),
                 Next::Adopt(OTHER),
             ),
-            (Some(&opening), facts(None, Fate::Pending, 7, None), again()),
+            (Some(&opening), facts(None, Fate::Pending { missing: None }, 7, None), again()),
             (Some(&opening), facts(None, Fate::Unknown, 7, None), again()),
             (Some(&opening), facts(None, refused(), 7, None), again()),
             (Some(&opening), facts(None, Fate::Unknown, 8, None), Next::Open),
