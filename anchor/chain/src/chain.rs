@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use crate::clock::now_ms;
 use crate::committer::Committer;
 use crate::engine::{self, Engine};
+use crate::level;
 use crate::mempool::{By, Mempool, Standing};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -25,6 +26,8 @@ use crate::store::{Store, View};
 use crate::sync::{Exchange, Gossip, Peers, SyncStatus, Tasks, Verdict};
 use crate::{Config, Error, Health, SubmitError, Tip};
 
+/// The folder of the engine's files.
+const ENGINE: &str = "engine";
 /// Block times without a block that are no sign of a fault, whatever the configuration says.
 const SILENT_BLOCKS: u32 = 10;
 /// Block times that a healthy follower is behind at most,
@@ -99,8 +102,8 @@ impl Chain {
     /// said to other nodes, and a follower stays where it is, until [`Chain::connect`]; delegates find each other.
     ///
     /// # Errors
-    /// If the folder is in use, holds another chain or cannot be read; if the key has no seat; if the genesis has no
-    /// usable addresses of the other delegates; if the engine cannot listen.
+    /// If the folder is in use, holds another chain or cannot be read; if the key has no seat, or its delegate was away; if
+    /// the genesis has no usable addresses of the other delegates; if the engine cannot listen.
     pub async fn start(
         genesis: Genesis,
         role: Role,
@@ -112,6 +115,7 @@ impl Chain {
         let store = Arc::new(open(&genesis, &config).await?);
         if let Role::Delegate(key) = &role {
             check_delegate(&genesis, &store.view(), key)?;
+            check_level(&genesis, &store, key, &config.dir.join(ENGINE))?;
         }
         let (inner, committer) = assemble(genesis, store, &role, &config, Metrics::register(registry));
         let inner = match role {
@@ -317,6 +321,24 @@ impl Chain {
         may_sit(&self.state(), delegate)
     }
 
+    /// Whether a follower would be a delegate if it began anew: it may sit, and nobody signs with its key.
+    ///
+    /// # Errors
+    /// If the store or the signer's journal cannot be read.
+    pub fn may_begin(&self, delegate: &PublicKey) -> Result<bool, Error> {
+        if !self.may_sit(&delegate.address())? {
+            return Ok(false);
+        }
+        let (dir, chain) = (&self.0.engine_dir, &self.0.genesis.chain_id);
+        match engine::check_folder(&self.0.store, dir, chain, delegate) {
+            Err(error @ Error::SignedElsewhere { .. }) => {
+                tracing::warn!("{error}");
+                Ok(false)
+            }
+            checked => checked.map(|()| true),
+        }
+    }
+
     /// Prepares the folder of a chain for a delegate that never had a seat, before it registers: one that has had a seat must
     /// not start without its journal.
     ///
@@ -324,6 +346,23 @@ impl Chain {
     /// If its journal cannot be written.
     pub fn prepare_seat(&self, delegate: &PublicKey) -> Result<(), Error> {
         engine::prepare(&self.0.engine_dir, &self.0.genesis.chain_id, delegate)
+    }
+
+    /// Notes that a follower is at its peers' tip, after [`Chain::synced`]: from there a delegate may start whenever it was
+    /// there last.
+    ///
+    /// # Errors
+    /// If the note cannot be written.
+    pub fn note_level(&self) -> Result<(), Error> {
+        level::note(&self.0.engine_dir, self.height())
+    }
+
+    /// Whether the chain seems to go on without this delegate: its engine has been out of reach of too many others for as
+    /// long as makes a chain silent, and peers have told of blocks that are not here. It should follow the chain to its
+    /// tip, where it sees whether it still sits. Never for a follower.
+    pub fn goes_on_elsewhere(&self) -> bool {
+        let (monitor, tip) = (&self.0.monitor, self.height());
+        !self.0.follower && monitor.is_cut_off(Instant::now()) && self.0.exchange.heard_of() > tip + 1
     }
 
     /// Adds up all coins of the state at the tip.
@@ -457,7 +496,7 @@ fn assemble(
         engine: tokio::sync::Mutex::new(None),
         exchange: Arc::new(Exchange::new(Arc::clone(&genesis), &committer, follower)),
         follower,
-        engine_dir: config.dir.join("engine"),
+        engine_dir: config.dir.join(ENGINE),
         link: Mutex::new(Link::Open(None)),
         genesis,
     };
@@ -473,6 +512,20 @@ fn check_delegate(genesis: &Genesis, state: &View, delegate: &SecretKey) -> Resu
         address,
         chain: genesis.chain_id.clone(),
     })
+}
+
+/// One of several delegates starts at the tip, or where it cannot have lost its seat.
+fn check_level(genesis: &Genesis, store: &Store, delegate: &SecretKey, dir: &Path) -> Result<(), Error> {
+    let state = store.view();
+    if engine::seated_others(&state, &delegate.public())?.is_empty() {
+        return Ok(());
+    }
+    let round = state.round().map_err(|e| Error::Ledger {
+        operation: "read the round",
+        reason: e.to_string(),
+    })?;
+    let next_round = round.first.saturating_add(genesis.election.round);
+    level::check(genesis, &store.tip(), next_round, dir, now_ms())
 }
 
 /// Whether somebody sits, or was elected for the next round or as one who may take a place in it: those have engines that

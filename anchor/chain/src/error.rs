@@ -113,6 +113,32 @@ pub enum Error {
         /// The chain id.
         chain: String,
     },
+    /// The delegate was away, and others may sit by now: an engine of one who does not sit is not heard.
+    #[error(
+        "the newest block of {chain:?} here, {height}, is {age_s} s old, and the delegates may have changed since: \
+         follow the chain to its tip first"
+    )]
+    Away {
+        /// The chain id.
+        chain: String,
+        /// The newest height.
+        height: u64,
+        /// Seconds since that block was made.
+        age_s: u64,
+    },
+    /// Others have a signature of this delegate that its journal does not know.
+    #[error(
+        "the certificate of height {height} has a signature of this delegate, of which its journal {} knows nothing: its \
+         folder was restored from a backup, or another node has its key. It must not sign before the chain is two blocks \
+         further",
+        path.display()
+    )]
+    SignedElsewhere {
+        /// The height.
+        height: u64,
+        /// The journal.
+        path: PathBuf,
+    },
     /// The signer's journal cannot be used; signing without it could sign twice.
     #[error("cannot {operation} the signer's journal {}: {reason}", path.display())]
     Journal {

@@ -19,6 +19,7 @@ mod config;
 mod engine;
 mod error;
 mod execute;
+mod level;
 mod mempool;
 mod metrics;
 mod monitor;

@@ -224,6 +224,11 @@ impl Monitor {
         missing
     }
 
+    /// So many peers give a follower the chain.
+    pub(crate) fn set_peers(&self, peers: usize) {
+        self.seen().peers = peers;
+    }
+
     /// A new round has other seats.
     pub(crate) fn sit(&self, seated: BTreeSet<String>) {
         self.seen().seated = seated;
@@ -238,6 +243,13 @@ impl Monitor {
     /// Whether it is time to ask the engine if it is there.
     pub(crate) fn is_overdue(&self, now: Instant) -> bool {
         now.duration_since(self.seen().at) > self.silent_after
+    }
+
+    /// Whether no block has come for too long, with too few of those who sit in reach.
+    pub(crate) fn is_cut_off(&self, now: Instant) -> bool {
+        let seen = self.seen();
+        let silent = now.duration_since(seen.at) > self.silent_after;
+        silent && !quorum_in_reach(seen.peers, seen.seated.len())
     }
 
     /// Judges an overdue chain. An engine that answers is only at fault if its peers are in reach.

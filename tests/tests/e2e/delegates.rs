@@ -1,5 +1,6 @@
 //! A chain of four delegates on one machine: the same engine as with one seat, other numbers in the genesis.
 
+use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::thread;
@@ -17,6 +18,9 @@ const SEATS: usize = 4;
 
 /// A block takes a second; after a loss the next proposer's turn takes some more.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Blocks in a round that is short enough to lose a seat in.
+const SHORT_ROUND: u64 = 5;
 
 /// The genesis of a chain of `SEATS` delegates with their data folders below `home`, and how to start each.
 fn lay_out(home: &Path) -> Result<Vec<Launch>> {
@@ -145,6 +149,71 @@ fn four_delegates_agree_and_one_may_fail() -> Result<()> {
         proven["exists"] == true && proven.to_string().contains(&cid),
         "{proven}"
     );
+    for node in &mut nodes {
+        node.stop()?;
+    }
+    Ok(())
+}
+
+fn with_short_rounds(home: &Path) -> Result<()> {
+    let genesis = home.join("genesis.json");
+    let mut rules: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
+    rules["election"]["round"] = SHORT_ROUND.into();
+    rules["election"]["jail_rounds"] = 1.into();
+    fs::write(&genesis, serde_json::to_vec(&rules)?)?;
+    Ok(())
+}
+
+/// Whether the delegate `of` has a seat, and its standing, by what `node` knows.
+fn standing(node: &Node, of: &str) -> Result<(bool, String)> {
+    let list = node.ddn().json(&["delegate", "list"])?;
+    let delegates = list["delegates"].as_array().context("a list of delegates")?;
+    let one = delegates.iter().find(|one| one["address"] == of).context("the delegate")?;
+    Ok((one["seat"] == true, text(one, "/standing")?))
+}
+
+fn own_address(node: &Node) -> Result<String> {
+    let list = node.ddn().json(&["delegate", "list"])?;
+    let delegates = list["delegates"].as_array().context("a list of delegates")?;
+    text(delegates.iter().find(|one| one["here"] == true).context("its own")?, "/address")
+}
+
+#[test]
+fn who_falls_silent_loses_its_seat_and_comes_back_by_itself() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut launches = lay_out(home.path())?;
+    with_short_rounds(home.path())?;
+    let mut fourth = launches.pop().context("four launches")?;
+    let mut nodes = start_all(launches)?;
+    // Who comes back asks others how the chain went on.
+    fourth.args.extend(["--join".to_owned(), nodes[0].mesh()?]);
+    nodes.push(Node::launch(fourth)?);
+    let lost = own_address(&nodes[3])?;
+    nodes[3].kill9()?;
+    wait_until("it is in jail", BLOCK_DEADLINE, || {
+        Ok(standing(&nodes[0], &lost)? == (false, "jailed".to_owned()))
+    })?;
+    let set_without = height(&nodes[0])?;
+
+    nodes[3].start()?;
+    let back = wait_until("it sits again", BLOCK_DEADLINE * 2, || {
+        Ok(standing(&nodes[0], &lost)? == (true, "candidate".to_owned()))
+    });
+    back.with_context(|| nodes[3].log_tail())?;
+    let made = wait_until("it makes a block again", BLOCK_DEADLINE, || {
+        let newest = height(&nodes[0])?;
+        Ok((set_without..=newest)
+            .rev()
+            .take(12)
+            .any(|height| block(&nodes[0], height).is_ok_and(|block| block.to_string().contains(&lost))))
+    });
+    made.with_context(|| nodes[3].log_tail())?;
+    // Who follows from the genesis alone is told of every change.
+    let proof = home.path().join("proof").to_string_lossy().into_owned();
+    nodes[1].ddn().ok(&["chain", "proof", &lost, "-o", &proof])?;
+    let genesis = home.path().join("genesis.json").to_string_lossy().into_owned();
+    let elsewhere = Ddn::new(&home.path().join("nowhere"));
+    elsewhere.ok(&["chain", "verify", &proof, "--genesis", &genesis])?;
     for node in &mut nodes {
         node.stop()?;
     }

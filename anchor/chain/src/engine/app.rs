@@ -514,11 +514,13 @@ impl App {
     }
 
     fn update_peers(&self, op: PersistentPeersOp) {
-        // What comes of it the engine logs.
-        let (reply, _) = oneshot::channel();
+        let (reply, answer) = oneshot::channel();
         let request = NetworkRequest::UpdatePersistentPeers(op, reply);
-        if self.network_requests.blocking_send(request).is_err() {
-            tracing::debug!("the engine's network has stopped");
+        let asked = self.network_requests.blocking_send(request).is_ok();
+        match asked.then(|| answer.blocking_recv()) {
+            Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(refused))) => tracing::warn!("the engine's peers do not change: {refused:?}"),
+            Some(Err(_)) | None => tracing::debug!("the engine's network has stopped"),
         }
     }
 

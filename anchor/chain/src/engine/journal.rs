@@ -117,6 +117,11 @@ impl Journal {
             .any(|place| place.height == height && place.step == Step::Precommit)
     }
 
+    /// The greatest height at which something was signed; 0 if nothing was.
+    pub(crate) fn top(&self) -> u64 {
+        self.signed.last_key_value().map_or(0, |(place, _)| place.height)
+    }
+
     fn append(&mut self, place: Place, hash: Hash) -> io::Result<()> {
         self.signed.insert(place, hash);
         self.signed = self.signed.split_off(&Place {

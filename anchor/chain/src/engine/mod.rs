@@ -42,6 +42,7 @@ use crate::Error;
 use crate::committer::Committer;
 use crate::execute::Executor;
 use crate::monitor::Monitor;
+use crate::store::Store;
 use accuse::Accuser;
 use app::App;
 use journal::Journal;
@@ -189,6 +190,7 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
         return Err(Error::JournalLost { path, height: tip });
     }
     let journal = Journal::open(&path, chain, &parts.delegate.public())?;
+    check_signed(&parts.committer.store, &journal, &path, &parts.delegate.public())?;
     check_wal(parts, &journal, &dir.join(WAL), tip + 1)?;
     Ok(Delegate::new(
         parts.delegate.clone(),
@@ -196,6 +198,35 @@ fn open_delegate(parts: &Parts, dir: &Path) -> Result<Delegate, Error> {
         journal,
         Arc::clone(&parts.committer.monitor),
     ))
+}
+
+/// Refuses a delegate whose folder is older than what it has signed, be it restored or copied, while the votes that are
+/// missing in its journal may be of a height that is still open.
+///
+/// # Errors
+/// [`Error::SignedElsewhere`]; if journal or store cannot be read.
+pub(crate) fn check_folder(store: &Store, dir: &Path, chain: &str, me: &PublicKey) -> Result<(), Error> {
+    let path = dir.join(JOURNAL);
+    check_signed(store, &Journal::open(&path, chain, me)?, &path, me)
+}
+
+/// Another copy that has signed a height of late may have signed the next one too. That is decided one block later.
+fn check_signed(store: &Store, journal: &Journal, path: &Path, me: &PublicKey) -> Result<(), Error> {
+    let tip = store.tip().height;
+    for height in (tip.saturating_sub(1).max(1)..=tip).filter(|height| *height > journal.top()) {
+        let set = store.version(height - 1).validators().map_err(|error| Error::Ledger {
+            operation: "read the seats",
+            reason: error.to_string(),
+        })?;
+        let Some((place, _)) = set.find(&me.address()) else {
+            continue;
+        };
+        if set.len() > 1 && store.certificate(height)?.is_some_and(|found| found.signed_by(place)) {
+            let path = path.to_owned();
+            return Err(Error::SignedElsewhere { height, path });
+        }
+    }
+    Ok(())
 }
 
 /// Whether this delegate may have signed something that others count on: who has no seat yet has not.

@@ -1,6 +1,8 @@
 //! Verdicts on what comes by gossip. What is accepted is passed on to others under this node's name, so nothing is
 //! accepted that was not verified; and nobody is blamed for what may be true and cannot be judged here.
 
+use std::sync::atomic::Ordering;
+
 use ledger::{MAX_TX_BYTES, Refusal, Tx};
 
 use super::judge::Found;
@@ -41,7 +43,11 @@ impl Exchange {
             Ok(found) => found,
             Err(reason) => return Ok(Verdict::Reject(reason)),
         };
-        Ok(match self.judge(&found)? {
+        let judged = self.judge(&found)?;
+        if !matches!(judged, Found::False(_)) {
+            self.heard_of.fetch_max(found.header.height, Ordering::Relaxed);
+        }
+        Ok(match judged {
             Found::False(reason) => Verdict::Reject(reason),
             // If it is true, the next look at the peers finds the blocks that lead to it.
             Found::Old | Found::Unknown => Verdict::Ignore,
@@ -51,6 +57,11 @@ impl Exchange {
             }
             Found::New => Verdict::Ignore,
         })
+    }
+
+    /// The greatest height that peers have told of. Somebody may have made it up.
+    pub(crate) fn heard_of(&self) -> u64 {
+        self.heard_of.load(Ordering::Relaxed)
     }
 
     fn heard_tx(&self, bytes: &[u8]) -> Result<Verdict, Error> {

@@ -18,7 +18,7 @@ mod relay;
 mod serve;
 mod wire;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,8 @@ pub(crate) struct Exchange {
     connected: AtomicBool,
     known: Mutex<Known>,
     outbox: Outbox,
+    /// The greatest height that peers have told of, final or not.
+    heard_of: AtomicU64,
     /// There is something to do for the follower.
     woken: Notify,
     /// Something is known that was not before.
@@ -104,6 +106,7 @@ impl Exchange {
             connected: AtomicBool::new(false),
             known: Mutex::default(),
             outbox: Outbox::default(),
+            heard_of: AtomicU64::new(0),
             woken: Notify::new(),
             progress: watch::Sender::new(()),
         }

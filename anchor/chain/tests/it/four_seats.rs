@@ -5,13 +5,17 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use chain::{Chain, Config};
-use ledger::{Action, Genesis, GenesisDelegate, Hash, Reveals};
+use ledger::{Action, Genesis, GenesisDelegate, Hash, Reveals, Standing, State as _};
 
 use crate::journal::note;
+use crate::net::Net;
 use crate::world::*;
 
 /// Long enough for several rounds: what comes in none of them does not come.
 const HALTED_FOR: Duration = Duration::from_secs(3);
+
+/// A round in which nobody loses a seat.
+const LONG: u64 = 1_000;
 
 struct Seat {
     dir: tempfile::TempDir,
@@ -26,12 +30,13 @@ struct Four {
 }
 
 impl Four {
-    async fn start(chain_id: &str) -> Four {
+    /// With so many blocks in a round.
+    async fn start(chain_id: &str, round: u64) -> Four {
         let ports = free_ports();
         let mut genesis = genesis(chain_id, &[]);
         genesis.seats = 4;
         genesis.block_time_ms = 200;
-        genesis.election.round = 4;
+        genesis.election.round = round;
         let seat = |(number, port): (usize, &u16)| {
             let key = seat_key(number).public();
             let engine = format!("/ip4/127.0.0.1/tcp/{port}/p2p/{}", chain::engine_peer_id(&key));
@@ -81,6 +86,12 @@ impl Four {
         }
     }
 
+    /// Stops a seat and waits for nobody.
+    async fn end_quietly(&mut self, number: usize) {
+        let chain = self.seats[number].chain.take().unwrap();
+        chain.shutdown().await;
+    }
+
     fn chain(&self, number: usize) -> &Chain {
         self.seats[number].chain.as_ref().unwrap()
     }
@@ -99,8 +110,14 @@ impl Four {
         }
     }
 
-    /// All that run have the same block at each height.
+    /// As [`Four::agree_on_blocks`], and each has a good history of one set.
     fn agree(&self) {
+        self.agree_on_blocks();
+        self.running().for_each(check_history);
+    }
+
+    /// All that run have the same block at each height.
+    fn agree_on_blocks(&self) {
         let common = self.running().map(|chain| chain.tip().height).min().unwrap();
         for height in 1..=common {
             let header = |chain: &Chain| chain.block(height).unwrap().unwrap().0.header;
@@ -110,7 +127,6 @@ impl Four {
                 "height {height}"
             );
         }
-        self.running().for_each(check_history);
     }
 }
 
@@ -130,7 +146,7 @@ fn free_ports() -> Vec<u16> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_four_may_be_away_and_is_heard_when_it_is_back() {
-    let mut four = Four::start("one-away").await;
+    let mut four = Four::start("one-away", LONG).await;
     four.reach(3).await;
     let draw = next(four.chain(0), &secret(20), Action::Faucet {});
     let height = include(four.chain(0), draw.clone()).await;
@@ -162,9 +178,27 @@ async fn one_of_four_may_be_away_and_is_heard_when_it_is_back() {
     }
 }
 
+/// The order of turns changes with each round, and all follow.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_go_through_rounds() {
+    let mut four = Four::start("rounds", 4).await;
+    four.reach(18).await;
+    four.agree();
+    let (chain, mut turns) = (four.chain(0), Vec::new());
+    for round in 0..4 {
+        let proposer = |height| chain.block(height).unwrap().unwrap().0.header.proposer;
+        turns.push((round * 4 + 1..=round * 4 + 4).map(proposer).collect::<Vec<_>>());
+    }
+    turns.dedup();
+    assert!(turns.len() > 1, "every round has the same turns: {turns:?}");
+    for number in 0..4 {
+        four.end(number).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_four_halt_and_go_on_with_the_others() {
-    let mut four = Four::start("two-away").await;
+    let mut four = Four::start("two-away", LONG).await;
     four.reach(3).await;
     four.end(2).await;
     four.end(3).await;
@@ -185,7 +219,7 @@ async fn two_of_four_halt_and_go_on_with_the_others() {
 /// Without its engine's log a delegate does not know what it is bound to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
-    let mut four = Four::start("lost-files").await;
+    let mut four = Four::start("lost-files", LONG).await;
     four.reach(2).await;
     for number in 1..4 {
         four.end(number).await;
@@ -232,4 +266,97 @@ async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
         )),
         "{error}"
     );
+}
+
+/// One key in two nodes, which sign what they please: the others see it, and bring it to the ledger.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_two_things_is_convicted_and_the_others_go_on() {
+    let mut four = Four::start("twins", 20).await;
+    let dir = tempfile::tempdir().unwrap();
+    let twin = try_start(&four.genesis, seat_key(3), config(dir.path())).await.unwrap();
+    let (chain, bad) = (four.chain(0).clone(), seat_key(3).address());
+    let before = chain.audit().unwrap();
+    let convicted = || {
+        let delegate = chain.state().delegate(&bad).unwrap().unwrap();
+        (delegate.standing == Standing::Tombstoned).then_some(())
+    };
+    until("a conviction", convicted).await;
+    // It loses its seat with the round, and what it had locked.
+    let set = || {
+        let set = chain.state().validators().unwrap();
+        set.find(&bad).is_none().then_some(set.len())
+    };
+    assert_eq!(until("three seats", set).await, 3);
+    twin.shutdown().await;
+    four.end_quietly(3).await;
+    four.reach(four.top() + 3).await;
+    four.agree_on_blocks();
+    let honest = (0..3).map(|number| chain.state().delegate(&seat_key(number).address()));
+    for delegate in honest {
+        let delegate = delegate.unwrap().unwrap();
+        assert_eq!(delegate.standing, Standing::Candidate);
+    }
+    let after = chain.audit().unwrap();
+    assert!(after.holds() && after.supply < before.supply, "{after:?}");
+    let health = chain.health();
+    assert!(health.is_good() && health.peers_wanted == 2, "{health:?}");
+    for number in 0..3 {
+        four.end_quietly(number).await;
+    }
+}
+
+/// A folder from a backup knows less than its delegate has signed: it does not sign while that may matter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_folder_signs_nothing_that_may_be_open() {
+    let mut four = Four::start("restored", LONG).await;
+    four.reach(2).await;
+    four.end(3).await;
+    let backup = tempfile::tempdir().unwrap();
+    copy(&four.seats[3].dir.path().join("engine"), &backup.path().join("engine"));
+    four.begin(3).await;
+    let (chain, from) = (four.chain(0).clone(), four.top() + 1);
+    let signed_by_all = |height| chain.block(height).unwrap().unwrap().1.signatures.len() == 4;
+    until("a certificate of all four", || {
+        (from..chain.tip().height).any(signed_by_all).then_some(())
+    })
+    .await;
+    four.end_quietly(0).await;
+    let tip = chain.tip().height;
+    let newest = [tip - 1, tip].into_iter().any(signed_by_all);
+    drop(chain);
+    four.end_quietly(3).await;
+
+    // Its journal from the backup, beside blocks that it has signed since.
+    copy(&four.seats[0].dir.path().join("chain"), &backup.path().join("chain"));
+    let key = seat_key(3);
+    let refused = try_start(&four.genesis, key.clone(), config(backup.path())).await.err();
+    assert_eq!(refused.is_some(), newest, "{refused:?}");
+    let told = refused.is_none_or(|error| matches!(error, chain::Error::SignedElsewhere { .. }));
+    assert!(told);
+
+    // It follows the others until what it may have signed is past.
+    four.begin(0).await;
+    let follower = start_follower(&four.genesis, backup.path()).await;
+    assert_eq!(follower.may_begin(&key.public()).unwrap(), !newest);
+    let net = Net::without_gossip();
+    net.serve("one", four.chain(0));
+    net.join("four", &follower, &["one"]);
+    reach(&follower, tip + 3).await;
+    assert!(follower.may_begin(&key.public()).unwrap());
+    follower.shutdown().await;
+    drop(net);
+    for number in 0..3 {
+        four.end_quietly(number).await;
+    }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let place = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy(&entry.path(), &place),
+            false => drop(std::fs::copy(entry.path(), place).unwrap()),
+        }
+    }
 }

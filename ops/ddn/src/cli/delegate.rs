@@ -111,7 +111,7 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
             };
             let call = Call::post(paths::DELEGATE_REGISTER, &[]);
             let sent: Sent = node.call_with(call, &order).await?;
-            let done = "this node is a candidate: start it again, so that it takes part in the consensus";
+            let done = "this node is a candidate: it takes a seat when it is elected";
             context.screen.sent(&sent, done)
         }
         Command::Update {

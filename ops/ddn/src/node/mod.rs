@@ -288,12 +288,9 @@ async fn work(
         node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         node.tasks.spawn(claiming::keep(Arc::clone(node)));
-        if let Some(key) = secrets::read_key(&node.folder.delegate_key())? {
-            seat::keep(node, &key).await;
-            tracing::info!("the node begins anew: whether it decides blocks has changed");
-            return Ok(Ended::Again);
-        }
-        std::future::pending::<Result<Ended, Error>>().await
+        seat::keep(node).await;
+        tracing::info!("the node begins anew: whether it decides blocks has changed");
+        Ok(Ended::Again)
     };
     tokio::select! {
         () = stop => {

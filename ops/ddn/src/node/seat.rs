@@ -4,44 +4,61 @@
 //! node that is elected, or is no more, begins anew.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ledger::{Action, SecretKey, Standing, State as _};
 
 use super::error::Error;
 use super::start::blocking;
-use super::{Node, Role};
+use super::{Node, Role, secrets};
+
+/// How often it is looked while no block comes.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What the chain wants of this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// That it goes on.
     Nothing,
-    /// That it says that it is there again.
-    Return,
+    /// That it says that it is there again, with this key.
+    Return(SecretKey),
     /// That it begins anew, with another role.
     Begin,
 }
 
 /// Looks after the node's seat until it stops; returns when the node should begin anew.
-pub async fn keep(node: &Arc<Node>, key: &SecretKey) {
+pub async fn keep(node: &Arc<Node>) {
     let mut tips = node.chain.watch();
     loop {
         tips.mark_unchanged();
-        let (looking, own) = (Arc::clone(node), key.clone());
-        match blocking("the seat", move || wanted(&looking, &own)).await {
-            Ok(Wanted::Begin) => return,
-            Ok(Wanted::Return) => come_back(node, key).await,
+        let looking = Arc::clone(node);
+        match blocking("the seat", move || look(&looking)).await {
+            Ok(Wanted::Begin) => match follow_to_the_tip(node).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, "this node does not take its seat yet"),
+            },
+            Ok(Wanted::Return(key)) => come_back(node, key).await,
             Ok(Wanted::Nothing) => {}
             Err(error) => tracing::warn!(%error, "the seat of this node is not known"),
         }
-        if tips.changed().await.is_err() {
-            // The chain ended, which is seen elsewhere.
-            std::future::pending::<()>().await;
+        tokio::select! {
+            changed = tips.changed() => if changed.is_err() {
+                // The chain ended, which is seen elsewhere.
+                std::future::pending::<()>().await;
+            },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
 }
 
-fn wanted(node: &Node, key: &SecretKey) -> Result<Wanted, Error> {
+/// A node has a key of a delegate from its start, or from when it registers.
+fn look(node: &Node) -> Result<Wanted, Error> {
+    match secrets::read_key(&node.folder.delegate_key())? {
+        Some(key) => wanted(node, key),
+        None => Ok(Wanted::Nothing),
+    }
+}
+
+fn wanted(node: &Node, key: SecretKey) -> Result<Wanted, Error> {
     let (state, me) = (node.chain.state(), key.address());
     let (Some(delegate), round) = (
         state.delegate(&me).map_err(state_error)?,
@@ -52,13 +69,23 @@ fn wanted(node: &Node, key: &SecretKey) -> Result<Wanted, Error> {
     if let Standing::Jailed { until_round } = delegate.standing
         && round.number >= until_round
     {
-        return Ok(Wanted::Return);
+        return Ok(Wanted::Return(key));
     }
-    let is_delegate = node.role == Role::Delegate;
-    match node.chain.may_sit(&me)? == is_delegate {
-        true => Ok(Wanted::Nothing),
-        false => Ok(Wanted::Begin),
+    let begins = match node.role {
+        Role::Delegate => !node.chain.may_sit(&me)? || node.chain.goes_on_elsewhere(),
+        Role::Follower => node.chain.may_begin(&key.public())?,
+    };
+    Ok(if begins { Wanted::Begin } else { Wanted::Nothing })
+}
+
+/// Who becomes a delegate starts at the tip of its peers, whenever that was made.
+async fn follow_to_the_tip(node: &Arc<Node>) -> Result<(), Error> {
+    if node.role == Role::Delegate {
+        return Ok(());
     }
+    node.chain.synced().await?;
+    let noting = Arc::clone(node);
+    blocking("the seat", move || Ok(noting.chain.note_level()?)).await
 }
 
 fn state_error(error: ledger::StateError) -> Error {
@@ -69,8 +96,8 @@ fn state_error(error: ledger::StateError) -> Error {
 }
 
 /// Asks to be a candidate again. It costs nothing, and is in a block or refused before the next look.
-async fn come_back(node: &Arc<Node>, key: &SecretKey) {
-    let (sending, key) = (Arc::clone(node), key.clone());
+async fn come_back(node: &Arc<Node>, key: SecretKey) {
+    let sending = Arc::clone(node);
     let sent = blocking("the seat", move || {
         sending.sender.send(&key, Action::DelegateReturn {}, |_| Ok(()))
     })

@@ -104,7 +104,8 @@ pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Start
     }
 }
 
-/// The chain, as one of those who decide its blocks if the ledger has this node among them, else as one who follows.
+/// The chain, as one of those who decide its blocks if the ledger has this node among them, else as one who follows. Who
+/// was away follows first, and begins anew where its peers have no more.
 async fn take_place(
     place: &Place,
     config: chain::Config,
@@ -114,6 +115,8 @@ async fn take_place(
         let delegate = chain::Role::Delegate(key.clone());
         match Chain::start(place.genesis.clone(), delegate, config.clone(), registry).await {
             Err(chain::Error::NotDelegate { .. }) => {}
+            Err(away @ chain::Error::Away { .. }) => tracing::info!("{away}"),
+            Err(copied @ chain::Error::SignedElsewhere { .. }) => tracing::warn!("{copied}"),
             chain => return Ok((chain?, Role::Delegate)),
         }
     }
