@@ -78,7 +78,7 @@ enum Link {
 /// What became of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// This node knows nothing of it: never seen, lost by a restart before it came into a block, or an old refusal.
+    /// This node knows nothing of it: it was never handed in here, or is an old refusal.
     Unknown,
     /// It waits for a block.
     Pending {
@@ -122,6 +122,9 @@ impl Chain {
             Role::Follower => inner.follow(committer),
             Role::Delegate(key) => inner.take_seat(key, committer, &config).await?,
         };
+        for (cid, tx) in inner.mempool.restore()? {
+            inner.exchange.pass_on(cid, tx);
+        }
         let (chain, height, follower) = (&inner.genesis.chain_id, inner.store.tip().height, inner.follower);
         tracing::info!(chain, height, follower, "the chain goes on");
         Ok(Chain(Arc::new(inner)))
@@ -477,7 +480,7 @@ fn assemble(
         proposer,
         config,
         metrics.clone(),
-        store.view(),
+        Arc::clone(&store),
     );
     let committer = Committer {
         store,

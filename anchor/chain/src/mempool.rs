@@ -5,7 +5,8 @@
 //! first, each account's in the order of their nonces. A full pool gives the places of those that pay least to those
 //! that pay more, and a waiting transaction makes way for another one of its nonce that does; so does it cost to fill
 //! the pool. After each block the rest is tried anew. What becomes of a transaction can always be asked: it waits, it is
-//! in a block, or it was refused and why. Only the reasons of old refusals are forgotten.
+//! in a block, or it was refused and why, also after a restart if it was handed in here. Only the reasons of old refusals are
+//! forgotten.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque};
@@ -16,7 +17,7 @@ use ledger::{Address, Amount, Genesis, MAX_TX_BYTES, Refusal, State, StateError,
 
 use crate::metrics::{Metrics, SubmitLabels};
 use crate::signatures::Signatures;
-use crate::store::{Changes, View};
+use crate::store::{Changes, Store, Submitted, View};
 use crate::{Config, Error, SubmitError};
 
 /// How far before its turn a transaction is kept, in nonces: so many at most wait for one that is missing.
@@ -49,6 +50,7 @@ struct Limits {
 
 #[derive(Debug)]
 struct Pool {
+    store: Arc<Store>,
     view: View,
     /// What the waiting transactions make of the view.
     changes: Changes,
@@ -59,6 +61,8 @@ struct Pool {
     /// All of both.
     known: HashMap<Cid, (Address, u64)>,
     bytes: usize,
+    /// Those that users handed in.
+    own: HashSet<Cid>,
     refused: HashMap<Cid, String>,
     refused_order: VecDeque<Cid>,
 }
@@ -105,13 +109,13 @@ pub(crate) enum Standing {
 }
 
 impl Mempool {
-    /// An empty pool on `view`. Fees are reckoned as if `proposer` made the block.
+    /// An empty pool on the newest state. Fees are reckoned as if `proposer` made the block.
     pub(crate) fn new(
         genesis: Arc<Genesis>,
         proposer: Address,
         config: &Config,
         metrics: Metrics,
-        view: View,
+        store: Arc<Store>,
     ) -> Mempool {
         let limits = Limits {
             txs: config.mempool_max_txs,
@@ -119,12 +123,14 @@ impl Mempool {
             refusals: config.refusals_kept,
         };
         let pool = Pool {
-            view,
+            view: store.view(),
+            store,
             changes: Changes::new(),
             waiting: Vec::new(),
             early: BTreeMap::new(),
             known: HashMap::new(),
             bytes: 0,
+            own: HashSet::new(),
             refused: HashMap::new(),
             refused_order: VecDeque::new(),
         };
@@ -145,6 +151,7 @@ impl Mempool {
 
     /// Takes a transaction, or says why not. One that already waits is taken again without effect: then it is not new.
     pub(crate) fn submit(&self, cid: Cid, tx: Tx, by: By) -> Result<IsNew, SubmitError> {
+        let kept = tx.clone();
         let taken = self.take(cid, tx);
         let outcome = match &taken {
             Ok(_) => "taken",
@@ -156,10 +163,59 @@ impl Mempool {
             .submitted
             .get_or_create(&SubmitLabels { outcome })
             .inc();
-        if let (Err(SubmitError::Refused(refusal)), By::User) = (&taken, by) {
-            self.pool().refuse(cid, refusal.to_string(), self.limits.refusals);
+        if by == By::User {
+            self.own(&cid, kept, &taken)?;
         }
         taken
+    }
+
+    /// Keeps what a user handed in, or why it was refused.
+    fn own(&self, cid: &Cid, tx: Tx, taken: &Result<IsNew, SubmitError>) -> Result<(), Error> {
+        let mut pool = self.pool();
+        match taken {
+            Ok(_) if pool.own.insert(*cid) => {
+                let note = Submitted::Waiting(Box::new(tx));
+                pool.store.note_submitted([(cid, Some(note))])
+            }
+            Err(SubmitError::Refused(refusal)) => {
+                pool.own.insert(*cid);
+                pool.refuse(*cid, refusal.to_string(), self.limits.refusals);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes up what users handed in before a restart. Returns what still waits.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub(crate) fn restore(&self) -> Result<Vec<(Cid, Tx)>, Error> {
+        let store = Arc::clone(&self.pool().store);
+        let (mut txs, mut gone) = (Vec::new(), Vec::new());
+        for (cid, note) in store.submitted()? {
+            match note {
+                Submitted::Waiting(_) if store.height_of(&cid)?.is_some() => gone.push(cid),
+                Submitted::Waiting(tx) => txs.push((cid, *tx)),
+                Submitted::Refused(reason) => {
+                    let mut pool = self.pool();
+                    pool.own.insert(cid);
+                    pool.refuse(cid, reason, self.limits.refusals);
+                }
+            }
+        }
+        store.note_submitted(gone.iter().map(|cid| (cid, None)))?;
+        // Those of an account in turn.
+        txs.sort_by_key(|(_, tx)| tx.body.nonce);
+        let mut waiting = Vec::new();
+        for (cid, tx) in txs {
+            match self.submit(cid, tx.clone(), By::User) {
+                Ok(_) => waiting.push((cid, tx)),
+                Err(SubmitError::Chain(error)) => return Err(error),
+                Err(refused) => tracing::info!(%cid, "a transaction of before the restart is refused: {refused}"),
+            }
+        }
+        Ok(waiting)
     }
 
     fn take(&self, cid: Cid, tx: Tx) -> Result<IsNew, SubmitError> {
@@ -351,6 +407,9 @@ impl Mempool {
     pub(crate) fn rebase(&self, view: View, included: &[Cid]) -> Result<(), Error> {
         let mut pool = self.pool();
         pool.view = view;
+        let own: Vec<&Cid> = included.iter().filter(|cid| pool.own.contains(cid)).collect();
+        pool.store.note_submitted(own.iter().map(|cid| (*cid, None)))?;
+        included.iter().for_each(|cid| drop(pool.own.remove(cid)));
         self.go_on(&mut pool, &included.iter().copied().collect())?;
         self.expire(&mut pool);
         self.gauge(&pool);
@@ -557,13 +616,26 @@ impl Pool {
         }
     }
 
+    /// Remembers why a transaction is out, as long as there is room; on the disk, if a user handed it in.
     fn refuse(&mut self, cid: Cid, reason: String, kept: usize) {
+        let mut notes = Vec::new();
+        if self.own.contains(&cid) {
+            notes.push((cid, Some(Submitted::Refused(reason.clone()))));
+        }
         if self.refused.insert(cid, reason).is_none() {
             self.refused_order.push_back(cid);
         }
         while self.refused_order.len() > kept {
             let oldest = self.refused_order.pop_front();
-            oldest.and_then(|cid| self.refused.remove(&cid));
+            if let Some(oldest) = oldest.filter(|cid| self.refused.remove(cid).is_some())
+                && self.own.remove(&oldest)
+            {
+                notes.push((oldest, None));
+            }
+        }
+        let noted = self.store.note_submitted(notes.iter().map(|(cid, note)| (cid, note.clone())));
+        if let Err(error) = noted {
+            tracing::warn!("a refusal is not kept: {}", error.with_sources());
         }
     }
 }

@@ -24,11 +24,13 @@ pub(crate) const SET_CHANGES: &str = "set_changes";
 pub(crate) const INDEX: &str = "index";
 /// Height ‖ round ‖ header hash → a signed proposal part that is not decided yet.
 pub(crate) const UNDECIDED: &str = "undecided";
+/// CID of a transaction that a user handed in → that it waits, or why it was refused.
+pub(crate) const SUBMITTED: &str = "submitted";
 /// Format, chain id, genesis, tip.
 pub(crate) const META: &str = "meta";
 
 /// Every table.
-pub(crate) const ALL: [&str; 11] = [
+pub(crate) const ALL: [&str; 12] = [
     NODES,
     VALUES,
     STALE,
@@ -39,6 +41,7 @@ pub(crate) const ALL: [&str; 11] = [
     SET_CHANGES,
     INDEX,
     UNDECIDED,
+    SUBMITTED,
     META,
 ];
 

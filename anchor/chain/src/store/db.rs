@@ -1,4 +1,4 @@
-//! RocksDB behind four verbs, with errors that name what was read or written.
+//! RocksDB behind a few verbs, with errors that name what was read or written.
 //!
 //! After a write has failed nobody knows what is on the disk: the database then refuses every further call and says
 //! why, until the folder is opened anew.
@@ -82,6 +82,14 @@ impl Db {
         options.set_sync(true);
         self.rocks
             .write_opt(batch, &options)
+            .map_err(|source| self.break_down(what, source))
+    }
+
+    /// Writes all or nothing, without waiting for the disk.
+    pub(crate) fn write_later(&self, what: &'static str, batch: WriteBatch) -> Result<(), Error> {
+        self.usable()?;
+        self.rocks
+            .write(batch)
             .map_err(|source| self.break_down(what, source))
     }
 

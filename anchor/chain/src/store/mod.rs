@@ -7,6 +7,7 @@ mod columns;
 mod db;
 mod prune;
 mod recent;
+mod submitted;
 mod tree;
 mod undecided;
 mod view;
@@ -29,6 +30,7 @@ use db::Db;
 use recent::Recent;
 use tree::Tree;
 
+pub(crate) use submitted::Submitted;
 pub(crate) use tree::{Changes, Proof};
 pub(crate) use undecided::Undecided;
 pub(crate) use view::Version;

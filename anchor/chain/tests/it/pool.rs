@@ -264,3 +264,27 @@ async fn old_refusals_are_forgotten_and_giants_are_not_looked_at() {
     );
     chain.shutdown().await;
 }
+
+/// What was handed in here is known after a restart, and goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_loses_no_fate() {
+    let dir = tempfile::tempdir().unwrap();
+    let (alice, bob) = (secret(20), secret(21).address());
+    let genesis = slow("restarted");
+    let chain = start_slow(&genesis, config(dir.path())).await;
+    let tx = |nonce| sign(&genesis, &alice, nonce, transfer(&bob, 1));
+    for nonce in [0, 1, 3] {
+        chain.submit(tx(nonce)).unwrap();
+    }
+    let poor = sign(&genesis, &secret(30), 0, transfer(&bob, 1));
+    let reason = refusal(&chain, poor.clone());
+    chain.shutdown().await;
+    drop(chain);
+
+    let chain = try_start(&genesis, delegate(), config(dir.path())).await.unwrap();
+    assert_eq!(chain.fate(&poor.cid()).unwrap(), Fate::Refused { reason });
+    let fates = [0, 1, 3].map(|nonce| chain.fate(&tx(nonce).cid()).unwrap());
+    let pending = |missing| Fate::Pending { missing };
+    assert_eq!(fates, [pending(None), pending(None), pending(Some(2))]);
+    chain.shutdown().await;
+}

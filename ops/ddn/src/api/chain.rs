@@ -125,7 +125,7 @@ pub async fn tx(State(node): Shared, Segments(cid): Segments<String>) -> Answer<
             Fate::Pending { missing: None } | Fate::Included { .. } => (TxStatus::Pending, None),
             Fate::Unknown => {
                 let text = format!(
-                    "this node knows no transaction {cid}: it was never sent here, or was lost by a restart"
+                    "this node knows no transaction {cid}: it was never sent here, or its refusal is long past"
                 );
                 return Err(Failed::not_found(text));
             }

@@ -34,7 +34,7 @@ impl World {
             nobody,
             &config,
             metrics.clone(),
-            store.view(),
+            Arc::clone(&store),
         );
         let committer = Committer {
             mempool: Arc::new(mempool),
