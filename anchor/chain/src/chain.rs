@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::{
-    Address, Audit, Block, Bundle, Certificate, Genesis, Label, PublicKey, SecretKey, SetChange, State as _,
-    StateProof, Tx,
+    Address, Audit, Block, Bundle, Certificate, Genesis, Label, LightBlock, PublicKey, SecretKey, State as _,
+    StateProof, Tx, ValidatorSet,
 };
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;
@@ -292,28 +292,31 @@ impl Chain {
         let header = store.header(height)?.ok_or_else(no_block)?;
         let certificate = store.certificate(height)?.ok_or_else(no_block)?;
         let (value, proof) = store.prove(key, height)?;
+        let (set_changes, set) = self.set_changes(height)?;
         Ok(Bundle {
             key: key.to_vec(),
             value: value.map(ByteBuf::from),
             proof: StateProof(proof),
             header,
-            certificate,
-            set_changes: self.set_changes(height)?,
+            certificate: certificate.trimmed(&set),
+            set_changes,
         })
     }
 
-    /// Every change of the validators before a height, each with why it is to be believed.
-    fn set_changes(&self, height: u64) -> Result<Vec<SetChange>, Error> {
+    /// Every change of the validators before a height, each with why it is to be believed; and who votes on the height.
+    fn set_changes(&self, height: u64) -> Result<(Vec<LightBlock>, ValidatorSet), Error> {
         let store = &self.0.store;
         let missing = |height: u64| Error::damaged("set_changes", format!("block {height} is not here"));
-        let change = |(height, next)| {
-            Ok(SetChange {
-                header: store.header(height)?.ok_or_else(|| missing(height))?,
-                certificate: store.certificate(height)?.ok_or_else(|| missing(height))?,
-                next,
-            })
-        };
-        store.set_changes(height)?.into_iter().map(change).collect()
+        let first = self.0.genesis.validators();
+        let mut set = first.map_err(|e| Error::damaged("set_changes", e.to_string()))?;
+        let mut changes = Vec::new();
+        for (height, next) in store.set_changes(height)? {
+            let header = store.header(height)?.ok_or_else(|| missing(height))?;
+            let certificate = store.certificate(height)?.ok_or_else(|| missing(height))?;
+            changes.push(LightBlock::new(header, certificate, &set, &next));
+            set = next;
+        }
+        Ok((changes, set))
     }
 
     /// Whether a delegate sits, or may sit in the next round: then its node runs the engine, else it follows.

@@ -1,12 +1,13 @@
-//! Proof bundles: one entry of the state, provable offline to whoever has the genesis.
+//! Proof bundles: one entry of the state, provable offline to whoever has the genesis or a checkpoint.
 //!
 //! A bundle holds the entry (or its absence), its path in the state's Jellyfish Merkle tree, a header with that root, the
-//! header's certificate, and every change of the validator set between the genesis and that header. The key of the tree
-//! is the sha2-256 of the entry's key.
+//! header's certificate, and every change of the validator set between what is trusted and that header ([`LightBlock`]). The
+//! key of the tree is the sha2-256 of the entry's key.
 //!
 //! The encoding ends in a seal, a hash of the rest. It proves nothing, since anybody can compute it; it makes damage
 //! visible also where another byte would be another true statement (the absence of a neighbouring key, say).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jmt::proof::SparseMerkleProof;
@@ -19,12 +20,12 @@ use crate::block::Header;
 use crate::certificate::Certificate;
 use crate::codec::{MAX_OBJECT_BYTES, decode_within, encode, text_or_bytes};
 use crate::error::Error;
-use crate::genesis::Genesis;
 use crate::hash::Hash;
+use crate::light::{Checkpoint, LightBlock, Trust};
 use crate::state::show_key;
-use crate::validators::ValidatorSet;
 
-/// The most bytes of an encoded bundle.
+/// The most bytes of an encoded bundle. With 101 seats of which a tenth changes each round it reaches over 1,500 rounds, more
+/// than there are in the time for which coins stay locked (1,198): whoever trusts what is older needs a checkpoint anyway.
 pub const MAX_BUNDLE_BYTES: usize = MAX_OBJECT_BYTES;
 const DOMAIN: &[u8] = b"ddn/bundle/1";
 
@@ -48,18 +49,6 @@ impl<'de> Deserialize<'de> for StateProof {
     }
 }
 
-/// One change of the validator set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SetChange {
-    /// A header whose next validators are not its own.
-    pub header: Header,
-    /// Its certificate, by the validators of before.
-    pub certificate: Certificate,
-    /// The next validators.
-    pub next: ValidatorSet,
-}
-
 /// An entry of the state, or its absence, and why it is to be believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,9 +65,9 @@ pub struct Bundle {
     pub header: Header,
     /// The header's certificate.
     pub certificate: Certificate,
-    /// Every change of the validator set since the genesis, oldest first.
+    /// Every change of the validator set since the genesis, oldest first; for whoever has a checkpoint, since that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub set_changes: Vec<SetChange>,
+    pub set_changes: Vec<LightBlock>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,6 +96,29 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// Without the set changes that a checkpoint of this height covers.
+    #[must_use]
+    pub fn since(mut self, height: u64) -> Self {
+        self.set_changes.retain(|change| change.header.height > height);
+        self
+    }
+
+    /// The checkpoint of the bundle's header, for the next bundles.
+    ///
+    /// # Errors
+    /// If the bundle does not hold, or its header changes the validators: then it does not say who votes next.
+    pub fn checkpoint<'a>(&self, trust: impl Into<Trust<'a>>) -> Result<Checkpoint, Error> {
+        let start = trust.into().checkpoint()?;
+        check_state(self)?;
+        let last = followed(self, &start)?;
+        last.follow(&LightBlock {
+            header: self.header.clone(),
+            certificate: self.certificate.clone(),
+            left: vec![],
+            joined: vec![],
+        })
+    }
+
     fn seal(&self) -> Hash {
         Hash::of(&[DOMAIN, encode(self).as_slice()].concat())
     }
@@ -115,6 +127,8 @@ impl Bundle {
 /// What a verified bundle says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
+    /// The chain's id.
+    pub chain: String,
     /// The entry's key.
     pub key: Vec<u8>,
     /// Its value, `None` if there was none.
@@ -123,6 +137,19 @@ pub struct Verified {
     pub height: u64,
     /// Which was made at this time, in milliseconds since 1970, as its proposer said.
     pub time_ms: u64,
+    /// The time of what was trusted, in milliseconds since 1970.
+    pub trusted_ms: u64,
+    /// For how long the coins of those who voted then stay locked, in milliseconds.
+    pub unbonding_ms: u64,
+}
+
+impl Verified {
+    /// Whether what was trusted is older at a time (milliseconds since 1970) than coins stay locked. Then those who voted at
+    /// that height may have taken theirs back, and could sign another history without losing anything: warn, and tell how
+    /// to get a newer checkpoint.
+    pub fn is_trust_old(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.trusted_ms) > self.unbonding_ms
+    }
 }
 
 impl fmt::Display for Verified {
@@ -137,87 +164,40 @@ impl fmt::Display for Verified {
     }
 }
 
-/// Verifies a bundle against nothing but a genesis.
+/// Verifies a bundle against nothing but what is trusted: a genesis, or a [`crate::Checkpoint`].
 ///
 /// # Errors
-/// Says which link of the chain from the genesis to the entry does not hold.
-pub fn verify(bundle: &Bundle, trust: &Genesis) -> Result<Verified, Error> {
-    let set = current_set(bundle, trust)?;
-    check_header(&bundle.header, &bundle.certificate, &set, trust)?;
+/// Says which link of the chain from there to the entry does not hold.
+pub fn verify<'a>(bundle: &Bundle, trust: impl Into<Trust<'a>>) -> Result<Verified, Error> {
+    let start = trust.into().checkpoint()?;
+    let last = followed(bundle, &start)?;
+    last.check(&bundle.header, &bundle.certificate)?;
     check_state(bundle)?;
     Ok(Verified {
+        chain: start.chain.clone(),
         key: bundle.key.clone(),
         value: bundle.value.clone().map(ByteBuf::into_vec),
         height: bundle.header.height,
         time_ms: bundle.header.time_ms,
+        trusted_ms: start.time_ms,
+        unbonding_ms: start.unbonding_ms,
     })
 }
 
-/// Follows the changes of the validator set from the genesis to the bundle's header.
-fn current_set(bundle: &Bundle, trust: &Genesis) -> Result<ValidatorSet, Error> {
-    let mut set = trust.validators()?;
-    let mut height = 0;
-    for SetChange {
-        header,
-        certificate,
-        next,
-    } in &bundle.set_changes
-    {
-        if header.height <= height {
-            return Err(bad(format!(
-                "the set change at height {} is out of order",
-                header.height
-            )));
+/// The checkpoint after the last change of the validators. What a checkpoint covers is passed over.
+fn followed<'a>(bundle: &Bundle, start: &'a Checkpoint) -> Result<Cow<'a, Checkpoint>, Error> {
+    let mut last = Cow::Borrowed(start);
+    for change in &bundle.set_changes {
+        let height = change.header.height;
+        if height <= start.height {
+            continue;
         }
-        height = header.height;
-        check_header(header, certificate, &set, trust)?;
-        if next.hash() != header.next_validators {
-            return Err(bad(format!(
-                "the set after height {height} is not the one that its header names"
-            )));
-        }
-        if *next == set {
+        if !change.changes_set() {
             return Err(bad(format!("the set change at height {height} changes nothing")));
         }
-        set = next.clone();
+        last = Cow::Owned(last.follow(change)?);
     }
-    if bundle.header.height <= height {
-        return Err(bad("its header is not after the last set change"));
-    }
-    Ok(set)
-}
-
-fn check_header(
-    header: &Header,
-    certificate: &Certificate,
-    set: &ValidatorSet,
-    trust: &Genesis,
-) -> Result<(), Error> {
-    let height = header.height;
-    if header.chain != trust.chain_id {
-        return Err(bad(format!(
-            "it is of chain '{}', the genesis is of '{}'",
-            header.chain, trust.chain_id
-        )));
-    }
-    if header.genesis.0 != trust.cid() {
-        return Err(bad(format!(
-            "it is under genesis {}, the one given is {}",
-            header.genesis,
-            trust.cid()
-        )));
-    }
-    if header.validators != set.hash() {
-        return Err(bad(format!(
-            "the validators of height {height} do not follow from the genesis"
-        )));
-    }
-    if certificate.height != height || certificate.header != header.id() {
-        return Err(bad(format!(
-            "the certificate beside the header of height {height} is of another header"
-        )));
-    }
-    certificate.verify(&trust.chain_id, set)
+    Ok(last)
 }
 
 fn check_state(bundle: &Bundle) -> Result<(), Error> {

@@ -68,6 +68,20 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A header does not follow from what is trusted.
+    #[error("header of height {height}: {reason}")]
+    Header {
+        /// The height that the header claims.
+        height: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file is no checkpoint.
+    #[error("checkpoint: {reason}")]
+    Checkpoint {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A block breaks a rule that needs no execution.
     #[error("block at height {height}: {reason}")]
     Block {

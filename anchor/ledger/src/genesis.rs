@@ -145,6 +145,11 @@ impl Genesis {
         Hash::of(&encode(self))
     }
 
+    /// For how long votes that were taken back stay locked, in milliseconds, if blocks come in time.
+    pub fn unbonding_ms(&self) -> u64 {
+        self.election.unbonding.saturating_mul(self.block_time_ms)
+    }
+
     /// The validators of the first height.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ mod error;
 mod genesis;
 mod hash;
 mod keys;
+mod light;
 mod name;
 mod origin;
 pub mod payment;
@@ -36,7 +37,7 @@ mod validators;
 pub use amount::{Amount, COIN};
 pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
-pub use bundle::{Bundle, MAX_BUNDLE_BYTES, SetChange, StateProof, Verified, verify};
+pub use bundle::{Bundle, MAX_BUNDLE_BYTES, StateProof, Verified, verify};
 pub use certificate::{Certificate, VoteKind, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, encode};
 pub use error::Error;
@@ -46,6 +47,7 @@ pub use genesis::{
 };
 pub use hash::Hash;
 pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes, verify_batch};
+pub use light::{Checkpoint, LightBlock, Trust};
 pub use name::{Label, NamePath};
 pub use origin::Origin;
 pub use payment::{

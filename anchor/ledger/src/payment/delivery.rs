@@ -8,9 +8,9 @@ use super::tree::check_path;
 use crate::bundle::{Bundle, MAX_BUNDLE_BYTES, verify};
 use crate::codec::{decode, decode_within, encode};
 use crate::error::Error;
-use crate::genesis::Genesis;
 use crate::hash::Hash;
 use crate::keys::Address;
+use crate::light::Trust;
 use crate::state::{ClaimEntry, key};
 
 const DOMAIN: &[u8] = b"ddn/delivery/1";
@@ -76,15 +76,18 @@ pub struct VerifiedDelivery {
     pub payee: Address,
 }
 
-/// Verifies a proof of a delivery against nothing but a genesis.
+/// Verifies a proof of a delivery against nothing but what is trusted: a genesis, or a [`crate::Checkpoint`].
 ///
 /// # Errors
-/// Says which link of the chain from the genesis to the receipt does not hold.
-pub fn verify_delivery(proof: &DeliveryProof, trust: &Genesis) -> Result<VerifiedDelivery, Error> {
+/// Says which link of the chain from there to the receipt does not hold.
+pub fn verify_delivery<'a>(
+    proof: &DeliveryProof,
+    trust: impl Into<Trust<'a>>,
+) -> Result<VerifiedDelivery, Error> {
     let verified = verify(&proof.bundle, trust)?;
     let payee = proof.receipt.quote.body.payee;
     let claim = claim_of(&verified.key, verified.value.as_deref(), &payee)?;
-    proof.receipt.check(&trust.chain_id)?;
+    proof.receipt.check(&verified.chain)?;
     let id = proof.receipt.id();
     if !check_path(claim.root, claim.receipts, proof.index, id, &proof.path) {
         return Err(bad(format!(

@@ -1,7 +1,7 @@
 //! Proof bundles: what they prove, and that nothing else can be made of one.
 
 use ledger::{
-    Bundle, Error, Genesis, GenesisDelegate, Hash, Header, SetChange, ValidatorSet, decode, encode, key,
+    Bundle, Error, Genesis, GenesisDelegate, Hash, Header, LightBlock, ValidatorSet, decode, encode, key,
     verify,
 };
 
@@ -65,17 +65,17 @@ pub fn bundle_after_changes(key: Vec<u8>) -> Bundle {
     let change = |height, from: &ValidatorSet, to: &ValidatorSet| {
         let header = Header {
             next_validators: to.hash(),
+            time_ms: TIME_MS + height,
             ..header_at(&genesis, height, Hash::of(b"s"), from)
         };
         let certificate = certify(&header, from, from.len());
-        SetChange {
-            header,
-            certificate,
-            next: to.clone(),
-        }
+        LightBlock::new(header, certificate, from, to)
     };
     let set_changes = vec![change(3, &sets[0], &sets[1]), change(5, &sets[1], &sets[2])];
-    let header = header_at(&genesis, 9, tree.root, &sets[2]);
+    let header = Header {
+        time_ms: TIME_MS + 9,
+        ..header_at(&genesis, 9, tree.root, &sets[2])
+    };
     let certificate = certify(&header, &sets[2], 5);
     Bundle {
         key,
@@ -98,11 +98,11 @@ fn absent() -> Vec<u8> {
 #[test]
 fn presence_and_absence_are_proved() {
     let genesis = genesis_of_four();
-    for make in [bundle, bundle_after_changes] {
+    for (make, after_ms) in [(bundle as fn(_) -> _, 1), (bundle_after_changes, 9)] {
         let bytes = make(present()).encode();
         let verified = verify(&Bundle::decode(&bytes).unwrap(), &genesis).unwrap();
         assert_eq!((verified.key.clone(), verified.height), (present(), 9));
-        assert_eq!(verified.time_ms, TIME_MS + 1);
+        assert_eq!(verified.time_ms, TIME_MS + after_ms);
         let entry: ledger::NameEntry = decode(verified.value.as_ref().unwrap()).unwrap();
         assert_eq!(entry.owner, at(1));
         assert_eq!(verified.to_string(), "name/alice is in the state at height 9");
@@ -193,35 +193,43 @@ fn each_link_of_a_bundle_is_checked() {
     check(|b| b.certificate.height += 1, "is of another header");
     check(
         |b| b.set_changes.clear(),
-        "the validators of height 9 do not follow from the genesis",
+        "header of height 9: its validators do not follow from what is known of height",
     );
     check(
         |b| drop(b.set_changes.pop()),
-        "the validators of height 9 do not follow from the genesis",
+        "header of height 9: its validators do not follow from what is known of height",
     );
     check(
         |b| drop(b.set_changes.remove(0)),
-        "the validators of height 5 do not follow from the genesis",
+        "header of height 5: its validators do not follow from what is known of height 0",
     );
     check(
         |b| b.set_changes.swap(0, 1),
-        "the validators of height 5 do not follow from the genesis",
+        "header of height 5: its validators do not follow from what is known of height 0",
     );
     check(
-        |b| b.set_changes[0].next = set(6),
-        "the set after height 3 is not the one that its header names",
+        |b| drop(b.set_changes[1].joined.pop()),
+        "header of height 5: the validators after it are not those that it names",
     );
     check(
         |b| b.set_changes[1].header.height = 3,
-        "the set change at height 3 is out of order",
+        "header of height 3: it is not later than what is known of height 3",
     );
     check(
         |b| b.header.height = 5,
-        "its header is not after the last set change",
+        "header of height 5: it is not later than what is known of height 5",
+    );
+    check(
+        |b| b.set_changes[0].left.push(4),
+        "header of height 3: those who leave are not places of its set, in order",
+    );
+    check(
+        |b| b.set_changes[1].left = vec![1, 0],
+        "header of height 5: those who leave are not places of its set, in order",
     );
     check(
         |b| b.set_changes[0].certificate.signatures.clear(),
-        "4 signers, but 0 signatures",
+        "3 signers, but 0 signatures",
     );
 }
 
@@ -236,11 +244,7 @@ fn only_the_validators_of_before_can_change_the_set() {
         ..header_at(&genesis, 3, Hash::of(b"s"), &old)
     };
     let certificate = certify(&change, &old, 1);
-    bundle.set_changes = vec![SetChange {
-        header: change,
-        certificate,
-        next: own.clone(),
-    }];
+    bundle.set_changes = vec![LightBlock::new(change, certificate, &old, &own)];
     bundle.header.validators = own.hash();
     bundle.certificate = certify(&bundle.header, &own, 8);
     let error = verify(&bundle, &genesis).unwrap_err().to_string();
@@ -256,11 +260,7 @@ fn a_change_that_changes_nothing_is_refused() {
     let mut bundle = bundle(present());
     let same = header_at(&genesis, 3, Hash::of(b"s"), &set(4));
     let certificate = certify(&same, &set(4), 4);
-    bundle.set_changes = vec![SetChange {
-        header: same,
-        certificate,
-        next: set(4),
-    }];
+    bundle.set_changes = vec![LightBlock::new(same, certificate, &set(4), &set(4))];
     let error = verify(&bundle, &genesis).unwrap_err().to_string();
     assert_eq!(error, "proof bundle: the set change at height 3 changes nothing");
 }
@@ -273,16 +273,16 @@ fn another_genesis_is_another_chain() {
     let error = verify(&bundle, &other).unwrap_err().to_string();
     assert_eq!(
         error,
-        "proof bundle: it is of chain 'test', the genesis is of 'other'"
+        "header of height 9: it is of chain 'test', what is trusted is of 'other'"
     );
     let mut edited = genesis_of_four();
     edited.commit_ttl += 1;
     let error = verify(&bundle, &edited).unwrap_err();
-    assert!(matches!(error, Error::Bundle { .. }));
+    assert!(matches!(error, Error::Header { .. }));
     assert!(
         error
             .to_string()
-            .starts_with("proof bundle: it is under genesis bafy"),
+            .starts_with("header of height 9: it is under genesis bafy"),
         "{error}"
     );
 }

@@ -90,7 +90,7 @@ fn each_link_of_a_proof_is_checked() {
     );
     check(
         |p| p.bundle.certificate.height += 1,
-        "proof bundle: the certificate beside",
+        "header of height 9: the certificate beside",
     );
     check(
         |p| p.bundle = crate::bundles::bundle(key::name(&label("alice"))),

@@ -341,6 +341,17 @@ fn bundles() {
     }
 }
 
+#[test]
+fn checkpoints() {
+    let checkpoint = crate::light::checkpoint(1);
+    check("checkpoint.hex", &checkpoint.encode());
+    check_text(
+        "checkpoint.json",
+        std::str::from_utf8(&checkpoint.to_json()).unwrap(),
+    );
+    check_text("checkpoint.cid", &format!("{}\n", checkpoint.cid()));
+}
+
 /// What the two sides of a delivery sign, and what is made of it.
 #[test]
 fn payment() {

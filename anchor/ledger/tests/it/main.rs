@@ -14,6 +14,7 @@ mod exhaustive;
 mod fixtures;
 mod genesis;
 mod keys;
+mod light;
 mod metered;
 mod money;
 mod names;

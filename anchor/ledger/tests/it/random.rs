@@ -588,7 +588,10 @@ proptest! {
         check::<Genesis>(&bytes);
         check::<ledger::Receipt>(&bytes);
         check::<ledger::Tab>(&bytes);
+        check::<ledger::LightBlock>(&bytes);
         let _ = Bundle::decode(&bytes);
+        let _ = ledger::Checkpoint::decode(&bytes);
+        let _ = ledger::Checkpoint::parse(&bytes);
         let _ = DeliveryProof::decode(&bytes);
         let _ = Genesis::parse(&bytes);
     }
