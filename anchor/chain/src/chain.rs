@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::{
-    Address, Audit, Block, Bundle, Certificate, Genesis, Label, LightBlock, PublicKey, SecretKey, State as _,
+    Address, Audit, Block, Bundle, Certificate, Checkpoint, Genesis, Label, LightBlock, PublicKey, SecretKey, State as _,
     StateProof, Tx, ValidatorSet,
 };
 use prometheus_client::registry::Registry;
@@ -22,11 +22,12 @@ use crate::level;
 use crate::mempool::{By, Mempool, Standing};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
-use crate::store::{Store, View};
+use crate::store::{self, Store, View};
 use crate::sync::{Exchange, Gossip, Peers, SyncStatus, Tasks, Verdict};
 use crate::{Config, Error, Health, SubmitError, Tip};
 
-/// The folder of the engine's files.
+/// The folder of the store, and that of the engine's files.
+const STORE: &str = "chain";
 const ENGINE: &str = "engine";
 /// Block times without a block that are no sign of a fault, whatever the configuration says.
 const SILENT_BLOCKS: u32 = 10;
@@ -303,6 +304,29 @@ impl Chain {
         })
     }
 
+    /// Writes the state at the tip with all that proves it to whoever has the genesis: see [`restore`]. Blocks go on
+    /// meanwhile; it has to be done within 1000 of them. Returns the tip that it is of.
+    ///
+    /// # Errors
+    /// If there is no block yet, the store cannot be read, or `out` be written.
+    pub fn write_snapshot(&self, out: &mut impl std::io::Write) -> Result<Tip, Error> {
+        let (store, view) = (&self.0.store, self.state());
+        let height = view.tip().height;
+        let no_block = || Error::NoBlock {
+            chain: self.0.genesis.chain_id.clone(),
+        };
+        let header = store.header(height)?.ok_or_else(no_block)?;
+        let certificate = store.certificate(height)?.ok_or_else(no_block)?;
+        let (mut way, set) = self.set_changes(height)?;
+        let next = view.validators().map_err(|e| Error::Ledger {
+            operation: "read the validators",
+            reason: e.to_string(),
+        })?;
+        way.push(LightBlock::new(header, certificate, &set, &next));
+        store::write_snapshot(&view, way, out)?;
+        Ok(view.tip().clone())
+    }
+
     /// Every change of the validators before a height, each with why it is to be believed; and who votes on the height.
     fn set_changes(&self, height: u64) -> Result<(Vec<LightBlock>, ValidatorSet), Error> {
         let store = &self.0.store;
@@ -465,6 +489,22 @@ impl Drop for Inner {
     }
 }
 
+/// Makes the chain's folder below `dir` from a snapshot, before any node runs there. Nothing of it is believed but what
+/// follows from the genesis, and from the checkpoint if one is given.
+///
+/// # Errors
+/// If the bytes are no snapshot of this chain, or there is a chain already. Then nothing is left of it.
+pub fn restore(
+    dir: &Path,
+    genesis: &Genesis,
+    checkpoint: Option<&Checkpoint>,
+    input: &mut impl std::io::Read,
+    progress: impl FnMut(u64, u64),
+) -> Result<Tip, Error> {
+    genesis.validate().map_err(|e| Error::genesis(genesis, e))?;
+    store::read_snapshot(&dir.join(STORE), (genesis, checkpoint), input, progress)
+}
+
 /// All that both roles have, and what blocks are kept with.
 fn assemble(
     genesis: Arc<Genesis>,
@@ -546,7 +586,7 @@ fn may_sit(state: &View, address: &Address) -> Result<bool, Error> {
 }
 
 async fn open(genesis: &Arc<Genesis>, config: &Config) -> Result<Store, Error> {
-    let (genesis, dir) = (Arc::clone(genesis), config.dir.join("chain"));
+    let (genesis, dir) = (Arc::clone(genesis), config.dir.join(STORE));
     let opened = tokio::task::spawn_blocking(move || Store::open(&dir, &genesis)).await;
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }

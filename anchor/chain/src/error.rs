@@ -139,6 +139,18 @@ pub enum Error {
         /// The journal.
         path: PathBuf,
     },
+    /// What should be a snapshot is none, or not of this chain.
+    #[error("the snapshot cannot be used: {reason}")]
+    Snapshot {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A folder that should be made is there.
+    #[error("there is a chain already in {}", dir.display())]
+    NotEmpty {
+        /// The folder.
+        dir: PathBuf,
+    },
     /// The signer's journal cannot be used; signing without it could sign twice.
     #[error("cannot {operation} the signer's journal {}: {reason}", path.display())]
     Journal {

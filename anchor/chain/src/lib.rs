@@ -28,7 +28,7 @@ mod store;
 mod sync;
 mod tip;
 
-pub use chain::{Chain, Fate, Role};
+pub use chain::{Chain, Fate, Role, restore};
 pub use config::Config;
 pub use engine::{REVEAL_GENERATIONS, engine_peer_id};
 pub use error::{Error, SubmitError};

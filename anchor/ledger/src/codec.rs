@@ -74,8 +74,11 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
     decode_within(bytes, MAX_OBJECT_BYTES)
 }
 
-/// As [`decode`], with a tighter bound on the size.
-pub(crate) fn decode_within<T: Serialize + DeserializeOwned>(
+/// As [`decode`], with another bound on the size.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within<T: Serialize + DeserializeOwned>(
     bytes: &[u8],
     max: usize,
 ) -> Result<T, DecodeError> {

@@ -39,7 +39,7 @@ pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
 pub use bundle::{Bundle, MAX_BUNDLE_BYTES, StateProof, Verified, verify};
 pub use certificate::{Certificate, VoteKind, vote_bytes};
-pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, encode};
+pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, decode_within, encode};
 pub use error::Error;
 pub use genesis::{
     Balance, Election, Faucet, Genesis, GenesisDelegate, KindFee, MAX_BLOCK_BYTES, Parts, Phase, Preset,

@@ -132,7 +132,7 @@ impl App {
                 ..
             } => self.finalized(&certificate, &evidence, reply),
             AppMsg::GetHistoryMinHeight { reply } => {
-                let _ = reply.send(Height(1));
+                let _ = reply.send(Height(self.store.first_height()?));
                 Ok(())
             }
             AppMsg::GetDecidedValues { range, reply } => {

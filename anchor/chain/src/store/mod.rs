@@ -7,6 +7,7 @@ mod columns;
 mod db;
 mod prune;
 mod recent;
+mod snapshot;
 mod submitted;
 mod tree;
 mod undecided;
@@ -30,6 +31,7 @@ use db::Db;
 use recent::Recent;
 use tree::Tree;
 
+pub(crate) use snapshot::{read as read_snapshot, write as write_snapshot};
 pub(crate) use submitted::Submitted;
 pub(crate) use tree::{Changes, Proof};
 pub(crate) use undecided::Undecided;
@@ -193,12 +195,15 @@ impl Store {
         self.decoded(CERTIFICATES, height)
     }
 
-    /// A block with its certificate.
+    /// A block with its certificate; none before a snapshot.
     pub(crate) fn block(&self, height: u64) -> Result<Option<(Block, Certificate)>, Error> {
         let Some(header) = self.header(height)? else {
             return Ok(None);
         };
-        let body = self.body(height)?.ok_or_else(|| missing("body", height))?;
+        // Of blocks before a snapshot there are some headers.
+        let Some(body) = self.body(height)? else {
+            return Ok(None);
+        };
         let cert = self
             .certificate(height)?
             .ok_or_else(|| missing("certificate", height))?;
@@ -211,10 +216,9 @@ impl Store {
         let Some(header) = self.db.get(HEADERS, &key)? else {
             return Ok(None);
         };
-        let body = self
-            .db
-            .get(BODIES, &key)?
-            .ok_or_else(|| missing("body", height))?;
+        let Some(body) = self.db.get(BODIES, &key)? else {
+            return Ok(None);
+        };
         let certificate = self.db.get(CERTIFICATES, &key)?;
         let certificate = certificate.ok_or_else(|| missing("certificate", height))?;
         Ok(Some([header, body, certificate]))
@@ -375,12 +379,18 @@ fn write_genesis(db: &Db, genesis: &Genesis) -> Result<(), Error> {
     let mut batch = WriteBatch::default();
     stage_state(db, &mut batch, &changes, 0)?;
     stage_tree(db, &mut batch, &update, 0)?;
+    write_identity(db, &mut batch, genesis)?;
+    db.write("the genesis", batch)
+}
+
+/// Which chain a folder is of.
+fn write_identity(db: &Db, batch: &mut WriteBatch, genesis: &Genesis) -> Result<(), Error> {
     let meta = db.table(META)?;
     batch.put_cf(meta, META_FORMAT, FORMAT);
     batch.put_cf(meta, META_CHAIN, &genesis.chain_id);
     batch.put_cf(meta, META_GENESIS, ledger::encode(genesis));
     batch.put_cf(meta, META_GENESIS_CID, genesis.cid().to_bytes());
-    db.write("the genesis", batch)
+    Ok(())
 }
 
 fn check_identity(db: &Db, format: &[u8], genesis: &Genesis) -> Result<(), Error> {

@@ -14,5 +14,6 @@ mod pool;
 mod quiet;
 mod refusals;
 mod roots;
+mod snapshots;
 mod wire;
 mod world;
