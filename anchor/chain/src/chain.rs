@@ -304,12 +304,50 @@ impl Chain {
         })
     }
 
+    /// What a light client must know of the newest block.
+    ///
+    /// # Errors
+    /// If there is no block yet, or the store cannot be read.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let (genesis, view) = (&self.0.genesis, self.state());
+        let no_block = || Error::NoBlock {
+            chain: genesis.chain_id.clone(),
+        };
+        let header = self.0.store.header(view.tip().height)?.ok_or_else(no_block)?;
+        let failed = |reason: String| Error::Ledger {
+            operation: "make a checkpoint",
+            reason,
+        };
+        let next = view.validators().map_err(|e| failed(e.to_string()))?;
+        Checkpoint::new(genesis, &header, next).map_err(|e| failed(e.to_string()))
+    }
+
+    /// Copies the chain into a new data folder, from which a node can go on, while blocks go on here. Returns a tip that
+    /// is in it.
+    ///
+    /// # Errors
+    /// If there is something at `dir`, or it cannot be written.
+    pub fn backup(&self, dir: &Path) -> Result<Tip, Error> {
+        if dir.exists() {
+            return Err(Error::NotEmpty { dir: dir.to_owned() });
+        }
+        let failed = |source| Error::Folder {
+            dir: dir.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        std::fs::write(dir.join("genesis.json"), self.0.genesis.to_json()).map_err(failed)?;
+        let tip = self.tip();
+        self.0.store.backup(&dir.join(STORE))?;
+        Ok(tip)
+    }
+
     /// Writes the state at the tip with all that proves it to whoever has the genesis: see [`restore`]. Blocks go on
     /// meanwhile; it has to be done within 1000 of them. Returns the tip that it is of.
     ///
     /// # Errors
     /// If there is no block yet, the store cannot be read, or `out` be written.
-    pub fn write_snapshot(&self, out: &mut impl std::io::Write) -> Result<Tip, Error> {
+    pub fn write_snapshot(&self, out: &mut dyn std::io::Write) -> Result<Tip, Error> {
         let (store, view) = (&self.0.store, self.state());
         let height = view.tip().height;
         let no_block = || Error::NoBlock {

@@ -93,6 +93,17 @@ impl Db {
             .map_err(|source| self.break_down(what, source))
     }
 
+    /// Copies all tables as they are now into a new folder.
+    pub(crate) fn checkpoint(&self, dir: &Path) -> Result<(), Error> {
+        self.usable()?;
+        let failed = |source| Error::Write {
+            what: "a backup",
+            source,
+        };
+        let checkpoint = rocksdb::checkpoint::Checkpoint::new(&self.rocks).map_err(failed)?;
+        checkpoint.create_checkpoint(dir).map_err(failed)
+    }
+
     fn usable(&self) -> Result<(), Error> {
         match self.rocks.broken() {
             Some(reason) => Err(Error::Broken {

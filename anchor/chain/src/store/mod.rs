@@ -259,6 +259,11 @@ impl Store {
         Ok(bytes.filter(|bytes| ledger::cid_of(bytes) == *cid))
     }
 
+    /// Copies all tables into a new folder, as of one moment; files that do not change are shared where the disk allows.
+    pub(crate) fn backup(&self, dir: &Path) -> Result<(), Error> {
+        self.db.checkpoint(dir)
+    }
+
     /// The value of a key at the tip with its proof.
     pub(crate) fn prove(&self, key: &[u8], height: u64) -> Result<(Option<Vec<u8>>, Proof), Error> {
         Tree(&self.db).prove(key, height)

@@ -47,7 +47,7 @@ struct Entries {
 ///
 /// # Errors
 /// If the store cannot be read, or `out` be written.
-pub(crate) fn write(view: &View, way: Vec<LightBlock>, out: &mut impl Write) -> Result<(), Error> {
+pub(crate) fn write(view: &View, way: Vec<LightBlock>, out: &mut dyn Write) -> Result<(), Error> {
     let mut frames = 0;
     // Twice, since a reader has to know how many there are before the first, and nobody wants to hold them all.
     each_frame(view, |_| {
@@ -76,7 +76,7 @@ fn each_frame(view: &View, mut take: impl FnMut(Entries) -> Result<(), Error>) -
     }
 }
 
-fn put(frame: &impl Serialize, out: &mut impl Write) -> Result<(), Error> {
+fn put(frame: &impl Serialize, out: &mut dyn Write) -> Result<(), Error> {
     let bytes = ledger::encode(frame);
     let length = u32::try_from(bytes.len()).map_err(|_| bad("a part of it is too large".into()))?;
     out.write_all(&length.to_be_bytes()).map_err(written)?;

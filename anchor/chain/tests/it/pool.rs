@@ -117,7 +117,9 @@ async fn who_pays_more_comes_first_and_takes_the_place_of_who_pays_least() {
     };
     let chain = start_slow(&genesis, few).await;
     let cheap: Vec<Tx> = (0..4).map(|nonce| bid(&genesis, &alice, nonce, 100_000)).collect();
-    cheap.iter().for_each(|tx| drop(chain.submit(tx.clone()).unwrap()));
+    for tx in &cheap {
+        chain.submit(tx.clone()).unwrap();
+    }
     let error = chain.submit(bid(&genesis, &bob, 0, 100_001)).unwrap_err().to_string();
     assert!(
         error.ends_with("submit again later, or pay at least 0.0011 coins"),

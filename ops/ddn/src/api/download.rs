@@ -1,5 +1,6 @@
 //! What a node sends that is made by code that writes and blocks.
 
+use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 
 use axum::body::{Body, Bytes};
@@ -13,7 +14,7 @@ const PIECES_AHEAD: usize = 8;
 
 /// A body of what `write` writes, from a thread of its own. If it fails the body breaks off, so that nobody takes a part
 /// for the whole; the reason is in the log.
-pub fn body(write: impl FnOnce(&mut dyn Write) -> Result<(), storage::Error> + Send + 'static) -> Body {
+pub fn body<E: Display>(write: impl FnOnce(&mut dyn Write) -> Result<(), E> + Send + 'static) -> Body {
     let (pieces, read) = mpsc::channel::<io::Result<Bytes>>(PIECES_AHEAD);
     tokio::task::spawn_blocking(move || {
         let broken = pieces.clone();

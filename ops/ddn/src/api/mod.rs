@@ -25,6 +25,7 @@ mod pay;
 mod peers;
 mod publish;
 mod repo;
+mod snapshots;
 mod status;
 pub mod types;
 mod view;
@@ -158,6 +159,9 @@ fn guarded() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(chain::tx))
         .routes(routes!(chain::submit))
         .routes(routes!(chain::proof))
+        .routes(routes!(snapshots::checkpoint))
+        .routes(routes!(snapshots::snapshot))
+        .routes(routes!(snapshots::backup))
         .routes(routes!(repo::stat))
         .routes(routes!(repo::verify))
         .routes(routes!(repo::gc))

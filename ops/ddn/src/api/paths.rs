@@ -109,6 +109,12 @@ pub const CHAIN_TX: &str = "/v1/chain/txs/{cid}";
 pub const CHAIN_TXS: &str = "/v1/chain/txs";
 /// `GET`: a proof bundle, application/cbor.
 pub const CHAIN_PROOF: &str = "/v1/chain/proof";
+/// `GET`: a checkpoint file.
+pub const CHAIN_CHECKPOINT: &str = "/v1/chain/checkpoint";
+/// `GET`: a snapshot of the state, application/vnd.ddn.snapshot.
+pub const CHAIN_SNAPSHOT: &str = "/v1/chain/snapshot";
+/// `POST` a [`BackupOrder`](super::types::BackupOrder): [`BackupMade`](super::types::BackupMade).
+pub const CHAIN_BACKUP: &str = "/v1/chain/backup";
 /// `GET`: [`RepoStat`](super::types::RepoStat).
 pub const REPO_STAT: &str = "/v1/repo/stat";
 /// `POST`: lines of [`RepoEvent`](super::types::RepoEvent).

@@ -11,7 +11,7 @@ use super::*;
 use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
-const GUARDED: [&str; 61] = [
+const GUARDED: [&str; 64] = [
     STATUS,
     CONFIG,
     PUBLISH,
@@ -64,6 +64,9 @@ const GUARDED: [&str; 61] = [
     CHAIN_TX,
     CHAIN_TXS,
     CHAIN_PROOF,
+    CHAIN_CHECKPOINT,
+    CHAIN_SNAPSHOT,
+    CHAIN_BACKUP,
     REPO_STAT,
     REPO_VERIFY,
     REPO_GC,

@@ -18,7 +18,7 @@ use super::{
     failure::{Failure, Outcome},
     genesis, init, proven, receipted,
     screen::{self, Table},
-    state_key,
+    snapshot, state_key,
 };
 use crate::api::{
     paths,
@@ -33,7 +33,10 @@ Examples:
   ddn chain block latest
   ddn chain proof alice.ddn -o alice.proof
   ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node
+  ddn chain verify alice.proof --checkpoint trusted.json  from a later height than the genesis
   ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`
+  ddn chain snapshot -o state.ddn
+  ddn chain restore state.ddn --genesis genesis.json --data new-node
   curl -s http://127.0.0.1:8080/.well-known/ddn/proof/alice.ddn | ddn chain verify --genesis genesis.json")]
 pub enum Command {
     /// Height, delegates, coins, health
@@ -66,6 +69,34 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
     },
+    /// Write what a light client must know of the newest block, to trust it instead of the genesis
+    Checkpoint {
+        /// Write it into this file [default: standard output]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+    /// Write the newest state with its proof, for a node to begin with instead of all blocks
+    Snapshot {
+        /// The file to write
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Begin the data folder with a snapshot, verified from the genesis on
+    Restore {
+        /// The snapshot
+        file: PathBuf,
+        /// The genesis that is trusted [default: that of the data folder]
+        #[arg(long, value_name = "FILE")]
+        genesis: Option<PathBuf>,
+        /// A checkpoint that it must come after: a genesis that is older than the chain's unbonding time proves less
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Copy the chain of the running node into a new data folder
+    Backup {
+        /// The folder, which must not be there
+        dir: PathBuf,
+    },
     /// Write the genesis file of a new chain
     Init(init::Args),
 }
@@ -86,6 +117,14 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::Proof { key, output } => proof(context, &key, output.as_deref()).await,
         Command::Verify { file, genesis } => verify(context, &file, genesis.as_deref()),
+        Command::Checkpoint { output } => snapshot::checkpoint(context, output.as_deref()).await,
+        Command::Snapshot { output } => snapshot::snapshot(context, &output).await,
+        Command::Restore {
+            file,
+            genesis,
+            checkpoint,
+        } => snapshot::restore(context, &file, genesis.as_deref(), checkpoint.as_deref()).await,
+        Command::Backup { dir } => snapshot::backup(context, &dir).await,
         Command::Init(args) => init::run(context, &args),
     }
 }

@@ -36,6 +36,7 @@ mod receipted;
 mod repo;
 mod resolve;
 mod screen;
+mod snapshot;
 mod split_dns;
 mod state_key;
 mod target;

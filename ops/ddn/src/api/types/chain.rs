@@ -142,3 +142,20 @@ pub struct ProofQuery {
     /// `0x` and the key in hex.
     pub key: String,
 }
+
+/// Body of `POST /v1/chain/backup`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BackupOrder {
+    /// The new folder: a whole path on the node's machine.
+    pub dir: String,
+}
+
+/// Answer of `POST /v1/chain/backup`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BackupMade {
+    /// The folder: a data folder with the chain and its genesis.
+    pub dir: String,
+    /// Height of the newest block in it.
+    pub height: u64,
+}
