@@ -82,6 +82,9 @@ impl From<node::Error> for Failed {
 
 impl From<chain::Error> for Failed {
     fn from(error: chain::Error) -> Self {
+        if let chain::Error::NotEmpty { .. } = &error {
+            return Self::new("exists", error.to_string());
+        }
         tracing::error!("{}", chained(&error));
         Self::new("internal", error.to_string())
     }
