@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use chain::{Chain, Config};
-use ledger::{Action, Genesis, GenesisDelegate, Hash, Reveals, Standing, State as _};
+use ledger::{Action, Genesis, GenesisDelegate, Hash, Reveals};
 
 use crate::journal::note;
 use crate::net::Net;
@@ -266,43 +266,6 @@ async fn a_lost_log_or_journal_stops_a_delegate_of_several() {
         )),
         "{error}"
     );
-}
-
-/// One key in two nodes, which sign what they please: the others see it, and bring it to the ledger.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_signs_two_things_is_convicted_and_the_others_go_on() {
-    let mut four = Four::start("twins", 20).await;
-    let dir = tempfile::tempdir().unwrap();
-    let twin = try_start(&four.genesis, seat_key(3), config(dir.path())).await.unwrap();
-    let (chain, bad) = (four.chain(0).clone(), seat_key(3).address());
-    let before = chain.audit().unwrap();
-    let convicted = || {
-        let delegate = chain.state().delegate(&bad).unwrap().unwrap();
-        (delegate.standing == Standing::Tombstoned).then_some(())
-    };
-    until("a conviction", convicted).await;
-    // It loses its seat with the round, and what it had locked.
-    let set = || {
-        let set = chain.state().validators().unwrap();
-        set.find(&bad).is_none().then_some(set.len())
-    };
-    assert_eq!(until("three seats", set).await, 3);
-    twin.shutdown().await;
-    four.end_quietly(3).await;
-    four.reach(four.top() + 3).await;
-    four.agree_on_blocks();
-    let honest = (0..3).map(|number| chain.state().delegate(&seat_key(number).address()));
-    for delegate in honest {
-        let delegate = delegate.unwrap().unwrap();
-        assert_eq!(delegate.standing, Standing::Candidate);
-    }
-    let after = chain.audit().unwrap();
-    assert!(after.holds() && after.supply < before.supply, "{after:?}");
-    let health = chain.health();
-    assert!(health.is_good() && health.peers_wanted == 2, "{health:?}");
-    for number in 0..3 {
-        four.end_quietly(number).await;
-    }
 }
 
 /// A folder from a backup knows less than its delegate has signed: it does not sign while that may matter.

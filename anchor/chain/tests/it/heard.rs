@@ -202,7 +202,7 @@ async fn transactions_are_blamed_only_for_what_no_state_can_heal() {
             Reject("a fee of 0.00000001 coins is too low"),
         ),
         // The sender's state may be ahead of ours, or behind.
-        (tx(1, 1).encode(), Ignore),
+        (tx(30, 1).encode(), Ignore),
         (tx(0, 5_000).encode(), Ignore),
         (tx(0, 1).encode(), Accept),
         (tx(0, 1).encode(), Ignore),
