@@ -116,7 +116,9 @@ impl Chain {
         let store = Arc::new(open(&genesis, &config).await?);
         if let Role::Delegate(key) = &role {
             check_delegate(&genesis, &store.view(), key)?;
-            check_level(&genesis, &store, key, &config.dir.join(ENGINE))?;
+            if config.has_peers {
+                check_level(&genesis, &store, key, &config.dir.join(ENGINE))?;
+            }
         }
         let (inner, committer) = assemble(genesis, store, &role, &config, Metrics::register(registry));
         let inner = match role {

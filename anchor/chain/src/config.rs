@@ -11,6 +11,9 @@ pub struct Config {
     pub dir: PathBuf,
     /// Where the consensus engine listens (TCP). Port 0 takes a free one; see [`crate::Chain::engine_addr`].
     pub engine_listen: SocketAddr,
+    /// Whether [`crate::Chain::connect`] will bring peers that know how far the chain is: then a delegate that was away asks
+    /// them before it takes its seat ([`crate::Error::Away`]).
+    pub has_peers: bool,
     /// Transactions that may wait for a block. The default, 4096, is checked anew after each block within a second.
     pub mempool_max_txs: usize,
     /// Encoded bytes of the transactions that may wait. The default, 8 MiB, is four full blocks.
@@ -29,6 +32,7 @@ impl Default for Config {
         Config {
             dir: PathBuf::from("."),
             engine_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4103)),
+            has_peers: false,
             mempool_max_txs: 4096,
             mempool_max_bytes: 8 << 20,
             refusals_kept: 4096,

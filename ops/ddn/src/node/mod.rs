@@ -276,7 +276,11 @@ async fn work(
     caught_up: oneshot::Sender<()>,
 ) -> Result<Ended, Error> {
     let living = async {
-        start::catch_up(node).await?;
+        match start::catch_up(node).await {
+            // Those who have begun no chain yet have nobody to ask.
+            Err(Error::Alone { .. }) if seat::begins_alone(node).await => return Ok(Ended::Again),
+            caught_up => caught_up?,
+        }
         // The driver is gone only if it failed, which is seen below.
         let _ = caught_up.send(());
         faucet::draw(node).await;
@@ -288,8 +292,11 @@ async fn work(
         node.tasks.spawn(edges::keep(Arc::clone(node)));
         node.tasks.spawn(presence::keep_up(Arc::clone(node)));
         node.tasks.spawn(claiming::keep(Arc::clone(node)));
-        seat::keep(node).await;
-        tracing::info!("the node begins anew: whether it decides blocks has changed");
+        match node.role {
+            Role::Follower => seat::keep(node).await,
+            // From the start, see below: its engine may call those who do not know it any more.
+            Role::Delegate => std::future::pending().await,
+        }
         Ok(Ended::Again)
     };
     tokio::select! {
@@ -298,6 +305,7 @@ async fn work(
             Ok(Ended::Told)
         }
         ended = living => ended,
+        () = seat::keep(node), if node.role == Role::Delegate => Ok(Ended::Again),
         failed = node.chain.failed() => Err(Error::Chain(failed)),
         ended = driver => match ended {
             Ok(ended) => ended.map(|()| Ended::Told),

@@ -33,7 +33,7 @@ pub async fn keep(node: &Arc<Node>) {
         let looking = Arc::clone(node);
         match blocking("the seat", move || look(&looking)).await {
             Ok(Wanted::Begin) => match follow_to_the_tip(node).await {
-                Ok(()) => return,
+                Ok(()) => return tracing::info!("the node begins anew: whether it decides blocks has changed"),
                 Err(error) => tracing::warn!(%error, "this node does not take its seat yet"),
             },
             Ok(Wanted::Return(key)) => come_back(node, key).await,
@@ -48,6 +48,23 @@ pub async fn keep(node: &Arc<Node>) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }
+}
+
+/// Whether a node that nobody answers begins anew as a delegate: somebody has to make the first block.
+pub async fn begins_alone(node: &Arc<Node>) -> bool {
+    let looking = Arc::clone(node);
+    let begins = blocking("the seat", move || {
+        let begins = node_is_new(&looking) && matches!(look(&looking)?, Wanted::Begin);
+        if begins {
+            looking.chain.note_level()?;
+        }
+        Ok(begins)
+    });
+    begins.await.unwrap_or(false)
+}
+
+fn node_is_new(node: &Node) -> bool {
+    node.role == Role::Follower && node.chain.height() == 0
 }
 
 /// A node has a key of a delegate from its start, or from when it registers.

@@ -25,9 +25,10 @@ use crate::config::Settings;
 const DOMAINS_MAX: usize = 32;
 
 /// The chain.
-pub fn chain(data: &Path, settings: &Settings) -> chain::Config {
+pub fn chain(data: &Path, settings: &Settings, has_peers: bool) -> chain::Config {
     chain::Config {
         dir: data.to_owned(),
+        has_peers,
         engine_listen: settings.engine.listen,
         mempool_max_txs: settings.chain.mempool_txs_max.size(),
         mempool_max_bytes: settings.chain.mempool_bytes_max.size(),

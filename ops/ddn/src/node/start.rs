@@ -77,6 +77,8 @@ struct Ground {
     certificates: Option<Certificates>,
     store: Store,
     ipns: Arc<Records>,
+    /// Whether others are named, or were met before.
+    knows_others: bool,
 }
 
 pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Started, Error> {
@@ -92,7 +94,7 @@ pub async fn start(data: &Path, origin: &Origin, config: Config) -> Result<Start
     probe(&config.settings, ground.place.role()).await?;
     let mut registry = Registry::with_prefix("ddn");
     ground.store.metrics().register(&mut registry);
-    let chain_config = setup::chain(data, &config.settings);
+    let chain_config = setup::chain(data, &config.settings, ground.knows_others);
     let (chain, role) = take_place(&ground.place, chain_config, &mut registry).await?;
     let mut running = Running::default();
     match join(&mut running, ground, (&chain, role), config, registry, admin).await {
@@ -169,6 +171,7 @@ fn prepare(data: &Path, origin: &Origin, settings: &Settings) -> Result<Ground, 
         certificates,
         store,
         ipns: Arc::new(ipns),
+        knows_others,
     })
 }
 
