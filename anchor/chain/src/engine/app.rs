@@ -20,14 +20,14 @@ use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
 use arc_malachitebft_app_channel::{AppMsg, NetworkRequest};
 use bytes::Bytes;
+use consensus::{Address, Chain, Checker, Height, Part, Value, round_number};
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
 use super::peers;
 use super::reveals::OwnReveals;
 use super::settings;
-use super::sign::{Checker, Delegate};
-use super::types::{self, Address, Chain, Height, Part, Sig, Value, round_number};
+use super::sign::Delegate;
 use super::wire;
 use crate::clock::now_ms;
 use crate::committer::Committer;
@@ -176,8 +176,8 @@ impl App {
 
     fn params(&self, height: u64) -> Result<Params, Error> {
         let set = self.executor.validators(height)?;
-        let set = types::ValidatorSet::new(set, self.executor.order(height)?);
-        Ok(settings::height_params(&self.genesis, set))
+        let set = consensus::ValidatorSet::new(set, self.executor.order(height)?);
+        Ok(consensus::height_params(&self.genesis, set))
     }
 
     /// Hands over what is known of the round: parts that came too early, and what was kept before a crash.
@@ -549,13 +549,8 @@ impl App {
     }
 
     fn certificate(&self, found: &CommitCertificate<Chain>) -> Result<Certificate, Error> {
-        let (height, round) = (found.height.0, round_number(found.round));
-        let set = self.executor.validators(height)?;
-        let precommits = found
-            .commit_signatures
-            .iter()
-            .map(|commit| (commit.address.0, commit.signature.0));
-        Certificate::build(&set, height, round, found.value_id.0, precommits).map_err(|e| Error::Ledger {
+        let set = self.executor.validators(found.height.0)?;
+        consensus::certificate(&set, found).map_err(|e| Error::Ledger {
             operation: "keep a certificate",
             reason: e.to_string(),
         })
@@ -622,25 +617,8 @@ impl App {
 
     fn engine_certificate(&self, kept: &Certificate) -> Result<ExtendedCommitCertificate<Chain>, Error> {
         let set = self.executor.validators(kept.height)?;
-        let signers = set
-            .validators()
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| kept.signed_by(*place));
-        let commits = signers.zip(&kept.signatures).map(|((_, validator), signature)| {
-            arc_malachitebft_app_channel::app::types::core::CommitSignature::new(
-                Address(validator.address()),
-                Sig(*signature),
-            )
-        });
-        let certificate = CommitCertificate {
-            height: Height(kept.height),
-            round: Round::new(kept.round),
-            value_id: Value(kept.header),
-            commit_signatures: commits.collect(),
-        };
         Ok(ExtendedCommitCertificate::from_commit_certificate_and_extensions(
-            certificate,
+            consensus::commit_certificate(&set, kept),
             Default::default(),
         ))
     }

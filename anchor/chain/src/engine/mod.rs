@@ -1,4 +1,4 @@
-//! The consensus engine: the one module that knows its types.
+//! The consensus engine: the one module that runs it. What it is told of the ledger is the crate `consensus`.
 //!
 //! Blocks, certificates and state know nothing of it. It is started with what a node keeps (store, mempool, journal),
 //! asks for blocks, judges those of others through `app`, and is watched from outside, because it can die silently.
@@ -9,7 +9,6 @@ mod peers;
 mod reveals;
 mod settings;
 mod sign;
-mod types;
 mod watchdog;
 mod wire;
 
@@ -29,6 +28,7 @@ use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest, RequestContext,
     SyncContext, WalContext,
 };
+use consensus::{Address, Chain, Checker};
 use ledger::{Genesis, PublicKey, SecretKey, State as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -45,8 +45,7 @@ use app::App;
 use journal::Journal;
 use reveals::OwnReveals;
 use settings::Settings;
-use sign::{Checker, Delegate};
-use types::Chain;
+use sign::Delegate;
 use wire::Wire;
 
 /// The engine listens and asks where to start within this, or it does not start.
@@ -254,8 +253,8 @@ async fn build(
     )
     .await?;
     let checker = Checker::new(&parts.genesis.chain_id);
-    let consensus =
-        ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
+    let me = Address(key.address());
+    let consensus = ConsensusContext::new_validator(me, Box::new(checker), Box::new(delegate.clone()));
     let (channels, handle) = EngineBuilder::new(Chain, settings)
         .with_default_wal(WalContext::new(dir.join(WAL), Wire))
         .with_custom_network(network.clone(), to_network)

@@ -1,0 +1,28 @@
+//! How long a delegate waits for others.
+
+use std::time::Duration;
+
+use arc_malachitebft_core_types::{HeightParams, LinearTimeouts};
+use ledger::Genesis;
+
+use crate::context::{Chain, ValidatorSet};
+
+/// The set, pace and patience of a height.
+///
+/// The wait for a proposal is the block time within 1 to 3 s, votes get half of it, each further round a quarter more,
+/// and no wait is longer than five times the first.
+pub fn height_params(genesis: &Genesis, set: ValidatorSet) -> HeightParams<Chain> {
+    let block_time = Duration::from_millis(genesis.block_time_ms);
+    let propose = block_time.clamp(Duration::from_secs(1), Duration::from_secs(3));
+    let timeouts = LinearTimeouts {
+        propose,
+        propose_delta: propose / 4,
+        prevote: propose / 2,
+        prevote_delta: propose / 4,
+        precommit: propose / 2,
+        precommit_delta: propose / 4,
+        rebroadcast: propose * 2,
+        max_timeout: propose * 5,
+    };
+    HeightParams::new(set, timeouts, Some(block_time))
+}
