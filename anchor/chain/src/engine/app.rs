@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
 use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef, PersistentPeersOp};
@@ -71,6 +72,7 @@ pub(crate) struct App {
     pub(crate) network: NetworkRef<Chain>,
     pub(crate) ready: Option<oneshot::Sender<()>>,
     pub(crate) rounds: Rounds,
+    pub(crate) pace: Pace,
 }
 
 /// What is remembered of the height that is being decided. Nothing in it is lost by a restart but time.
@@ -82,6 +84,15 @@ pub(crate) struct Rounds {
     /// Blocks found invalid, by round: running them costs time, so they count against the proposer.
     invalid: HashMap<u32, usize>,
     synced: bool,
+}
+
+/// Whether this node is ahead of the others: when it began its height, and how long after that the block of the height's
+/// first proposer came. See [`consensus::height_params`].
+#[derive(Default)]
+pub(crate) struct Pace {
+    height: u64,
+    began: Option<Instant>,
+    late: Option<Duration>,
 }
 
 impl App {
@@ -177,7 +188,8 @@ impl App {
     fn params(&self, height: u64) -> Result<Params, Error> {
         let set = self.executor.validators(height)?;
         let set = consensus::ValidatorSet::new(set, self.executor.order(height)?);
-        Ok(consensus::height_params(&self.genesis, set))
+        let late = self.pace.late.unwrap_or_default();
+        Ok(consensus::height_params(&self.genesis, set, late))
     }
 
     /// Hands over what is known of the round: parts that came too early, and what was kept before a crash.
@@ -188,6 +200,13 @@ impl App {
         reply: oneshot::Sender<Vec<ProposedValue<Chain>>>,
     ) -> Result<(), Error> {
         self.rounds.round = round;
+        if round == 0 {
+            self.pace = Pace {
+                height,
+                began: Some(Instant::now()),
+                late: None,
+            };
+        }
         if round > 0 {
             self.metrics.late_rounds.inc();
             tracing::warn!(height, round, "the round before ended without a block");
@@ -320,6 +339,9 @@ impl App {
         reply: oneshot::Sender<Option<ProposedValue<Chain>>>,
     ) -> Result<(), Error> {
         let next = self.store.tip().height + 1;
+        if let StreamContent::Data(part) = &message.content {
+            self.note_late(part)?;
+        }
         let value = match message.content {
             StreamContent::Data(part) if part.height == next => self.accept(&part)?,
             StreamContent::Data(part) if part.height == next + 1 => {
@@ -329,6 +351,20 @@ impl App {
             StreamContent::Data(_) | StreamContent::Fin => None,
         };
         let _ = reply.send(value);
+        Ok(())
+    }
+
+    /// The block of the height's first proposer has come, maybe after the height was decided without it.
+    fn note_late(&mut self, part: &Part) -> Result<(), Error> {
+        let is_first = part.height == self.pace.height && part.round == 0;
+        if !is_first || self.pace.late.is_some() {
+            return Ok(());
+        }
+        let set = self.executor.validators(part.height)?;
+        let proposer = self.proposer(&set, part.height, 0)?;
+        if self.authentic(part, &proposer).is_some() {
+            self.pace.late = self.pace.began.map(|began| began.elapsed());
+        }
         Ok(())
     }
 

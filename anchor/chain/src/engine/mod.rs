@@ -294,6 +294,7 @@ fn app(
         network,
         ready: Some(ready),
         rounds: app::Rounds::default(),
+        pace: app::Pace::default(),
     })
 }
 

@@ -134,6 +134,7 @@ impl World {
 
     pub fn receive_part(&mut self, node: usize, part: &Part, header: &Hash) {
         let next = self.nodes[node].height() + 1;
+        self.note_late(node, part);
         if part.height == next {
             if let Some(value) = self.accept(node, part, header) {
                 self.input(node, Input::ProposedValue(value, ValueOrigin::Consensus));
@@ -146,6 +147,14 @@ impl World {
                 }
                 parked.push((part.clone(), *header));
             }
+        }
+    }
+
+    /// The first proposer's block has come: maybe after the height was decided without it.
+    fn note_late(&mut self, node: usize, part: &Part) {
+        let memory = &mut self.nodes[node].memory;
+        if part.height == memory.height && part.round == 0 && memory.late.is_none() {
+            memory.late = Some(self.now - memory.started);
         }
     }
 

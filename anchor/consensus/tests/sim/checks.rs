@@ -28,6 +28,8 @@ pub struct Report {
     pub elected: u64,
     pub crashes: u64,
     pub replays: u64,
+    /// Signatures that a journal refused after a log had lost its end.
+    pub refused: u64,
     pub partitions: u64,
     /// Blocks that nodes got from peers.
     pub synced: u64,
@@ -67,6 +69,7 @@ impl Report {
         self.elected += other.elected;
         self.crashes += other.crashes;
         self.replays += other.replays;
+        self.refused += other.refused;
         self.partitions += other.partitions;
         self.synced += other.synced;
         self.worst = self.worst.max(other.worst);
@@ -217,7 +220,7 @@ impl World {
             self.checks.well = None;
             let height = self.checks.height;
             self.note_troubles(height);
-            return;
+            return self.check_recovery();
         }
         let well = *self.checks.well.get_or_insert(self.now);
         let waited = self.now - well.max(self.checks.decided);
@@ -230,10 +233,29 @@ impl World {
         }
     }
 
+    /// Once all faults are over, nodes that ended themselves must not keep the chain from going on.
+    fn check_recovery(&mut self) {
+        let Some(since) = self.calm_since else {
+            return;
+        };
+        let waited = self.now - since.max(self.checks.decided);
+        let power = self.checks.before.set.ledger().power();
+        if waited > 2 * self.block_within(power) {
+            self.checks.fail(format!(
+                "no block for {} s, although all faults are over",
+                waited / SECOND
+            ));
+        }
+    }
+
     /// The longest wait for a block: each of those who are not well may have a turn, one after the other, and then some more
     /// rounds are lost until those who are well have come together; each takes its longest time.
     fn block_within(&self, unwell: u64) -> Micros {
-        let params = consensus::height_params(&self.cast.genesis, self.checks.before.set.clone());
+        let params = consensus::height_params(
+            &self.cast.genesis,
+            self.checks.before.set.clone(),
+            Default::default(),
+        );
         let round = 3 * params.timeouts.max_timeout.as_micros() as Micros;
         self.plan.block_time_ms * 1_000 + (unwell + 5) * round
     }

@@ -49,9 +49,16 @@ impl Disk {
         self.certificate = Some(certificate);
     }
 
-    /// Whether these bytes may be signed there: others were not.
+    /// Whether these bytes may be signed there, by the rules of `chain`'s journal: no others were, and nothing later.
     pub fn may_sign(&mut self, place: (u64, u32, u8), bytes: &[u8]) -> bool {
-        self.journal.entry(place).or_insert_with(|| bytes.to_vec()) == bytes
+        if let Some(known) = self.journal.get(&place) {
+            return known == bytes;
+        }
+        let is_next = self.journal.last_key_value().is_none_or(|(top, _)| *top < place);
+        if is_next {
+            self.journal.insert(place, bytes.to_vec());
+        }
+        is_next
     }
 }
 
@@ -77,9 +84,12 @@ impl Wal {
         self.synced.append(&mut self.written);
     }
 
-    /// A crash: of what was not synced, only the first `kept` entries are there.
-    pub fn lose(&mut self, kept: usize) {
+    /// A crash: of what was not synced, only the first `kept` entries are there. A process that is killed loses none, a machine
+    /// without power may lose all.
+    pub fn lose(&mut self, kept: usize) -> bool {
+        let lost = self.written.len() > kept;
         self.written.truncate(kept);
         self.sync();
+        lost
     }
 }

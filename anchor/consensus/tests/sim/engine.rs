@@ -1,6 +1,7 @@
 //! What the engine's core asks of its host, answered as `chain` answers it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use arc_malachitebft_core_consensus::{
     ConsensusMsg, Effect, Error, Input, LivenessMsg, PeerId, Resumable, Resume, SignedConsensusMsg, process,
@@ -18,11 +19,12 @@ use crate::node::Todo;
 use crate::notary::now;
 use crate::world::{Event, Message, World};
 
+type Core = arc_malachitebft_core_consensus::State<Chain>;
 type Answer = Result<Resume<Chain>, String>;
 
 /// The core measures how long a height took by the clock of this machine: it must never find that it is late. The timer
 /// that it asks for then is set by the time of the simulation.
-const NEVER_LATE: std::time::Duration = std::time::Duration::from_secs(1 << 32);
+const NEVER_LATE: Duration = Duration::from_secs(1 << 32);
 
 impl World {
     /// Lets a node do all that it has to do.
@@ -48,12 +50,7 @@ impl World {
         self.nodes[node].core = Some(core);
     }
 
-    fn feed(
-        &mut self,
-        node: usize,
-        core: &mut arc_malachitebft_core_consensus::State<Chain>,
-        input: Input<Chain>,
-    ) -> Result<(), Error<Chain>> {
+    fn feed(&mut self, node: usize, core: &mut Core, input: Input<Chain>) -> Result<(), Error<Chain>> {
         let metrics = self.nodes[node].metrics.clone();
         process!(
             input: input,
@@ -64,11 +61,7 @@ impl World {
     }
 
     /// Starts the height after the tip, and goes through the log of it, if there is one.
-    fn start_height(
-        &mut self,
-        node: usize,
-        core: &mut arc_malachitebft_core_consensus::State<Chain>,
-    ) -> Result<(), Error<Chain>> {
+    fn start_height(&mut self, node: usize, core: &mut Core) -> Result<(), Error<Chain>> {
         let (tip, address) = (Rc::clone(&self.nodes[node].disk.tip), *core.address());
         let height = tip.height + 1;
         let has_seat = tip.set.get_by_address(&address).is_some();
@@ -81,8 +74,14 @@ impl World {
         };
         let memory = &mut self.nodes[node].memory;
         (memory.started, memory.round, memory.synced) = (self.now, 0, false);
+        memory.height = height;
         memory.invalid.clear();
-        let params = consensus::height_params(&self.cast.genesis, tip.set.clone());
+        let late = memory.late.take().filter(|_| self.plan.paced);
+        let late = Duration::from_micros(late.unwrap_or(0));
+        let params = consensus::height_params(&self.cast.genesis, tip.set.clone(), late);
+        memory.target = params
+            .target_time
+            .map_or(0, |target| target.as_micros() as Micros);
         let start = Input::StartHeight(
             Height(height),
             params.validator_set,
@@ -278,11 +277,15 @@ impl World {
         let found = &self.nodes[node];
         let wait = match timeout.kind {
             TimeoutKind::FinalizeHeight(_) => {
-                let due = found.memory.started + self.plan.block_time_ms * 1_000;
+                let due = found.memory.started + found.memory.target;
                 due.saturating_sub(self.now)
             }
             _ => {
-                let params = consensus::height_params(&self.cast.genesis, found.disk.tip.set.clone());
+                let params = consensus::height_params(
+                    &self.cast.genesis,
+                    found.disk.tip.set.clone(),
+                    Default::default(),
+                );
                 params.timeouts.duration_for(timeout).as_micros() as Micros
             }
         };
@@ -310,13 +313,17 @@ impl World {
         Ok(SignedMessage::new(proposal, signature))
     }
 
-    /// Signs as the journal allows: what it would not is a fault of the engine, of its log, or of this host.
+    /// Signs as the journal allows. What it does not allow ends the process, which is started again later.
     fn sign(&mut self, node: usize, place: (u64, u32, u8), bytes: &[u8]) -> Result<Sig, String> {
         let found = &mut self.nodes[node];
         if !found.disk.may_sign(place, bytes) && !found.evil {
-            let fault = format!("honest node {node} is asked to sign two things at {place:?}");
-            self.checks.fail(fault.clone());
-            return Err(fault);
+            if found.lost_log != place.0 {
+                let fault = format!("honest node {node} is asked to sign two things at {place:?}");
+                self.checks.fail(fault);
+            }
+            found.memory.dying = true;
+            self.checks.report.refused += 1;
+            return Err("the journal has something else".into());
         }
         Ok(Sig(self.cast.players[node].key.sign_bytes(bytes)))
     }

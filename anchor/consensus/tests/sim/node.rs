@@ -33,8 +33,9 @@ pub struct Seen {
 }
 
 pub struct Node {
-    /// None while it is down.
+    /// None while it is down, and while it works.
     pub core: Option<State<Chain>>,
+    pub is_up: bool,
     /// The core wants them for itself, in each life.
     pub metrics: Metrics,
     /// How many times it was started: what was meant for an earlier life is lost.
@@ -47,6 +48,8 @@ pub struct Node {
     pub ahead_ms: i64,
     /// How long its seconds are, in thousandths of one.
     pub pace: u64,
+    /// The last height of whose log something was lost.
+    pub lost_log: u64,
     /// The last height at which it was down, cut off or behind.
     pub troubled: u64,
 }
@@ -63,7 +66,13 @@ pub struct Memory {
     pub timers: Vec<(Timeout, u64)>,
     pub pool: Vec<Rc<Tx>>,
     pub evidence: BTreeMap<ledger::Address, Seen>,
+    /// The height that it is at, and since when.
+    pub height: u64,
     pub started: Micros,
+    /// How long the height takes from then on.
+    pub target: Micros,
+    /// How long after that the block of the first proposer came.
+    pub late: Option<Micros>,
     /// Heights that a peer has offered.
     pub offered: Option<RangeInclusive<u64>>,
     /// The tip when it was last looked whether others are ahead.
@@ -82,6 +91,7 @@ impl Node {
     pub fn new(tip: Rc<After>) -> Self {
         Self {
             core: None,
+            is_up: false,
             metrics: Metrics::new(),
             life: 0,
             disk: Disk::new(tip),
@@ -89,12 +99,9 @@ impl Node {
             evil: false,
             ahead_ms: 0,
             pace: 1_000,
+            lost_log: 0,
             troubled: 0,
         }
-    }
-
-    pub fn is_up(&self) -> bool {
-        self.core.is_some()
     }
 
     pub fn height(&self) -> u64 {
@@ -115,15 +122,19 @@ impl Node {
         self.life += 1;
         self.metrics = Metrics::new();
         self.core = Some(core);
+        self.is_up = true;
         self.memory = Memory::default();
         self.memory.todo.push_back(Todo::Start);
     }
 
     /// Forgets everything that is not on disk, of the log all but `kept` of the entries that were not synced.
     pub fn crash(&mut self, kept: usize) {
+        if self.disk.wal.lose(kept) {
+            self.lost_log = self.height() + 1;
+        }
         self.core = None;
+        self.is_up = false;
         self.memory = Memory::default();
-        self.disk.wal.lose(kept);
     }
 
     /// Milliseconds since 1970, as this node believes.

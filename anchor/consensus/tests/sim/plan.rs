@@ -64,6 +64,8 @@ pub struct Plan {
     pub crash_s: u64,
     /// Whether more nodes may be down or cut off than a chain goes on with.
     pub beyond: bool,
+    /// Whether nodes that are ahead of the others wait for them.
+    pub paced: bool,
     /// Whether nodes bring evidence to the ledger. Without, equivocators must be found unpunished.
     pub slashing: bool,
 }
@@ -119,6 +121,7 @@ impl Plan {
             dead: if kind == Kind::Dead { faulty } else { 0 },
             equivocators,
             beyond: kind != Kind::Everything && seed % 4 == 3,
+            paced: true,
             slashing: true,
         }
     }

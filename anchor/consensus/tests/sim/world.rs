@@ -20,7 +20,7 @@ use crate::plan::{Kind, Plan};
 use crate::random::Random;
 
 /// How long a node waits before it looks whether others are ahead.
-const LOOK_EVERY: Micros = 2 * SECOND;
+const LOOK_EVERY: Micros = SECOND;
 /// Blocks in one answer to a node that is behind.
 const OFFER_MAX: u64 = 20;
 /// Events after which a run is given up: none comes near.
@@ -91,6 +91,7 @@ pub struct World {
     pub twins: BTreeMap<(u64, u32), [Hash; 2]>,
     /// Faults are over since this height.
     pub calm: Option<u64>,
+    pub calm_since: Option<Micros>,
     events: BinaryHeap<Reverse<Planned>>,
     number: u64,
     /// Nodes that are down until the faults end.
@@ -148,6 +149,7 @@ impl World {
             decided: BTreeMap::new(),
             twins: BTreeMap::new(),
             calm: None,
+            calm_since: None,
             events: BinaryHeap::new(),
             number: 0,
             dead: BTreeSet::new(),
@@ -283,7 +285,7 @@ impl World {
     }
 
     fn is_alive(&self, node: usize, life: u32) -> bool {
-        self.nodes[node].is_up() && self.nodes[node].life == life
+        self.nodes[node].is_up && self.nodes[node].life == life
     }
 
     /// Sends a message to one node.
@@ -369,7 +371,7 @@ impl World {
     }
 
     fn wake(&mut self, node: usize) {
-        if self.nodes[node].is_up() {
+        if self.nodes[node].is_up {
             return;
         }
         let address = self.cast.players[node].address;
@@ -380,7 +382,10 @@ impl World {
     }
 
     pub fn crash(&mut self, node: usize) {
-        let kept = self.random.below(8) as usize;
+        let kept = match self.random.percent(50) {
+            true => usize::MAX,
+            false => self.random.below(8) as usize,
+        };
         self.nodes[node].crash(kept);
         self.checks.forgets(node);
         let until = self.random.within(SECOND, 40 * SECOND);
@@ -400,7 +405,7 @@ impl World {
             1
         };
         for node in self.random.some(count, self.nodes.len()) {
-            if self.nodes[node].is_up() && (self.plan.beyond || self.can_lose(node)) {
+            if self.nodes[node].is_up && (self.plan.beyond || self.can_lose(node)) {
                 self.checks.report.crashes += 1;
                 match self.random.percent(30) {
                     true => self.crash(node),
@@ -460,17 +465,17 @@ impl World {
 
     pub fn is_well(&self, node: usize) -> bool {
         let found = &self.nodes[node];
-        found.is_up() && !found.evil && found.memory.crash_in.is_none() && found.ahead_ms.abs() <= 5_000
+        found.is_up && !found.evil && found.memory.crash_in.is_none() && found.ahead_ms.abs() <= 5_000
     }
 
     /// Faults end: what was cut off or down comes back, and nobody is evil any more.
     fn become_calm(&mut self) {
-        self.calm = Some(self.checks.height);
+        (self.calm, self.calm_since) = (Some(self.checks.height), Some(self.now));
         self.network.calm();
         self.dead.clear();
         for node in 0..self.nodes.len() {
             self.nodes[node].memory.crash_in = None;
-            if !self.nodes[node].is_up() {
+            if !self.nodes[node].is_up {
                 self.wake(node);
             }
         }
@@ -516,7 +521,7 @@ impl World {
             .map_or(0, |account| account.nonce);
         let tx = Rc::new(self.notary.tx(&cast.genesis, key, nonce, action));
         for node in 0..self.nodes.len() {
-            if self.nodes[node].is_up() {
+            if self.nodes[node].is_up {
                 self.pool(node, &tx);
             }
         }
