@@ -409,7 +409,7 @@ impl Mempool {
         pool.view = view;
         let own: Vec<&Cid> = included.iter().filter(|cid| pool.own.contains(cid)).collect();
         pool.store.note_submitted(own.iter().map(|cid| (*cid, None)))?;
-        included.iter().for_each(|cid| drop(pool.own.remove(cid)));
+        pool.own.retain(|cid| !included.contains(cid));
         self.go_on(&mut pool, &included.iter().copied().collect())?;
         self.expire(&mut pool);
         self.gauge(&pool);

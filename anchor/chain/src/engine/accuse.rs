@@ -7,12 +7,10 @@
 use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
-use arc_malachitebft_app_channel::app::types::core::{NilOrVal, SignedVote as EngineVote};
 use cid::Cid;
-use ledger::{Action, Equivocation, Genesis, Kind, SecretKey, SignedVote, Standing, State, Tx, TxBody};
+use consensus::{Chain, Key};
+use ledger::{Action, Equivocation, Genesis, Kind, SecretKey, Standing, State, Tx, TxBody};
 
-use super::sign::vote_kind;
-use super::types::{Chain, round_number};
 use crate::mempool::{By, Mempool};
 use crate::store::View;
 use crate::{Error, SubmitError};
@@ -50,7 +48,10 @@ impl Accuser {
                 continue;
             };
             let open = self.cases.iter().any(|case| case.evidence.delegate == delegate.key);
-            let evidence = pairs.iter().find_map(|pair| equivocation(&delegate.key, pair));
+            let key = Key(delegate.key);
+            let evidence = pairs
+                .iter()
+                .find_map(|(one, other)| consensus::equivocation(&key, [one, other]));
             match evidence {
                 Some(evidence) if !open && self.cases.len() < CASES_MAX => {
                     self.cases.push(Case { evidence, sent: None });
@@ -100,29 +101,4 @@ fn accusation(key: &SecretKey, genesis: &Genesis, mempool: &Mempool, found: &Equ
         },
     };
     Ok(Tx::sign(body, key))
-}
-
-/// The ledger's form of two votes, if they are for different values.
-fn equivocation(
-    delegate: &ledger::PublicKey,
-    (one, other): &(EngineVote<Chain>, EngineVote<Chain>),
-) -> Option<Equivocation> {
-    let vote = |vote: &EngineVote<Chain>| SignedVote {
-        value: match vote.message.value {
-            NilOrVal::Nil => None,
-            NilOrVal::Val(value) => Some(value.0),
-        },
-        sig: vote.signature.0,
-    };
-    let mut votes = [vote(one), vote(other)];
-    votes.sort_by_key(|vote| vote.value);
-    let first = &one.message;
-    Some(Equivocation {
-        delegate: *delegate,
-        kind: vote_kind(first.kind),
-        height: first.height.0,
-        round: round_number(first.round),
-        votes,
-    })
-    .filter(|found| found.votes[0].value != found.votes[1].value)
 }

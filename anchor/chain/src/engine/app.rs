@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::app::engine::host::{Next, SyncedValueOutcome};
 use arc_malachitebft_app_channel::app::engine::network::{NetworkMsg, NetworkRef, PersistentPeersOp};
@@ -20,6 +21,7 @@ use arc_malachitebft_app_channel::app::types::sync::RawDecidedValue;
 use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, MisbehaviorEvidence, ProposedValue};
 use arc_malachitebft_app_channel::{AppMsg, NetworkRequest};
 use bytes::Bytes;
+use consensus::{Address, Chain, Checker, Height, Part, Value, round_number};
 use ledger::{Block, Certificate, Genesis, Hash, PublicKey, ValidatorSet};
 use tokio::sync::{mpsc, oneshot};
 
@@ -27,8 +29,7 @@ use super::accuse::Accuser;
 use super::peers;
 use super::reveals::OwnReveals;
 use super::settings;
-use super::sign::{Checker, Delegate};
-use super::types::{self, Address, Chain, Height, Part, Sig, Value, round_number};
+use super::sign::Delegate;
 use super::wire;
 use crate::clock::now_ms;
 use crate::committer::Committer;
@@ -72,7 +73,11 @@ pub(crate) struct App {
     pub(crate) committer: Committer,
     pub(crate) network: NetworkRef<Chain>,
     pub(crate) ready: Option<oneshot::Sender<()>>,
+    /// Signs two things in each round, past the journal.
+    #[cfg(test)]
+    pub(crate) two_faced: Option<ledger::SecretKey>,
     pub(crate) rounds: Rounds,
+    pub(crate) pace: Pace,
 }
 
 /// What is remembered of the height that is being decided. Nothing in it is lost by a restart but time.
@@ -84,6 +89,15 @@ pub(crate) struct Rounds {
     /// Blocks found invalid, by round: running them costs time, so they count against the proposer.
     invalid: HashMap<u32, usize>,
     synced: bool,
+}
+
+/// Whether this node is ahead of the others: when it began its height, and how long after that the block of the height's
+/// first proposer came. See [`consensus::height_params`].
+#[derive(Default)]
+pub(crate) struct Pace {
+    height: u64,
+    began: Option<Instant>,
+    late: Option<Duration>,
 }
 
 impl App {
@@ -178,8 +192,9 @@ impl App {
 
     fn params(&self, height: u64) -> Result<Params, Error> {
         let set = self.executor.validators(height)?;
-        let set = types::ValidatorSet::new(set, self.executor.order(height)?);
-        Ok(settings::height_params(&self.genesis, set))
+        let set = consensus::ValidatorSet::new(set, self.executor.order(height)?);
+        let late = self.pace.late.unwrap_or_default();
+        Ok(consensus::height_params(&self.genesis, set, late))
     }
 
     /// Hands over what is known of the round: parts that came too early, and what was kept before a crash.
@@ -190,6 +205,15 @@ impl App {
         reply: oneshot::Sender<Vec<ProposedValue<Chain>>>,
     ) -> Result<(), Error> {
         self.rounds.round = round;
+        #[cfg(test)]
+        self.equivocate(height, round);
+        if round == 0 {
+            self.pace = Pace {
+                height,
+                began: Some(Instant::now()),
+                late: None,
+            };
+        }
         if round > 0 {
             self.metrics.late_rounds.inc();
             tracing::warn!(height, round, "the round before ended without a block");
@@ -209,6 +233,28 @@ impl App {
         }
         let _ = reply.send(values);
         Ok(())
+    }
+
+    /// Prevotes for two blocks that nobody has seen.
+    #[cfg(test)]
+    fn equivocate(&self, height: u64, round: u32) {
+        use arc_malachitebft_app_channel::app::types::SignedConsensusMsg;
+        use arc_malachitebft_app_channel::app::types::core::{NilOrVal, SignedMessage, VoteType};
+
+        let Some(key) = &self.two_faced else { return };
+        for face in [b"one", b"two"] {
+            let vote = consensus::Vote {
+                kind: VoteType::Prevote,
+                height: Height(height),
+                round: Round::new(round),
+                value: NilOrVal::Val(Value(Hash::of(face))),
+                voter: Address(self.me.address()),
+            };
+            let bytes = consensus::vote_bytes(&self.genesis.chain_id, &vote);
+            let signed = SignedMessage::new(vote, consensus::Sig(key.sign_bytes(&bytes)));
+            let message = NetworkMsg::PublishConsensusMsg(SignedConsensusMsg::Vote(signed));
+            let _ = self.network.cast(message);
+        }
     }
 
     /// What is kept was found valid on the same parent: a height has one.
@@ -323,6 +369,9 @@ impl App {
         reply: oneshot::Sender<Option<ProposedValue<Chain>>>,
     ) -> Result<(), Error> {
         let next = self.store.tip().height + 1;
+        if let StreamContent::Data(part) = &message.content {
+            self.note_late(part)?;
+        }
         let value = match message.content {
             StreamContent::Data(part) if part.height == next => self.accept(&part)?,
             StreamContent::Data(part) if part.height == next + 1 => {
@@ -332,6 +381,20 @@ impl App {
             StreamContent::Data(_) | StreamContent::Fin => None,
         };
         let _ = reply.send(value);
+        Ok(())
+    }
+
+    /// The block of the height's first proposer has come, maybe after the height was decided without it.
+    fn note_late(&mut self, part: &Part) -> Result<(), Error> {
+        let is_first = part.height == self.pace.height && part.round == 0;
+        if !is_first || self.pace.late.is_some() {
+            return Ok(());
+        }
+        let set = self.executor.validators(part.height)?;
+        let proposer = self.proposer(&set, part.height, 0)?;
+        if self.authentic(part, &proposer).is_some() {
+            self.pace.late = self.pace.began.map(|began| began.elapsed());
+        }
         Ok(())
     }
 
@@ -555,13 +618,8 @@ impl App {
     }
 
     fn certificate(&self, found: &CommitCertificate<Chain>) -> Result<Certificate, Error> {
-        let (height, round) = (found.height.0, round_number(found.round));
-        let set = self.executor.validators(height)?;
-        let precommits = found
-            .commit_signatures
-            .iter()
-            .map(|commit| (commit.address.0, commit.signature.0));
-        Certificate::build(&set, height, round, found.value_id.0, precommits).map_err(|e| Error::Ledger {
+        let set = self.executor.validators(found.height.0)?;
+        consensus::certificate(&set, found).map_err(|e| Error::Ledger {
             operation: "keep a certificate",
             reason: e.to_string(),
         })
@@ -629,25 +687,8 @@ impl App {
 
     fn engine_certificate(&self, kept: &Certificate) -> Result<ExtendedCommitCertificate<Chain>, Error> {
         let set = self.executor.validators(kept.height)?;
-        let signers = set
-            .validators()
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| kept.signed_by(*place));
-        let commits = signers.zip(&kept.signatures).map(|((_, validator), signature)| {
-            arc_malachitebft_app_channel::app::types::core::CommitSignature::new(
-                Address(validator.address()),
-                Sig(*signature),
-            )
-        });
-        let certificate = CommitCertificate {
-            height: Height(kept.height),
-            round: Round::new(kept.round),
-            value_id: Value(kept.header),
-            commit_signatures: commits.collect(),
-        };
         Ok(ExtendedCommitCertificate::from_commit_certificate_and_extensions(
-            certificate,
+            consensus::commit_certificate(&set, kept),
             Default::default(),
         ))
     }

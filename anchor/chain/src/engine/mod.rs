@@ -1,4 +1,4 @@
-//! The consensus engine: the one module that knows its types.
+//! The consensus engine: the one module that runs it. What it is told of the ledger is the crate `consensus`.
 //!
 //! Blocks, certificates and state know nothing of it. It is started with what a node keeps (store, mempool, journal),
 //! asks for blocks, judges those of others through `app`, and is watched from outside, because it can die silently.
@@ -10,9 +10,11 @@ mod peers;
 mod reveals;
 mod settings;
 mod sign;
-mod types;
 mod watchdog;
 mod wire;
+
+#[cfg(test)]
+mod tests;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -30,6 +32,7 @@ use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkIdentity, NetworkRequest, RequestContext,
     SyncContext, WalContext,
 };
+use consensus::{Address, Chain, Checker};
 use ledger::{Genesis, PublicKey, SecretKey, State as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -48,8 +51,7 @@ use app::App;
 use journal::Journal;
 use reveals::OwnReveals;
 use settings::Settings;
-use sign::{Checker, Delegate};
-use types::Chain;
+use sign::Delegate;
 use wire::Wire;
 
 /// The engine listens and asks where to start within this, or it does not start.
@@ -276,8 +278,8 @@ async fn build(
     )
     .await?;
     let checker = Checker::new(&parts.genesis.chain_id);
-    let consensus =
-        ConsensusContext::new_validator(sign::address(&key), Box::new(checker), Box::new(delegate.clone()));
+    let me = Address(key.address());
+    let consensus = ConsensusContext::new_validator(me, Box::new(checker), Box::new(delegate.clone()));
     let (channels, handle) = EngineBuilder::new(Chain, settings)
         .with_default_wal(WalContext::new(dir.join(WAL), Wire))
         .with_custom_network(network.clone(), to_network)
@@ -321,7 +323,10 @@ fn app(
         committer,
         network,
         ready: Some(ready),
+        #[cfg(test)]
+        two_faced: tests::is_two_faced(&parts.delegate).then(|| parts.delegate.clone()),
         rounds: app::Rounds::default(),
+        pace: app::Pace::default(),
     })
 }
 

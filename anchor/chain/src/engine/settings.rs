@@ -1,4 +1,4 @@
-//! What the engine is told: its timeouts, its limits, its peers.
+//! What the engine is told: its limits, its peers. How long it waits is in the crate `consensus`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,10 +8,7 @@ use arc_malachitebft_app_channel::app::config::{
     ValueSyncConfig,
 };
 use arc_malachitebft_app_channel::app::net::Multiaddr;
-use arc_malachitebft_app_channel::app::types::core::{HeightParams, LinearTimeouts};
 use ledger::Genesis;
-
-use super::types::{Chain, ValidatorSet};
 
 /// Blocks in one answer to a peer that catches up.
 pub(crate) const SYNC_BLOCKS_MAX: usize = 20;
@@ -94,26 +91,6 @@ fn value_sync(enabled: bool) -> ValueSyncConfig {
         batch_size: SYNC_BLOCKS_MAX,
         ..ValueSyncConfig::default()
     }
-}
-
-/// The set, pace and patience of a height.
-///
-/// The wait for a proposal is the block time within 1 to 3 s, votes get half of it, each further round a quarter more,
-/// and no wait is longer than five times the first.
-pub(crate) fn height_params(genesis: &Genesis, set: ValidatorSet) -> HeightParams<Chain> {
-    let block_time = Duration::from_millis(genesis.block_time_ms);
-    let propose = block_time.clamp(Duration::from_secs(1), Duration::from_secs(3));
-    let timeouts = LinearTimeouts {
-        propose,
-        propose_delta: propose / 4,
-        prevote: propose / 2,
-        prevote_delta: propose / 4,
-        precommit: propose / 2,
-        precommit_delta: propose / 4,
-        rebroadcast: propose * 2,
-        max_timeout: propose * 5,
-    };
-    HeightParams::new(set, timeouts, Some(block_time))
 }
 
 /// A socket address as the engine writes it.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_malachitebft_app_channel::{ConsensusRequest, NetworkRequest};
+use consensus::Chain;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::types::Chain;
 use crate::monitor::Monitor;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -15,9 +15,8 @@ use arc_malachitebft_app_channel::app::types::streaming::{StreamId, StreamMessag
 use arc_malachitebft_app_channel::app::types::{PeerId, ProposedValue, SignedConsensusMsg};
 use arc_malachitebft_sync::{RawDecidedValue, Request, Response, Status, ValueRequest, ValueResponse};
 use bytes::Bytes;
+use consensus::{Address, Chain, Height, Part, Proposal, Sig, Value, Vote};
 use ledger::{Hash, Signature};
-
-use super::types::{Address, Chain, Height, Part, Proposal, Sig, Value, Vote};
 
 /// Bytes of one block at most: twice the largest body that a genesis may allow.
 const BYTES_MAX: usize = 2 * ledger::MAX_BLOCK_BYTES as usize;

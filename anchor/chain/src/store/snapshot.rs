@@ -185,7 +185,7 @@ fn begin(db: &Db, first: u64) -> Result<(), Error> {
         return Ok(());
     };
     let mut batch = WriteBatch::default();
-    let root = NodeKey::new_empty_path(before);
+    let root = NodeKey::new(before, std::iter::empty().collect());
     batch.put_cf(db.table(NODES)?, tree::node_key(&root), tree::encode_node(&Node::Null));
     db.write_later("an empty state", batch)
 }

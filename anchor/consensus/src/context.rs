@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arc_malachitebft_app_channel::app::types::core::{
+use arc_malachitebft_core_types::{
     self as bft, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType, VotingPower,
 };
 use bytes::Bytes;
@@ -10,53 +10,66 @@ use ledger::{Hash, Order, Signature};
 
 /// The engine's context: one chain.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain;
+pub struct Chain;
 
-/// A height.
+/// A height; 1 is that of the first block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Height(pub(crate) u64);
+pub struct Height(pub u64);
 
 /// The account of a delegate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Address(pub(crate) ledger::Address);
+pub struct Address(pub ledger::Address);
 
 /// What is voted on: the hash of a header. It is its own id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Value(pub(crate) Hash);
+pub struct Value(pub Hash);
 
 /// A whole block in one part, signed by the proposer of the round: broadcast itself authenticates nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) height: u64,
-    pub(crate) round: u32,
-    pub(crate) signature: Signature,
+pub struct Part {
+    /// The height that the block is for.
+    pub height: u64,
+    /// The engine's round, from 0.
+    pub round: u32,
+    /// The proposer's, see [`crate::sign_part`].
+    pub signature: Signature,
     /// Encoding of the block.
-    pub(crate) block: Bytes,
+    pub block: Bytes,
 }
 
 /// "I propose this value in this round."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Proposal {
-    pub(crate) height: Height,
-    pub(crate) round: Round,
-    pub(crate) value: Value,
-    pub(crate) pol_round: Round,
-    pub(crate) proposer: Address,
+pub struct Proposal {
+    /// The height.
+    pub height: Height,
+    /// The engine's round.
+    pub round: Round,
+    /// What is proposed.
+    pub value: Value,
+    /// The earlier round in which more than two thirds prevoted for it; nil if it is new.
+    pub pol_round: Round,
+    /// Whose turn the round is.
+    pub proposer: Address,
 }
 
 /// A prevote or precommit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Vote {
-    pub(crate) kind: VoteType,
-    pub(crate) height: Height,
-    pub(crate) round: Round,
-    pub(crate) value: NilOrVal<Value>,
-    pub(crate) voter: Address,
+pub struct Vote {
+    /// Which of the two.
+    pub kind: VoteType,
+    /// The height.
+    pub height: Height,
+    /// The engine's round.
+    pub round: Round,
+    /// For what; nil: for nothing.
+    pub value: NilOrVal<Value>,
+    /// Who votes.
+    pub voter: Address,
 }
 
 /// A delegate with a seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Validator {
+pub struct Validator {
     address: Address,
     key: Key,
     power: VotingPower,
@@ -64,7 +77,7 @@ pub(crate) struct Validator {
 
 /// Those who vote on a height, in the ledger's order, and from what their turns follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValidatorSet {
+pub struct ValidatorSet {
     ledger: ledger::ValidatorSet,
     order: Order,
     members: Vec<Validator>,
@@ -72,18 +85,19 @@ pub(crate) struct ValidatorSet {
 
 /// A delegate's public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Key(pub(crate) ledger::PublicKey);
+pub struct Key(pub ledger::PublicKey);
 
 /// A delegate's signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sig(pub(crate) Signature);
+pub struct Sig(pub Signature);
 
 /// Ed25519 by the ledger's rules: the engine accepts a vote exactly if a certificate with it verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ed25519;
+pub struct Ed25519;
 
 impl ValidatorSet {
-    pub(crate) fn new(ledger: ledger::ValidatorSet, order: Order) -> Self {
+    /// The set of a height and the order of the round of delegates that the height is in.
+    pub fn new(ledger: ledger::ValidatorSet, order: Order) -> Self {
         let member = |v: &ledger::Validator| Validator {
             address: Address(v.address()),
             key: Key(v.key),
@@ -95,6 +109,11 @@ impl ValidatorSet {
             order,
             members,
         }
+    }
+
+    /// The set as the ledger has it.
+    pub fn ledger(&self) -> &ledger::ValidatorSet {
+        &self.ledger
     }
 }
 
@@ -156,7 +175,7 @@ impl bft::Context for Chain {
 }
 
 /// A round as the ledger counts it. "No round" appears only where none has begun.
-pub(crate) fn round_number(round: Round) -> u32 {
+pub fn round_number(round: Round) -> u32 {
     round.as_u32().unwrap_or(0)
 }
 
@@ -286,9 +305,11 @@ impl bft::ValidatorSet<Chain> for ValidatorSet {
     }
 
     fn get_by_address(&self, address: &Address) -> Option<&Validator> {
-        self.ledger
-            .find(&address.0)
-            .map(|(place, _)| &self.members[place])
+        // The ledger would hash keys to find it, and the engine asks for each vote.
+        let place = self
+            .members
+            .binary_search_by_key(address, |member| member.address);
+        place.ok().map(|place| &self.members[place])
     }
 
     fn get_by_index(&self, index: usize) -> Option<&Validator> {
