@@ -286,6 +286,7 @@ impl Chain {
             header,
             certificate: certificate.trimmed(&set),
             set_changes,
+            foreign: None,
         })
     }
 

@@ -23,6 +23,7 @@ pub(crate) use election::WHOLE;
 pub use election::{Election, Parts, Phase, Rewards};
 pub use rent::Rent;
 pub use validate::MAX_BLOCK_BYTES;
+pub(crate) use validate::{chain_id_fault, prefix_fault};
 
 /// Which family of rules a genesis comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

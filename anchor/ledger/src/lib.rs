@@ -37,7 +37,7 @@ mod validators;
 pub use amount::{Amount, COIN};
 pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
-pub use bundle::{Bundle, MAX_BUNDLE_BYTES, StateProof, Verified, verify};
+pub use bundle::{Bundle, Foreign, MAX_BUNDLE_BYTES, StateProof, Through, Verified, verify};
 pub use certificate::{Certificate, VoteKind, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, encode};
 pub use error::Error;
@@ -62,9 +62,9 @@ pub use reveals::{REVEALS, Reveals};
 pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
-    Account, Asset, AssetMeta, Ballot, ClaimEntry, CommitEntry, Delegate, EdgeEntry, Entry, Escrow, Freed,
-    Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError,
-    Tag, Tagged, Turns, escrow_id, key,
+    Account, Anchored, Asset, AssetMeta, Ballot, ChainEntry, ClaimEntry, CommitEntry, Delegate, EdgeEntry,
+    Entry, Escrow, Freed, Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing,
+    State, StateError, Tag, Tagged, Turns, escrow_id, key,
 };
 pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, reveal_tip};
 pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent};

@@ -3,6 +3,7 @@
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
 mod asset;
+mod chains;
 mod delegates;
 mod payment;
 
@@ -21,6 +22,7 @@ use crate::records::Records;
 use crate::validators::ValidatorSet;
 
 pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
+pub use chains::{Anchored, ChainEntry};
 pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
 pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
 
@@ -61,6 +63,13 @@ pub mod key {
     pub const FREED: &[u8] = b"freed/";
     /// Prefix of all edges.
     pub const EDGES: &[u8] = b"edge/";
+
+    /// Prefix of all other chains that are followed.
+    pub const CHAINS: &[u8] = b"chain/";
+    /// Prefix of the TLDs of other chains.
+    pub const TLDS: &[u8] = b"tld/";
+    /// Prefix of the headers of other chains that are anchored, by chain.
+    pub const ANCHORED: &[u8] = b"anchored/";
 
     /// [`Account`] of an address.
     pub fn account(address: &Address) -> Vec<u8> {
@@ -140,6 +149,21 @@ pub mod key {
     /// The [`Freed`] votes of a height: a list.
     pub fn freed(height: u64) -> Vec<u8> {
         [FREED, &height.to_be_bytes()].concat()
+    }
+
+    /// [`ChainEntry`] of another chain.
+    pub fn chain(id: &str) -> Vec<u8> {
+        [CHAINS, id.as_bytes()].concat()
+    }
+
+    /// The id of the other chain that has a TLD.
+    pub fn tld(tld: &Label) -> Vec<u8> {
+        [TLDS, tld.as_str().as_bytes()].concat()
+    }
+
+    /// [`Anchored`] header of another chain at one of its heights.
+    pub fn anchored(chain: &str, height: u64) -> Vec<u8> {
+        [ANCHORED, chain.as_bytes(), b"/", &height.to_be_bytes()].concat()
     }
 
     /// The addresses of all who can be elected, in order.
@@ -254,6 +278,21 @@ pub trait State {
     /// The entry of a node that offers delivery.
     fn edge(&self, node: &PublicKey) -> Result<Option<EdgeEntry>, StateError> {
         read(self, &key::edge(node))
+    }
+
+    /// Another chain that is followed.
+    fn chain(&self, id: &str) -> Result<Option<ChainEntry>, StateError> {
+        read(self, &key::chain(id))
+    }
+
+    /// The id of the other chain that has a TLD.
+    fn tld(&self, tld: &Label) -> Result<Option<String>, StateError> {
+        read(self, &key::tld(tld))
+    }
+
+    /// The header of another chain that is anchored at one of its heights; only the newest are kept.
+    fn anchored(&self, chain: &str, height: u64) -> Result<Option<Anchored>, StateError> {
+        read(self, &key::anchored(chain, height))
     }
 
     /// A delegate, with or without a seat.

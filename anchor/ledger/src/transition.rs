@@ -11,6 +11,7 @@
 //! presets make that dearer than the rent.
 
 mod assets;
+mod chains;
 mod claims;
 mod delegates;
 mod edges;
@@ -227,6 +228,12 @@ impl<'a> Transition<'a> {
             Action::Unvote { delegate, amount } => self.unvote(sender, delegate, *amount),
             Action::VoteCollect { .. } => Ok(()),
             Action::Evidence { found } => self.evidence(found),
+            Action::ChainRegister {
+                tld,
+                prefix,
+                checkpoint,
+            } => self.register_chain(sender, tld, prefix, checkpoint, bill),
+            Action::ChainAnchor { block } => self.anchor_header(block),
         }
     }
 

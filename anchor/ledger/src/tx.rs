@@ -9,6 +9,7 @@ use crate::amount::Amount;
 use crate::codec::{DecodeError, Link, cid_of, decode_within, encode};
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
+use crate::light::{Checkpoint, LightBlock};
 use crate::name::Label;
 use crate::payment::{Split, Voucher};
 use crate::records::Records;
@@ -252,6 +253,22 @@ pub enum Action {
         /// What it has signed.
         found: Box<Equivocation>,
     },
+    /// Makes the ledger follow another chain. It costs [`crate::Rent::of`] its TLD, for as many periods as a name can be paid
+    /// for ahead. Whoever comes first has the TLD: see [`crate::ChainEntry`].
+    ChainRegister {
+        /// What the other chain's names end with.
+        tld: Label,
+        /// What its addresses start with.
+        prefix: String,
+        /// Where the ledger begins to follow: its genesis ([`Checkpoint::of_genesis`]), or a later height.
+        checkpoint: Box<Checkpoint>,
+    },
+    /// Brings a newer header of another chain. [`MAX_TX_BYTES`] holds a header of 101 seats that all change at once, or one of
+    /// 303 seats (whose certificate takes most of it) of which 30 change: anchor at least so often.
+    ChainAnchor {
+        /// The header, its certificate, and who votes after it ([`LightBlock::new`]).
+        block: Box<LightBlock>,
+    },
 }
 
 /// A tree of receipts that goes with a claim.
@@ -334,6 +351,8 @@ impl Action {
             Self::Unvote { .. } => Kind::Unvote,
             Self::VoteCollect { .. } => Kind::VoteCollect,
             Self::Evidence { .. } => Kind::Evidence,
+            Self::ChainRegister { .. } => Kind::ChainRegister,
+            Self::ChainAnchor { .. } => Kind::ChainAnchor,
         }
     }
 

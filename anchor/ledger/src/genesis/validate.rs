@@ -41,23 +41,9 @@ impl Genesis {
     }
 
     fn names(&self) -> Result<(), Fault> {
-        let id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        rule(
-            (1..=32).contains(&self.chain_id.len()) && self.chain_id.bytes().all(id),
-            "chain_id",
-            || {
-                format!(
-                    "'{}' is not 1 to 32 characters of a-z, 0-9 and '-'",
-                    self.chain_id
-                )
-            },
-        )?;
+        no_fault("chain_id", chain_id_fault(&self.chain_id))?;
         Label::parse(&self.tld).map_err(|e| fault("tld", e.to_string()))?;
-        rule(
-            (1..=16).contains(&self.prefix.len()) && self.prefix.bytes().all(|b| b.is_ascii_lowercase()),
-            "prefix",
-            || format!("'{}' is not 1 to 16 characters of a-z", self.prefix),
-        )
+        no_fault("prefix", prefix_fault(&self.prefix))
     }
 
     fn limits(&self) -> Result<(), Fault> {
@@ -296,6 +282,23 @@ impl Genesis {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a chain's id.
+pub(crate) fn chain_id_fault(id: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_one = (1..=32).contains(&id.len()) && id.bytes().all(is_plain);
+    (!is_one).then(|| format!("'{id}' is not 1 to 32 characters of a-z, 0-9 and '-'"))
+}
+
+/// What is wrong with what a chain's addresses start with.
+pub(crate) fn prefix_fault(prefix: &str) -> Option<String> {
+    let is_one = (1..=16).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_lowercase());
+    (!is_one).then(|| format!("'{prefix}' is not 1 to 16 characters of a-z"))
+}
+
+fn no_fault(field: &str, reason: Option<String>) -> Result<(), Fault> {
+    reason.map_or(Ok(()), |reason| Err(fault(field, reason)))
 }
 
 fn engine_address(address: &str, delegates: usize) -> Result<(), String> {

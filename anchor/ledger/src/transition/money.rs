@@ -42,6 +42,11 @@ impl Transition<'_> {
                 let rent = self.genesis.rent.of(label);
                 rent.saturating_add(self.premium(label)?)
             }
+            // A TLD does not expire: it costs as much as a name that is paid for as long as a name can be.
+            Action::ChainRegister { tld, .. } => {
+                let rent = self.genesis.rent.of(tld).units();
+                Amount::from_units(rent.saturating_mul(u64::from(self.genesis.rent.max_periods)))
+            }
             Action::NameRenew { label, periods } => {
                 let rent = self.genesis.rent.of(label).units();
                 Amount::from_units(rent.saturating_mul(u64::from(*periods)))

@@ -316,6 +316,30 @@ pub enum Refusal {
         "the evidence proves nothing against {delegate}: two different votes, in order, both signed by its key for this chain, are needed"
     )]
     EvidenceProvesNothing { delegate: String },
+    /// An id or a prefix of a chain that is none.
+    #[error("the chain to register: {reason}")]
+    ChainForm { reason: String },
+    /// The chain is this one, or followed already.
+    #[error("chain '{chain}' is registered already, or is this one")]
+    ChainTaken { chain: String },
+    /// Another chain has the TLD.
+    #[error("the TLD '{tld}' belongs to chain '{chain}': a TLD is one chain's for ever")]
+    TldTaken { tld: String, chain: String },
+    /// The genesis keeps the TLD from everybody.
+    #[error("the TLD '{tld}' is reserved: no chain can have it")]
+    TldReserved { tld: String },
+    /// Nobody has registered the chain.
+    #[error("chain '{chain}' is not registered")]
+    ChainUnknown { chain: String },
+    /// The other chain is broken.
+    #[error("chain '{chain}' has signed two headers of height {height}: nothing of it is anchored any more")]
+    ChainForked { chain: String, height: u64 },
+    /// The header is anchored.
+    #[error("height {height} of chain '{chain}' is anchored already, since height {at}")]
+    AnchorKnown { chain: String, height: u64, at: u64 },
+    /// The header is older than the newest.
+    #[error("height {height} of chain '{chain}' is not newer than {newest}, which is anchored")]
+    AnchorOld { chain: String, height: u64, newest: u64 },
     /// Records, description or name break a bound.
     #[error(transparent)]
     Form(#[from] Error),

@@ -102,7 +102,16 @@ fn actions() -> Vec<Action> {
     .into_iter()
     .chain(payment_actions())
     .chain(delegate_actions())
+    .chain(chain_actions())
     .collect()
+}
+
+fn chain_actions() -> Vec<Action> {
+    let block = crate::chains::block("far-1", 7, secret(7), &set(4), &set(5));
+    vec![
+        crate::chains::register_far("far-1", "far"),
+        crate::chains::anchor_of(block),
+    ]
 }
 
 fn delegate_actions() -> Vec<Action> {
@@ -141,7 +150,12 @@ fn for_sale() -> AssetMeta {
 }
 
 /// Kinds that came later: they are numbered behind the others, so that what was signed before is as it was.
-const LATER: [Kind; 2] = [Kind::AssetSet, Kind::AssetLicense];
+const LATER: [Kind; 4] = [
+    Kind::AssetSet,
+    Kind::AssetLicense,
+    Kind::ChainRegister,
+    Kind::ChainAnchor,
+];
 
 fn payment_actions() -> Vec<Action> {
     let (escrow, amount) = (secret(4), coins("10"));
@@ -333,6 +347,10 @@ fn bundles() {
             "bundle-set-changes.hex",
             bundle_after_changes(key::name(&label("alice"))),
         ),
+        (
+            "bundle-foreign.hex",
+            crate::chains::through(key::name(&label("bob")), 5),
+        ),
     ];
     for (name, bundle) in cases {
         check(name, &bundle.encode());
@@ -421,6 +439,21 @@ fn asset() {
     let [first, last] = ["2026", "photo"].map(|tag| key::tag(&tag.parse().unwrap(), &cid));
     let keys = [key::asset(&cid), first, last, key::licence(&cid, &at(2))];
     check_entries("asset.txt", &world, &keys);
+}
+
+/// What the ledger keeps of another chain.
+#[test]
+fn chains() {
+    let mut world = World::new();
+    for action in chain_actions() {
+        world.pass(1, action);
+    }
+    let keys = [
+        key::chain("far-1"),
+        key::tld(&label("far")),
+        key::anchored("far-1", 7),
+    ];
+    check_entries("chains.txt", &world, &keys);
 }
 
 /// Keys and values of the state, one entry a line.

@@ -3,6 +3,7 @@
 mod assets;
 mod blocks;
 mod bundles;
+mod chains;
 mod claims;
 mod credit;
 mod delivery;
