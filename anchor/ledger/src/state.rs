@@ -24,7 +24,7 @@ use crate::validators::ValidatorSet;
 pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
 pub use chains::{Anchored, ChainEntry};
 pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
-pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
+pub use payment::{Bond, ClaimEntry, Conviction, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
 pub mod key {
@@ -63,6 +63,12 @@ pub mod key {
     pub const FREED: &[u8] = b"freed/";
     /// Prefix of all edges.
     pub const EDGES: &[u8] = b"edge/";
+    /// Prefix of the bonds of edges that have left.
+    pub const BONDS: &[u8] = b"bond/";
+    /// Prefix of the lists of nodes whose bonds are free at a height.
+    pub const UNBONDED: &[u8] = b"unbonded/";
+    /// Prefix of all nodes that were convicted of a lie.
+    pub const CONVICTIONS: &[u8] = b"conviction/";
 
     /// Prefix of all other chains that are followed.
     pub const CHAINS: &[u8] = b"chain/";
@@ -134,6 +140,21 @@ pub mod key {
     /// [`EdgeEntry`] of a node.
     pub fn edge(node: &PublicKey) -> Vec<u8> {
         [EDGES, node.as_bytes()].concat()
+    }
+
+    /// [`Bond`] of a node that has left.
+    pub fn bond(node: &PublicKey) -> Vec<u8> {
+        [BONDS, node.as_bytes()].concat()
+    }
+
+    /// The nodes whose bonds are free at a height: a list.
+    pub fn unbonded(height: u64) -> Vec<u8> {
+        [UNBONDED, &height.to_be_bytes()].concat()
+    }
+
+    /// [`Conviction`] of a node.
+    pub fn conviction(node: &PublicKey) -> Vec<u8> {
+        [CONVICTIONS, node.as_bytes()].concat()
     }
 
     /// [`Delegate`] with an account.
@@ -278,6 +299,16 @@ pub trait State {
     /// The entry of a node that offers delivery.
     fn edge(&self, node: &PublicKey) -> Result<Option<EdgeEntry>, StateError> {
         read(self, &key::edge(node))
+    }
+
+    /// The bond of a node that has left, until it is free.
+    fn bond(&self, node: &PublicKey) -> Result<Option<Bond>, StateError> {
+        read(self, &key::bond(node))
+    }
+
+    /// Why a node does not deliver any more.
+    fn conviction(&self, node: &PublicKey) -> Result<Option<Conviction>, StateError> {
+        read(self, &key::conviction(node))
     }
 
     /// Another chain that is followed.

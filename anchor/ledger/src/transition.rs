@@ -17,6 +17,7 @@ mod delegates;
 mod edges;
 mod escrows;
 mod evidence;
+mod fraud;
 mod income;
 mod money;
 mod names;
@@ -95,12 +96,13 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// Ends the block: gives out what it brings, frees votes, removes old commits, and ends the round. Returns every entry
+    /// Ends the block: gives out what it brings, frees votes and bonds, removes old commits, and ends the round. Returns every entry
     /// that is now different, `None` for those that are gone.
     pub fn finish(mut self) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StateError> {
         let ended = self
             .give_out()
             .and_then(|()| self.free_votes())
+            .and_then(|()| self.free_bonds())
             .and_then(|()| self.end_round());
         ended.map_err(Refusal::into_state_error)?;
         self.sweep_commits()?;
@@ -201,9 +203,10 @@ impl<'a> Transition<'a> {
                 capacity,
                 traffic_max,
                 consent,
+                ..
             } => {
                 let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
-                self.register_edge(sender, node, consent, offer)
+                self.register_edge(sender, node, consent, offer, bill)
             }
             Action::EdgeSet {
                 node,
@@ -211,9 +214,10 @@ impl<'a> Transition<'a> {
                 price,
                 capacity,
                 traffic_max,
+                ..
             } => {
                 let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
-                self.set_edge(sender, node, offer)
+                self.set_edge(sender, node, offer, bill)
             }
             Action::EdgeLeave { node } => self.leave_edge(sender, node),
             Action::DelegateRegister { engine, tip, stake } => {
@@ -234,6 +238,7 @@ impl<'a> Transition<'a> {
                 checkpoint,
             } => self.register_chain(sender, tld, prefix, checkpoint, bill),
             Action::ChainAnchor { block } => self.anchor_header(block),
+            Action::Fraud { proof } => self.fraud(sender, proof),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes};
 use crate::light::{Checkpoint, LightBlock};
 use crate::name::Label;
-use crate::payment::{Split, Voucher};
+use crate::payment::{FraudProof, Split, Voucher};
 use crate::records::Records;
 use crate::signed::Signed;
 use crate::state::AssetMeta;
@@ -188,6 +188,10 @@ pub enum Action {
         traffic_max: u64,
         /// The node's consent to this owner: [`edge_consent`].
         consent: Signature,
+        /// What the owner puts up for the node's honesty. What it still has locked for this node counts too; together at
+        /// least [`crate::Delivery::bond_min`].
+        #[serde(default, skip_serializing_if = "Amount::is_zero")]
+        bond: Amount,
     },
     /// Changes what an own edge offers.
     EdgeSet {
@@ -201,8 +205,12 @@ pub enum Action {
         capacity: u32,
         /// Bytes that it serves in a month; 0 if there is no cap.
         traffic_max: u64,
+        /// How many coins are added to its bond.
+        #[serde(default, skip_serializing_if = "Amount::is_zero")]
+        bond: Amount,
     },
-    /// Takes an own edge out of the list.
+    /// Takes an own edge out of the list. Its bond comes back after [`crate::Election::unbonding`] blocks, unless it is convicted
+    /// until then.
     EdgeLeave {
         /// The node's key.
         node: PublicKey,
@@ -268,6 +276,12 @@ pub enum Action {
     ChainAnchor {
         /// The header, its certificate, and who votes after it ([`LightBlock::new`]).
         block: Box<LightBlock>,
+    },
+    /// Shows that a node that delivers has lied. It loses its bond, a part of which ([`crate::Delivery::bounty`]) is the
+    /// sender's, is no edge any more, and never registers again. A node that never was one is kept from it too.
+    Fraud {
+        /// What it has signed.
+        proof: Box<FraudProof>,
     },
 }
 
@@ -353,6 +367,7 @@ impl Action {
             Self::Evidence { .. } => Kind::Evidence,
             Self::ChainRegister { .. } => Kind::ChainRegister,
             Self::ChainAnchor { .. } => Kind::ChainAnchor,
+            Self::Fraud { .. } => Kind::Fraud,
         }
     }
 

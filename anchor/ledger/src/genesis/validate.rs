@@ -33,6 +33,7 @@ impl Genesis {
             Self::elections,
             Self::rewards,
             Self::fees,
+            Self::deliveries,
         ];
         for check in checks {
             check(self).map_err(|(field, reason)| Error::Genesis { field, reason })?;
@@ -257,6 +258,25 @@ impl Genesis {
         })?;
         rule(self.fees.iter().all(|fee| fee.fee <= self.supply), "fees", || {
             "one is more than the supply".into()
+        })
+    }
+
+    fn deliveries(&self) -> Result<(), Fault> {
+        let rules = &self.delivery;
+        let most = u64::from(Delivery::POINTS_MAX);
+        range("delivery.bounty", rules.bounty.into(), 0, most)?;
+        let off = u64::from(rules.claim_burnt) + u64::from(rules.claim_seats);
+        rule(off <= most, "delivery.claim_burnt", || {
+            format!("with delivery.claim_seats it is {off} basis points, at most {most}")
+        })?;
+        range(
+            "delivery.withdrawn_grace",
+            rules.withdrawn_grace.unwrap_or_default(),
+            0,
+            MAX_BLOCKS,
+        )?;
+        rule(rules.bond_min <= self.supply, "delivery.bond_min", || {
+            format!("{} is more than the supply", rules.bond_min)
         })
     }
 

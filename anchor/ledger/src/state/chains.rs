@@ -13,7 +13,9 @@ use crate::validators::ValidatorSet;
 ///
 /// What it was registered with is the word of who registered it: the ledger cannot know whether another chain's genesis is
 /// the one that people mean. Who comes first holds the TLD, and pays for that; from then on nobody can lie about what follows
-/// from that checkpoint, not even who registered it, without more than two thirds of its validators.
+/// from that checkpoint, not even who registered it, without more than two thirds of its validators. That holds while its
+/// headers are anchored more often than those validators' coins become free ([`Checkpoint::unbonding_ms`]): this ledger has no
+/// clock to notice that one was forgotten.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChainEntry {

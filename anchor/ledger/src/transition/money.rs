@@ -33,7 +33,9 @@ impl Transition<'_> {
             Action::Transfer { amount, .. }
             | Action::EscrowOpen { amount, .. }
             | Action::EscrowTopUp { amount, .. }
-            | Action::Vote { amount, .. } => *amount,
+            | Action::Vote { amount, .. }
+            | Action::EdgeRegister { bond: amount, .. }
+            | Action::EdgeSet { bond: amount, .. } => *amount,
             Action::DelegateRegister { stake, .. } => {
                 stake.saturating_add(self.genesis.election.registration)
             }

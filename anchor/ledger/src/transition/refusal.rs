@@ -243,6 +243,22 @@ pub enum Refusal {
     /// An edge that serves nothing.
     #[error("an edge needs a capacity of at least 1 request")]
     EdgeCapacity,
+    /// Too small a bond.
+    #[error("node {node} would have a bond of {bond} coins, at least {least} are needed")]
+    EdgeBond {
+        node: String,
+        bond: Amount,
+        least: Amount,
+    },
+    /// Somebody else's bond is still locked for the node.
+    #[error("the bond of {owner} for node {node} is locked until height {until}: send it again then")]
+    EdgeBonded { node: String, owner: String, until: u64 },
+    /// The node has lied.
+    #[error("node {node} was convicted of a lie at height {height}: it is out for ever")]
+    EdgeConvicted { node: String, height: u64 },
+    /// A proof of no lie.
+    #[error("the proof convicts node {node} of nothing: {reason}")]
+    FraudProvesNothing { node: String, reason: String },
     /// A reveal that does not fit the delegate's tip: the block is invalid.
     #[error("the reveal of delegate {delegate} is not what its tip was made of")]
     Reveal { delegate: String },

@@ -75,11 +75,13 @@ pub enum Kind {
     ChainRegister,
     /// [`Action::ChainAnchor`]
     ChainAnchor,
+    /// [`Action::Fraud`]
+    Fraud,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Transfer,
         Self::Faucet,
         Self::Commit,
@@ -112,6 +114,7 @@ impl Kind {
         Self::Evidence,
         Self::ChainRegister,
         Self::ChainAnchor,
+        Self::Fraud,
     ];
 
     /// As it is written in a genesis file and in errors.
@@ -149,6 +152,7 @@ impl Kind {
             Self::Evidence => "evidence",
             Self::ChainRegister => "chain_register",
             Self::ChainAnchor => "chain_anchor",
+            Self::Fraud => "fraud",
         }
     }
 }

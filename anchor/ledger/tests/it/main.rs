@@ -13,6 +13,7 @@ mod elections;
 mod escrows;
 mod exhaustive;
 mod fixtures;
+mod frauds;
 mod genesis;
 mod keys;
 mod light;

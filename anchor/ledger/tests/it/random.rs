@@ -134,7 +134,7 @@ fn other_actions() -> impl Strategy<Value = Action> {
         1 => contents().prop_map(|cid| Action::AssetTombstone { cid }),
         2 => (contents(), metas()).prop_map(|(cid, meta)| Action::AssetSet { cid, meta }),
         2 => (contents(), prices()).prop_map(|(cid, price)| Action::AssetLicense { cid, price }),
-        3 => edges(),
+        5 => edges(),
         3 => chains(),
         8 => delegates(),
     ]
@@ -181,17 +181,20 @@ fn chains() -> impl Strategy<Value = Action> {
 }
 
 fn edges() -> impl Strategy<Value = Action> {
-    let parts = (1..3u8, people(), people(), amounts(), 0..4u32, 0..4u8);
-    parts.prop_map(|(n, owner, payout, price, capacity, what)| {
+    let bonds = (0..40u64).prop_map(|n| Amount::from_coins(n).unwrap());
+    let parts = (1..4u8, people(), people(), amounts(), 0..4u32, bonds, 0..10u8);
+    parts.prop_map(|(n, owner, payout, price, capacity, bond, what)| {
         let (node, payout, traffic_max) = (node_key(n), at(payout), 0);
         match what {
-            0 => Action::EdgeLeave { node },
-            1 => Action::EdgeSet {
+            0 => crate::frauds::fraud(crate::frauds::equivocation(n, 9 * u64::from(capacity))),
+            1..3 => Action::EdgeLeave { node },
+            3..5 => Action::EdgeSet {
                 node,
                 payout,
                 price,
                 capacity,
                 traffic_max,
+                bond,
             },
             _ => Action::EdgeRegister {
                 node,
@@ -200,6 +203,7 @@ fn edges() -> impl Strategy<Value = Action> {
                 capacity,
                 traffic_max,
                 consent: ledger::edge_consent(CHAIN, &crate::paying::node(n), &at(owner)),
+                bond,
             },
         }
     })
@@ -358,6 +362,9 @@ impl Trial {
         let mut genesis = genesis();
         genesis.seats = 3;
         genesis.election.round = 3;
+        genesis.delivery.claim_burnt = 700;
+        genesis.delivery.claim_seats = 1_100;
+        genesis.delivery.withdrawn_grace = Some(2);
         genesis.rewards = Rewards {
             phases: vec![ledger::Phase {
                 until: Some(50),
@@ -441,6 +448,7 @@ impl Trial {
             reserves_add_up(state)?;
             tags_are_found(state)?;
             anchors_are_listed(state)?;
+            the_convicted_have_nothing(state)?;
         }
         Ok(())
     }
@@ -505,6 +513,16 @@ fn anchors_are_listed(state: &MemoryState) -> Result<(), TestCaseError> {
     }
     prop_assert_eq!(kept, listed);
     prop_assert_eq!(below(key::TLDS).count(), tlds);
+    Ok(())
+}
+
+/// Who was convicted is no edge, and has nothing at stake.
+fn the_convicted_have_nothing(state: &MemoryState) -> Result<(), TestCaseError> {
+    for n in (1..5).map(node_key) {
+        if state.conviction(&n).unwrap().is_some() {
+            prop_assert_eq!((state.edge(&n).unwrap(), state.bond(&n).unwrap()), (None, None));
+        }
+    }
     Ok(())
 }
 
