@@ -303,6 +303,7 @@ impl Chain {
             header,
             certificate: certificate.trimmed(&set),
             set_changes,
+            foreign: None,
         })
     }
 

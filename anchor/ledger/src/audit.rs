@@ -7,14 +7,14 @@ use crate::amount::Amount;
 use crate::codec::decode;
 use crate::error::Error;
 use crate::genesis::Genesis;
-use crate::state::{Account, Ballot, Delegate, Entry, Escrow, Freed, key, show_key};
+use crate::state::{Account, Ballot, Bond, Delegate, EdgeEntry, Entry, Escrow, Freed, key, show_key};
 
 /// What an audit of the whole state found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Audit {
     /// What the state says there is: the genesis' supply, what blocks have brought, without what was burnt.
     pub supply: Amount,
-    /// What accounts, pools, escrows and votes hold together.
+    /// What accounts, pools, escrows, votes and bonds hold together.
     pub accounted: Amount,
     /// How many accounts there are.
     pub accounts: u64,
@@ -27,7 +27,7 @@ impl Audit {
     }
 }
 
-/// Adds up every account, pool and escrow. `entries` is the whole state, in any order; entries without coins are passed over.
+/// Adds up every account, pool, escrow, vote and bond. `entries` is the whole state, in any order; entries without coins are passed over.
 ///
 /// # Errors
 /// If an entry does not decode, the sum does not fit in 64 bits, or the state's own supply is not the genesis' one.
@@ -51,6 +51,10 @@ pub fn audit(entries: impl IntoIterator<Item = Entry>, genesis: &Genesis) -> Res
             freed(&key, &value)?
         } else if key.starts_with(key::DELEGATES) {
             leaving(&key, &value)?
+        } else if key.starts_with(key::EDGES) {
+            entry::<EdgeEntry>(&key, &value)?.bond
+        } else if key.starts_with(key::BONDS) {
+            entry::<Bond>(&key, &value)?.amount
         } else if key == key::supply() {
             found.supply = entry(&key, &value)?;
             Amount::ZERO

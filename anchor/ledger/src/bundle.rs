@@ -4,6 +4,8 @@
 //! header's certificate, and every change of the validator set between what is trusted and that header ([`LightBlock`]). The
 //! key of the tree is the sha2-256 of the entry's key.
 //!
+//! With an entry of another chain ([`Foreign`]) the bundle proves that one, through a header of it that is anchored here.
+//!
 //! The encoding ends in a seal, a hash of the rest. It proves nothing, since anybody can compute it; it makes damage
 //! visible also where another byte would be another true statement (the absence of a neighbouring key, say).
 
@@ -18,11 +20,11 @@ use sha2::Sha256;
 
 use crate::block::Header;
 use crate::certificate::Certificate;
-use crate::codec::{MAX_OBJECT_BYTES, decode_within, encode, text_or_bytes};
+use crate::codec::{MAX_OBJECT_BYTES, decode, decode_within, encode, text_or_bytes};
 use crate::error::Error;
 use crate::hash::Hash;
 use crate::light::{Checkpoint, LightBlock, Trust};
-use crate::state::show_key;
+use crate::state::{Anchored, key, show_key};
 
 /// The most bytes of an encoded bundle. With 101 seats of which a tenth changes each round it reaches over 1,500 rounds, more
 /// than there are in the time for which coins stay locked (1,198): whoever trusts what is older needs a checkpoint anyway.
@@ -68,6 +70,24 @@ pub struct Bundle {
     /// Every change of the validator set since the genesis, oldest first; for whoever has a checkpoint, since that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_changes: Vec<LightBlock>,
+    /// What is proved of another chain, if the entry is a header of it that this chain has anchored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<Box<Foreign>>,
+}
+
+/// An entry of another chain's state, or its absence. Whoever does not follow that chain believes it through one that does:
+/// the bundle's own entry is the [`Anchored`] header, whose state root the path leads to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Foreign {
+    /// The entry's key.
+    #[serde(with = "text_or_bytes")]
+    pub key: Vec<u8>,
+    /// Its value; absent if there is no such entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<ByteBuf>,
+    /// The path to [`Anchored::state_root`].
+    pub proof: StateProof,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,7 +147,7 @@ impl Bundle {
 /// What a verified bundle says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// The chain's id.
+    /// The id of the chain whose state it is.
     pub chain: String,
     /// The entry's key.
     pub key: Vec<u8>,
@@ -137,10 +157,25 @@ pub struct Verified {
     pub height: u64,
     /// Which was made at this time, in milliseconds since 1970, as its proposer said.
     pub time_ms: u64,
+    /// The chain through which that is known, if it is not the one that is trusted.
+    pub through: Option<Through>,
     /// The time of what was trusted, in milliseconds since 1970.
     pub trusted_ms: u64,
     /// For how long the coins of those who voted then stay locked, in milliseconds.
     pub unbonding_ms: u64,
+}
+
+/// How something is known of a chain that the verifier does not follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Through {
+    /// The chain that it does follow.
+    pub chain: String,
+    /// Its height after which the other chain's header was there.
+    pub height: u64,
+    /// The time of that, in milliseconds since 1970, as its proposer said.
+    pub time_ms: u64,
+    /// What it says about the other chain and its header. Who registered that chain said its genesis and TLD.
+    pub anchored: Anchored,
 }
 
 impl Verified {
@@ -155,12 +190,15 @@ impl Verified {
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = if self.value.is_some() { "is" } else { "is absent" };
-        write!(
-            f,
-            "{} {is} in the state at height {}",
-            show_key(&self.key),
-            self.height
-        )
+        let (key, height) = (show_key(&self.key), self.height);
+        match &self.through {
+            None => write!(f, "{key} {is} in the state at height {height}"),
+            Some(through) => write!(
+                f,
+                "{key} {is} in the state of {} at height {height}, which {} has anchored at height {}",
+                self.chain, through.chain, through.anchored.at
+            ),
+        }
     }
 }
 
@@ -173,15 +211,58 @@ pub fn verify<'a>(bundle: &Bundle, trust: impl Into<Trust<'a>>) -> Result<Verifi
     let last = followed(bundle, &start)?;
     last.check(&bundle.header, &bundle.certificate)?;
     check_state(bundle)?;
-    Ok(Verified {
+    let own = Verified {
         chain: start.chain.clone(),
         key: bundle.key.clone(),
         value: bundle.value.clone().map(ByteBuf::into_vec),
         height: bundle.header.height,
         time_ms: bundle.header.time_ms,
+        through: None,
         trusted_ms: start.time_ms,
         unbonding_ms: start.unbonding_ms,
+    };
+    match &bundle.foreign {
+        None => Ok(own),
+        Some(foreign) => abroad(own, foreign),
+    }
+}
+
+/// What the verified entry, a header of another chain, proves of that chain.
+fn abroad(own: Verified, foreign: &Foreign) -> Result<Verified, Error> {
+    let anchored = anchored_in(&own)?;
+    let Foreign { key, value, proof } = foreign;
+    check_path(proof, key, value.as_ref(), &anchored.state_root)?;
+    Ok(Verified {
+        chain: anchored.chain.clone(),
+        key: key.clone(),
+        value: value.clone().map(ByteBuf::into_vec),
+        height: anchored.height,
+        time_ms: anchored.time_ms,
+        trusted_ms: own.trusted_ms,
+        unbonding_ms: own.unbonding_ms,
+        through: Some(Through {
+            chain: own.chain,
+            height: own.height,
+            time_ms: own.time_ms,
+            anchored,
+        }),
     })
+}
+
+/// The header of another chain in a verified entry.
+fn anchored_in(own: &Verified) -> Result<Anchored, Error> {
+    if !own.key.starts_with(key::ANCHORED) {
+        return Err(bad("what it proves of another chain hangs on no anchored header"));
+    }
+    let value = own.value.as_ref();
+    let value = value.ok_or_else(|| bad("the header of the other chain is not anchored"))?;
+    let anchored: Anchored = decode(value)?;
+    if own.key != key::anchored(&anchored.chain, anchored.height) {
+        return Err(bad(
+            "the anchored header is of another chain or height than its key",
+        ));
+    }
+    Ok(anchored)
 }
 
 /// The checkpoint after the last change of the validators. What a checkpoint covers is passed over.
@@ -201,17 +282,18 @@ fn followed<'a>(bundle: &Bundle, start: &'a Checkpoint) -> Result<Cow<'a, Checkp
 }
 
 fn check_state(bundle: &Bundle) -> Result<(), Error> {
-    let root = RootHash(bundle.header.state_root.0);
-    let key = KeyHash(Hash::of(&bundle.key).0);
-    bundle
-        .proof
-        .0
-        .verify(root, key, bundle.value.as_ref())
-        .map_err(|e| {
-            bad(format!(
-                "its path does not lead from the entry to the state root: {e}"
-            ))
-        })
+    let root = &bundle.header.state_root;
+    check_path(&bundle.proof, &bundle.key, bundle.value.as_ref(), root)
+}
+
+fn check_path(proof: &StateProof, key: &[u8], value: Option<&ByteBuf>, root: &Hash) -> Result<(), Error> {
+    let key = KeyHash(Hash::of(key).0);
+    let verdict = proof.0.verify(RootHash(root.0), key, value);
+    verdict.map_err(|e| {
+        bad(format!(
+            "its path does not lead from the entry to the state root: {e}"
+        ))
+    })
 }
 
 fn bad(reason: impl Into<String>) -> Error {

@@ -1,5 +1,6 @@
 //! The genesis: a chain's rules and its first state, fixed for ever.
 
+mod delivery;
 mod election;
 mod json;
 mod presets;
@@ -19,10 +20,13 @@ use crate::state::{Delegate, Entry, Index, Round, Standing, Turns, key};
 use crate::tx::Kind;
 use crate::validators::{Validator, ValidatorSet};
 
+pub use delivery::Delivery;
+pub(crate) use delivery::part_of;
 pub(crate) use election::WHOLE;
 pub use election::{Election, Parts, Phase, Rewards};
 pub use rent::Rent;
 pub use validate::MAX_BLOCK_BYTES;
+pub(crate) use validate::{chain_id_fault, prefix_fault};
 
 /// Which family of rules a genesis comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +75,9 @@ pub struct Genesis {
     pub rewards: Rewards,
     /// What names cost.
     pub rent: Rent,
+    /// What edges answer for, and what of claims goes to all.
+    #[serde(default, skip_serializing_if = "Delivery::is_usual")]
+    pub delivery: Delivery,
     /// Labels that nobody can register, in the order of their bytes; at most 1,000.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reserved: Vec<Label>,

@@ -271,3 +271,69 @@ impl<'de> Deserialize<'de> for Address {
         fixed::deserialize(deserializer).map(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::Scalar;
+    use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+    use sha2::Sha512;
+
+    use super::*;
+
+    const MESSAGE: &[u8] = b"message";
+
+    fn signed(count: u8) -> Vec<(PublicKey, Signature)> {
+        let sign = |seed| {
+            let key = SecretKey::from_seed([seed; 32]);
+            (key.public(), key.sign_bytes(MESSAGE))
+        };
+        (0..count).map(sign).collect()
+    }
+
+    /// By a key, and with a nonce, that have parts of small order: rules without the cofactor refuse it.
+    fn odd(number: usize) -> (PublicKey, Signature) {
+        let (secret, nonce) = (Scalar::from(1_234_567u64), Scalar::from(7_654_321u64));
+        let torsion = EIGHT_TORSION[number];
+        let key = (ED25519_BASEPOINT_POINT * secret + torsion).compress();
+        let r = (ED25519_BASEPOINT_POINT * nonce + torsion).compress();
+        let digest = Sha512::new_with_prefix(r.as_bytes())
+            .chain_update(key.as_bytes())
+            .chain_update(MESSAGE);
+        let k = Scalar::from_bytes_mod_order_wide(&digest.finalize().into());
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(r.as_bytes());
+        bytes[32..].copy_from_slice((nonce + k * secret).as_bytes());
+        (PublicKey::from_bytes(key.to_bytes()).unwrap(), Signature(bytes))
+    }
+
+    fn verify_all(bytes: &[u8], batch: &[(PublicKey, Signature)]) -> bool {
+        verify_batch(batch.iter().map(|(key, sig)| (*key, bytes, *sig)))
+    }
+
+    #[test]
+    fn a_batch_has_the_verdict_of_one_by_one() {
+        let check = |batch: &[(PublicKey, Signature)]| {
+            let each = batch.iter().all(|(key, sig)| key.verify_bytes(MESSAGE, sig));
+            assert_eq!(verify_all(MESSAGE, batch), each, "{batch:?}");
+        };
+        for count in [0, 1, 2, 7] {
+            check(&signed(count));
+        }
+        for number in 0..8 {
+            let mut batch = signed(3);
+            batch.push(odd(number));
+            assert!(verify_all(MESSAGE, &batch), "{number}");
+            check(&batch);
+        }
+        // One wrong bit anywhere in one of them, and two that are exchanged.
+        for place in 0..64 {
+            let mut batch = signed(3);
+            batch[1].1.0[place] ^= 1;
+            check(&batch);
+            assert!(!verify_all(MESSAGE, &batch));
+        }
+        let mut batch = signed(3);
+        (batch[0].1, batch[1].1) = (batch[1].1, batch[0].1);
+        assert!(!verify_all(MESSAGE, &batch));
+    }
+}

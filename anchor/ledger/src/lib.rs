@@ -5,7 +5,7 @@
 //! client can link this crate alone.
 //!
 //! Invariants:
-//! * The sum of all balances, pools and escrows equals the supply of the genesis, after every block.
+//! * The sum of all balances, pools, escrows, votes and bonds equals the supply of the genesis, after every block.
 //! * A transaction that is refused leaves the state exactly as it was.
 //! * What does not re-encode to the same bytes is not decoded: one meaning, one encoding, one CID.
 //! * Every signature covers a domain tag and the chain id.
@@ -37,13 +37,13 @@ mod validators;
 pub use amount::{Amount, COIN};
 pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
-pub use bundle::{Bundle, MAX_BUNDLE_BYTES, StateProof, Verified, verify};
+pub use bundle::{Bundle, Foreign, MAX_BUNDLE_BYTES, StateProof, Through, Verified, verify};
 pub use certificate::{Certificate, VoteKind, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, decode_within, encode};
 pub use error::Error;
 pub use genesis::{
-    Balance, Election, Faucet, Genesis, GenesisDelegate, KindFee, MAX_BLOCK_BYTES, Parts, Phase, Preset,
-    Rent, Rewards,
+    Balance, Delivery, Election, Faucet, Genesis, GenesisDelegate, KindFee, MAX_BLOCK_BYTES, Parts, Phase,
+    Preset, Rent, Rewards,
 };
 pub use hash::Hash;
 pub use keys::{Address, PublicKey, SecretKey, Signature, signed_bytes, verify_batch};
@@ -51,10 +51,10 @@ pub use light::{Checkpoint, LightBlock, Trust};
 pub use name::{Label, NamePath};
 pub use origin::Origin;
 pub use payment::{
-    ClaimTerms, CreditTerms, DeliveryProof, FEES_WORTH, MAX_RECEIPT_BYTES, Owed, Purse, Quote, Receipt,
-    SessionTerms, Share, Split, Statement, Tab, Unclaimed, VerifiedDelivery, Voucher, VoucherError,
-    check_path, collectible, contradict, is_claim_due, receipt_path, receipts_root, split_account,
-    verify_delivery,
+    ClaimTerms, CreditTerms, DeliveryProof, FEES_WORTH, FraudProof, MAX_RECEIPT_BYTES, Offence, Owed, Purse,
+    Quote, Receipt, SessionTerms, Share, Split, Statement, Tab, Unclaimed, VerifiedDelivery, Voucher,
+    VoucherError, check_path, collectible, contradict, is_claim_due, receipt_path, receipts_root,
+    split_account, verify_delivery,
 };
 pub use proposer::{Order, proposer};
 pub use records::Records;
@@ -62,9 +62,9 @@ pub use reveals::{REVEALS, Reveals};
 pub use service::{Caa, Https, Mx, Srv};
 pub use signed::{Message, Signed};
 pub use state::{
-    Account, Asset, AssetMeta, Ballot, ClaimEntry, CommitEntry, Delegate, EdgeEntry, Entry, Escrow, Freed,
-    Index, Leaving, Licence, Line, MemoryState, NameEntry, Ownership, Round, Standing, State, StateError,
-    Tag, Tagged, Turns, escrow_id, key,
+    Account, Anchored, Asset, AssetMeta, Ballot, Bond, ChainEntry, ClaimEntry, CommitEntry, Conviction,
+    Delegate, EdgeEntry, Entry, Escrow, Freed, Index, Leaving, Licence, Line, MemoryState, NameEntry,
+    Ownership, Round, Standing, State, StateError, Tag, Tagged, Turns, escrow_id, key,
 };
 pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, check_form, reveal_tip};
 pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged};

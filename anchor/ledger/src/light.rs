@@ -141,6 +141,13 @@ impl Checkpoint {
                 self.header.cid()
             ));
         }
+        self.check_signed(header, certificate)
+    }
+
+    /// Checks that a header is of this chain, and that these validators have signed it, whatever its height.
+    pub(crate) fn check_signed(&self, header: &Header, certificate: &Certificate) -> Result<(), Error> {
+        self.check_chain(header)?;
+        let bad = |reason: String| bad(header, reason);
         if header.validators != self.validators.hash() {
             return bad(format!(
                 "its validators do not follow from what is known of height {}",

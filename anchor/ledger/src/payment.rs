@@ -15,11 +15,14 @@
 //! The payee's [`Statement`]s and the vouchers that acknowledge them make [`Receipt`]s. A claim on the ledger carries the
 //! root of a tree of receipts, so that each delivery can be proved with the genesis alone ([`DeliveryProof`]).
 //!
+//! What a node has signed and cannot have meant honestly is a [`FraudProof`].
+//!
 //! Where deliveries of an asset are split between the payee and others, its vouchers name it, and are apart from all others
 //! ([`Split`]).
 
 mod claiming;
 mod delivery;
+mod fraud;
 mod messages;
 mod owed;
 mod purse;
@@ -30,6 +33,7 @@ mod tree;
 
 pub use claiming::{ClaimTerms, FEES_WORTH, Unclaimed, is_claim_due};
 pub use delivery::{DeliveryProof, VerifiedDelivery, verify_delivery};
+pub use fraud::{FraudProof, Offence};
 pub(crate) use messages::same;
 pub use messages::{Quote, SessionTerms, Statement, Voucher, VoucherError};
 pub use owed::Owed;

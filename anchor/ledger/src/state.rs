@@ -3,6 +3,7 @@
 //! The state is a flat map of bytes. Values are DAG-CBOR; keys are a short text prefix and raw bytes, see [`key`].
 
 mod asset;
+mod chains;
 mod delegates;
 mod payment;
 
@@ -21,8 +22,9 @@ use crate::records::Records;
 use crate::validators::ValidatorSet;
 
 pub use asset::{Asset, AssetMeta, Licence, Ownership, Tag, Tagged};
+pub use chains::{Anchored, ChainEntry};
 pub use delegates::{Ballot, Delegate, Freed, Index, Leaving, Round, Standing, Turns};
-pub use payment::{ClaimEntry, EdgeEntry, Escrow, Line, escrow_id};
+pub use payment::{Bond, ClaimEntry, Conviction, EdgeEntry, Escrow, Line, escrow_id};
 
 /// The keys of the state.
 pub mod key {
@@ -61,6 +63,19 @@ pub mod key {
     pub const FREED: &[u8] = b"freed/";
     /// Prefix of all edges.
     pub const EDGES: &[u8] = b"edge/";
+    /// Prefix of the bonds of edges that have left.
+    pub const BONDS: &[u8] = b"bond/";
+    /// Prefix of the lists of nodes whose bonds are free at a height.
+    pub const UNBONDED: &[u8] = b"unbonded/";
+    /// Prefix of all nodes that were convicted of a lie.
+    pub const CONVICTIONS: &[u8] = b"conviction/";
+
+    /// Prefix of all other chains that are followed.
+    pub const CHAINS: &[u8] = b"chain/";
+    /// Prefix of the TLDs of other chains.
+    pub const TLDS: &[u8] = b"tld/";
+    /// Prefix of the headers of other chains that are anchored, by chain.
+    pub const ANCHORED: &[u8] = b"anchored/";
 
     /// [`Account`] of an address.
     pub fn account(address: &Address) -> Vec<u8> {
@@ -127,6 +142,21 @@ pub mod key {
         [EDGES, node.as_bytes()].concat()
     }
 
+    /// [`Bond`] of a node that has left.
+    pub fn bond(node: &PublicKey) -> Vec<u8> {
+        [BONDS, node.as_bytes()].concat()
+    }
+
+    /// The nodes whose bonds are free at a height: a list.
+    pub fn unbonded(height: u64) -> Vec<u8> {
+        [UNBONDED, &height.to_be_bytes()].concat()
+    }
+
+    /// [`Conviction`] of a node.
+    pub fn conviction(node: &PublicKey) -> Vec<u8> {
+        [CONVICTIONS, node.as_bytes()].concat()
+    }
+
     /// [`Delegate`] with an account.
     pub fn delegate(address: &Address) -> Vec<u8> {
         [DELEGATES, address.as_bytes()].concat()
@@ -140,6 +170,21 @@ pub mod key {
     /// The [`Freed`] votes of a height: a list.
     pub fn freed(height: u64) -> Vec<u8> {
         [FREED, &height.to_be_bytes()].concat()
+    }
+
+    /// [`ChainEntry`] of another chain.
+    pub fn chain(id: &str) -> Vec<u8> {
+        [CHAINS, id.as_bytes()].concat()
+    }
+
+    /// The id of the other chain that has a TLD.
+    pub fn tld(tld: &Label) -> Vec<u8> {
+        [TLDS, tld.as_str().as_bytes()].concat()
+    }
+
+    /// [`Anchored`] header of another chain at one of its heights.
+    pub fn anchored(chain: &str, height: u64) -> Vec<u8> {
+        [ANCHORED, chain.as_bytes(), b"/", &height.to_be_bytes()].concat()
     }
 
     /// The addresses of all who can be elected, in order.
@@ -254,6 +299,31 @@ pub trait State {
     /// The entry of a node that offers delivery.
     fn edge(&self, node: &PublicKey) -> Result<Option<EdgeEntry>, StateError> {
         read(self, &key::edge(node))
+    }
+
+    /// The bond of a node that has left, until it is free.
+    fn bond(&self, node: &PublicKey) -> Result<Option<Bond>, StateError> {
+        read(self, &key::bond(node))
+    }
+
+    /// Why a node does not deliver any more.
+    fn conviction(&self, node: &PublicKey) -> Result<Option<Conviction>, StateError> {
+        read(self, &key::conviction(node))
+    }
+
+    /// Another chain that is followed.
+    fn chain(&self, id: &str) -> Result<Option<ChainEntry>, StateError> {
+        read(self, &key::chain(id))
+    }
+
+    /// The id of the other chain that has a TLD.
+    fn tld(&self, tld: &Label) -> Result<Option<String>, StateError> {
+        read(self, &key::tld(tld))
+    }
+
+    /// The header of another chain that is anchored at one of its heights; only the newest are kept.
+    fn anchored(&self, chain: &str, height: u64) -> Result<Option<Anchored>, StateError> {
+        read(self, &key::anchored(chain, height))
     }
 
     /// A delegate, with or without a seat.

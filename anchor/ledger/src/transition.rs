@@ -11,11 +11,13 @@
 //! presets make that dearer than the rent.
 
 mod assets;
+mod chains;
 mod claims;
 mod delegates;
 mod edges;
 mod escrows;
 mod evidence;
+mod fraud;
 mod income;
 mod money;
 mod names;
@@ -110,12 +112,13 @@ impl<'a> Transition<'a> {
         }
     }
 
-    /// Ends the block: gives out what it brings, frees votes, removes old commits, and ends the round. Returns every entry
+    /// Ends the block: gives out what it brings, frees votes and bonds, removes old commits, and ends the round. Returns every entry
     /// that is now different, `None` for those that are gone.
     pub fn finish(mut self) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, StateError> {
         let ended = self
             .give_out()
             .and_then(|()| self.free_votes())
+            .and_then(|()| self.free_bonds())
             .and_then(|()| self.end_round());
         ended.map_err(Refusal::into_state_error)?;
         self.sweep_commits()?;
@@ -188,9 +191,10 @@ impl<'a> Transition<'a> {
                 capacity,
                 traffic_max,
                 consent,
+                ..
             } => {
                 let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
-                self.register_edge(sender, node, consent, offer)
+                self.register_edge(sender, node, consent, offer, bill)
             }
             Action::EdgeSet {
                 node,
@@ -198,9 +202,10 @@ impl<'a> Transition<'a> {
                 price,
                 capacity,
                 traffic_max,
+                ..
             } => {
                 let offer = Offer::new(*payout, *price, *capacity, *traffic_max)?;
-                self.set_edge(sender, node, offer)
+                self.set_edge(sender, node, offer, bill)
             }
             Action::EdgeLeave { node } => self.leave_edge(sender, node),
             Action::DelegateRegister { engine, tip, stake } => {
@@ -215,6 +220,13 @@ impl<'a> Transition<'a> {
             Action::Unvote { delegate, amount } => self.unvote(sender, delegate, *amount),
             Action::VoteCollect { .. } => Ok(()),
             Action::Evidence { found } => self.evidence(found),
+            Action::ChainRegister {
+                tld,
+                prefix,
+                checkpoint,
+            } => self.register_chain(sender, tld, prefix, checkpoint, bill),
+            Action::ChainAnchor { block } => self.anchor_header(block),
+            Action::Fraud { proof } => self.fraud(sender, proof),
         }
     }
 

@@ -9,8 +9,9 @@ use crate::amount::Amount;
 use crate::codec::{DecodeError, Link, cid_of, decode_within, encode};
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, SecretKey, Signature, signed_bytes, verify_batch};
+use crate::light::{Checkpoint, LightBlock};
 use crate::name::Label;
-use crate::payment::{Split, Voucher};
+use crate::payment::{FraudProof, Split, Voucher};
 use crate::records::Records;
 use crate::signed::Signed;
 use crate::state::AssetMeta;
@@ -187,6 +188,10 @@ pub enum Action {
         traffic_max: u64,
         /// The node's consent to this owner: [`edge_consent`].
         consent: Signature,
+        /// What the owner puts up for the node's honesty. What it still has locked for this node counts too; together at
+        /// least [`crate::Delivery::bond_min`].
+        #[serde(default, skip_serializing_if = "Amount::is_zero")]
+        bond: Amount,
     },
     /// Changes what an own edge offers.
     EdgeSet {
@@ -200,8 +205,12 @@ pub enum Action {
         capacity: u32,
         /// Bytes that it serves in a month; 0 if there is no cap.
         traffic_max: u64,
+        /// How many coins are added to its bond.
+        #[serde(default, skip_serializing_if = "Amount::is_zero")]
+        bond: Amount,
     },
-    /// Takes an own edge out of the list.
+    /// Takes an own edge out of the list. Its bond comes back after [`crate::Election::unbonding`] blocks, unless it is convicted
+    /// until then.
     EdgeLeave {
         /// The node's key.
         node: PublicKey,
@@ -251,6 +260,28 @@ pub enum Action {
     Evidence {
         /// What it has signed.
         found: Box<Equivocation>,
+    },
+    /// Makes the ledger follow another chain. It costs [`crate::Rent::of`] its TLD, for as many periods as a name can be paid
+    /// for ahead. Whoever comes first has the TLD: see [`crate::ChainEntry`].
+    ChainRegister {
+        /// What the other chain's names end with.
+        tld: Label,
+        /// What its addresses start with.
+        prefix: String,
+        /// Where the ledger begins to follow: its genesis ([`Checkpoint::of_genesis`]), or a later height.
+        checkpoint: Box<Checkpoint>,
+    },
+    /// Brings a newer header of another chain. [`MAX_TX_BYTES`] holds a header of 101 seats that all change at once, or one of
+    /// 303 seats (whose certificate takes most of it) of which 30 change: anchor at least so often.
+    ChainAnchor {
+        /// The header, its certificate, and who votes after it ([`LightBlock::new`]).
+        block: Box<LightBlock>,
+    },
+    /// Shows that a node that delivers has lied. It loses its bond, a part of which ([`crate::Delivery::bounty`]) is the
+    /// sender's, is no edge any more, and never registers again. A node that never was one is kept from it too.
+    Fraud {
+        /// What it has signed.
+        proof: Box<FraudProof>,
     },
 }
 
@@ -334,6 +365,9 @@ impl Action {
             Self::Unvote { .. } => Kind::Unvote,
             Self::VoteCollect { .. } => Kind::VoteCollect,
             Self::Evidence { .. } => Kind::Evidence,
+            Self::ChainRegister { .. } => Kind::ChainRegister,
+            Self::ChainAnchor { .. } => Kind::ChainAnchor,
+            Self::Fraud { .. } => Kind::Fraud,
         }
     }
 

@@ -119,6 +119,6 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
-fn is_nothing(points: &u16) -> bool {
+pub(super) fn is_nothing(points: &u16) -> bool {
     *points == 0
 }

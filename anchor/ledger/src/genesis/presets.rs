@@ -204,6 +204,7 @@ fn base(preset: Preset, chain_id: String, time_ms: u64, seats: u32, block_time_m
         election: election(seats, block_time_ms),
         rewards: Rewards::default(),
         rent: rent(block_time_ms),
+        delivery: Delivery::default(),
         reserved: reserved(),
         reveal_delay: 2,
         commit_ttl: COMMIT_MS / block_time_ms,

@@ -33,6 +33,7 @@ impl Genesis {
             Self::elections,
             Self::rewards,
             Self::fees,
+            Self::deliveries,
         ];
         for check in checks {
             check(self).map_err(|(field, reason)| Error::Genesis { field, reason })?;
@@ -41,23 +42,9 @@ impl Genesis {
     }
 
     fn names(&self) -> Result<(), Fault> {
-        let id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        rule(
-            (1..=32).contains(&self.chain_id.len()) && self.chain_id.bytes().all(id),
-            "chain_id",
-            || {
-                format!(
-                    "'{}' is not 1 to 32 characters of a-z, 0-9 and '-'",
-                    self.chain_id
-                )
-            },
-        )?;
+        no_fault("chain_id", chain_id_fault(&self.chain_id))?;
         Label::parse(&self.tld).map_err(|e| fault("tld", e.to_string()))?;
-        rule(
-            (1..=16).contains(&self.prefix.len()) && self.prefix.bytes().all(|b| b.is_ascii_lowercase()),
-            "prefix",
-            || format!("'{}' is not 1 to 16 characters of a-z", self.prefix),
-        )
+        no_fault("prefix", prefix_fault(&self.prefix))
     }
 
     fn limits(&self) -> Result<(), Fault> {
@@ -274,6 +261,25 @@ impl Genesis {
         })
     }
 
+    fn deliveries(&self) -> Result<(), Fault> {
+        let rules = &self.delivery;
+        let most = u64::from(Delivery::POINTS_MAX);
+        range("delivery.bounty", rules.bounty.into(), 0, most)?;
+        let off = u64::from(rules.claim_burnt) + u64::from(rules.claim_seats);
+        rule(off <= most, "delivery.claim_burnt", || {
+            format!("with delivery.claim_seats it is {off} basis points, at most {most}")
+        })?;
+        range(
+            "delivery.withdrawn_grace",
+            rules.withdrawn_grace.unwrap_or_default(),
+            0,
+            MAX_BLOCKS,
+        )?;
+        rule(rules.bond_min <= self.supply, "delivery.bond_min", || {
+            format!("{} is more than the supply", rules.bond_min)
+        })
+    }
+
     fn seats(&self) -> Result<(), Fault> {
         let count = self.delegates.len();
         rule(count >= 1 && count <= self.seats as usize, "delegates", || {
@@ -296,6 +302,23 @@ impl Genesis {
         }
         Ok(())
     }
+}
+
+/// What is wrong with a chain's id.
+pub(crate) fn chain_id_fault(id: &str) -> Option<String> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_one = (1..=32).contains(&id.len()) && id.bytes().all(is_plain);
+    (!is_one).then(|| format!("'{id}' is not 1 to 32 characters of a-z, 0-9 and '-'"))
+}
+
+/// What is wrong with what a chain's addresses start with.
+pub(crate) fn prefix_fault(prefix: &str) -> Option<String> {
+    let is_one = (1..=16).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_lowercase());
+    (!is_one).then(|| format!("'{prefix}' is not 1 to 16 characters of a-z"))
+}
+
+fn no_fault(field: &str, reason: Option<String>) -> Result<(), Fault> {
+    reason.map_or(Ok(()), |reason| Err(fault(field, reason)))
 }
 
 fn engine_address(address: &str, delegates: usize) -> Result<(), String> {

@@ -9,13 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::error::Error;
+use crate::genesis::part_of;
 use crate::hash::Hash;
 use crate::keys::Address;
 use crate::tx::v1_bytes;
 
 const DOMAIN: &[u8] = b"ddn/split/1";
-/// All of it.
-const WHOLE: u16 = 10_000;
 
 /// A part of what deliveries of an asset earn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +78,7 @@ impl Split {
     /// sum is rounded down once, however it was claimed, so nothing is gained by many small claims.
     pub fn of(&self, before: Amount, after: Amount) -> impl Iterator<Item = (&Share, Amount)> {
         self.0.iter().map(move |share| {
-            let more = part(after, share.points).checked_sub(part(before, share.points));
+            let more = part_of(after, share.points).checked_sub(part_of(before, share.points));
             (share, more.unwrap_or_default())
         })
     }
@@ -91,11 +90,6 @@ impl Split {
             .fold(Amount::ZERO, |sum, (_, more)| sum.saturating_add(more));
         paid.checked_sub(shared).unwrap_or_default()
     }
-}
-
-fn part(amount: Amount, points: u16) -> Amount {
-    let part = u128::from(amount.units()) * u128::from(points) / u128::from(WHOLE);
-    Amount::from_units(u64::try_from(part).unwrap_or(u64::MAX))
 }
 
 fn percent(points: u32) -> String {

@@ -170,7 +170,7 @@ pub struct Asset {
     pub owner: Address,
     /// The height at which it was anchored.
     pub anchored: u64,
-    /// The height of the commit that it was anchored by; as in [`NameEntry::committed`].
+    /// The height of the commit that it was anchored by; as in [`crate::NameEntry::committed`].
     pub committed: u64,
     /// What its owner says about it.
     pub meta: AssetMeta,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::amount::Amount;
 use crate::hash::Hash;
 use crate::keys::{Address, PublicKey, signed_bytes};
+use crate::payment::Offence;
 
 const ESCROW_DOMAIN: &str = "ddn/escrow/1";
 
@@ -89,6 +90,9 @@ pub struct ClaimEntry {
     /// How much of that went to others by the splits of assets.
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub shared: Amount,
+    /// How much of it went to all, by the genesis: [`crate::Delivery::claim_burnt`] and `claim_seats`.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub levied: Amount,
 }
 
 fn is_nothing(amount: &Amount) -> bool {
@@ -111,6 +115,36 @@ pub struct EdgeEntry {
     pub traffic_max: u64,
     /// The height at which it was registered.
     pub registered: u64,
+    /// What its owner has put up for its honesty.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub bond: Amount,
+}
+
+/// What an edge that has left had put up, while it can still be convicted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bond {
+    /// Who gets it back.
+    pub owner: Address,
+    /// How much it is.
+    pub amount: Amount,
+    /// The height at which it comes back.
+    pub until: u64,
+}
+
+/// That a node lied, and was shown to. It never delivers on this chain again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conviction {
+    /// The height of the block that has the proof.
+    pub height: u64,
+    /// What it has done.
+    pub offence: Offence,
+    /// Who proved it.
+    pub by: Address,
+    /// What it lost.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub bond: Amount,
 }
 
 /// The id of the escrow that a payer's transaction with this nonce opens: known before it is sent.

@@ -1,5 +1,6 @@
 //! Edges: register, change, leave.
 
+use super::money::{Bill, impossible};
 use super::{Refusal, Transition};
 use crate::amount::Amount;
 use crate::keys::{Address, PublicKey, Signature};
@@ -41,6 +42,7 @@ impl Transition<'_> {
         node: &PublicKey,
         consent: &Signature,
         offer: Offer,
+        bill: Bill,
     ) -> Result<(), Refusal> {
         if let Some(edge) = self.overlay.edge(node)? {
             return Err(Refusal::EdgeTaken {
@@ -54,8 +56,10 @@ impl Transition<'_> {
                 owner: self.show(owner),
             });
         }
-        self.write_edge(owner, node, offer, self.height);
-        Ok(())
+        self.check_free(node)?;
+        let bond = self.rebond(node, owner)?;
+        self.pay_price(owner, bill)?;
+        self.write_edge(owner, node, offer, self.height, with(bond, bill)?)
     }
 
     pub(super) fn set_edge(
@@ -63,16 +67,17 @@ impl Transition<'_> {
         sender: &Address,
         node: &PublicKey,
         offer: Offer,
+        bill: Bill,
     ) -> Result<(), Refusal> {
         let edge = self.own_edge(sender, node)?;
-        self.write_edge(sender, node, offer, edge.registered);
-        Ok(())
+        self.pay_price(sender, bill)?;
+        self.write_edge(sender, node, offer, edge.registered, with(edge.bond, bill)?)
     }
 
     pub(super) fn leave_edge(&mut self, sender: &Address, node: &PublicKey) -> Result<(), Refusal> {
-        self.own_edge(sender, node)?;
+        let edge = self.own_edge(sender, node)?;
         self.overlay.remove(key::edge(node));
-        Ok(())
+        self.unbond(node, edge.owner, edge.bond)
     }
 
     fn own_edge(&self, sender: &Address, node: &PublicKey) -> Result<EdgeEntry, Refusal> {
@@ -89,7 +94,19 @@ impl Transition<'_> {
         })
     }
 
-    fn write_edge(&mut self, owner: &Address, node: &PublicKey, offer: Offer, registered: u64) {
+    fn write_edge(
+        &mut self,
+        owner: &Address,
+        node: &PublicKey,
+        offer: Offer,
+        registered: u64,
+        bond: Amount,
+    ) -> Result<(), Refusal> {
+        let least = self.genesis.delivery.bond_min;
+        if bond < least {
+            let node = node.to_string();
+            return Err(Refusal::EdgeBond { node, bond, least });
+        }
         let edge = EdgeEntry {
             owner: *owner,
             payout: offer.payout,
@@ -97,7 +114,14 @@ impl Transition<'_> {
             capacity: offer.capacity,
             traffic_max: offer.traffic_max,
             registered,
+            bond,
         };
         self.overlay.write(key::edge(node), &edge);
+        Ok(())
     }
+}
+
+/// A bond with what is added to it, which is the bill's price.
+fn with(bond: Amount, bill: Bill) -> Result<Amount, Refusal> {
+    bond.checked_add(bill.price).ok_or_else(impossible)
 }

@@ -56,14 +56,7 @@ impl Transition<'_> {
         if delegate.standing == Standing::Tombstoned {
             return Err(Refusal::DelegateTombstoned { delegate: name });
         }
-        let oldest = self.height.saturating_sub(self.genesis.election.evidence_age);
-        if found.height < oldest || found.height > self.height {
-            return Err(Refusal::EvidenceAge {
-                height: found.height,
-                oldest,
-                newest: self.height,
-            });
-        }
+        self.check_age(found.height)?;
         if !found.convicts(&self.genesis.chain_id) {
             return Err(Refusal::EvidenceProvesNothing { delegate: name });
         }

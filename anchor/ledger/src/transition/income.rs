@@ -3,7 +3,7 @@
 use super::money::impossible;
 use super::{Refusal, Transition};
 use crate::amount::Amount;
-use crate::genesis::{Parts, WHOLE};
+use crate::genesis::{Parts, part_of};
 use crate::keys::Address;
 use crate::state::{State, key};
 use crate::validators::ValidatorSet;
@@ -33,10 +33,7 @@ impl Transition<'_> {
 
     /// What does not divide evenly is the proposer's.
     fn divide(&mut self, amount: Amount, parts: &Parts) -> Result<(), Refusal> {
-        let part = |points: u16| {
-            let units = u128::from(amount.units()) * u128::from(points) / u128::from(WHOLE);
-            Amount::from_units(units as u64)
-        };
+        let part = |points: u16| part_of(amount, points);
         let mut left = amount;
         let pools = [
             (key::leaders_pool(), part(parts.leaders)),
@@ -54,7 +51,7 @@ impl Transition<'_> {
         self.credit(&proposer, left)
     }
 
-    fn burn(&mut self, amount: Amount) -> Result<(), Refusal> {
+    pub(super) fn burn(&mut self, amount: Amount) -> Result<(), Refusal> {
         if amount.is_zero() {
             return Ok(());
         }

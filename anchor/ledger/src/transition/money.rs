@@ -33,7 +33,9 @@ impl Transition<'_> {
             Action::Transfer { amount, .. }
             | Action::EscrowOpen { amount, .. }
             | Action::EscrowTopUp { amount, .. }
-            | Action::Vote { amount, .. } => *amount,
+            | Action::Vote { amount, .. }
+            | Action::EdgeRegister { bond: amount, .. }
+            | Action::EdgeSet { bond: amount, .. } => *amount,
             Action::DelegateRegister { stake, .. } => {
                 stake.saturating_add(self.genesis.election.registration)
             }
@@ -41,6 +43,11 @@ impl Transition<'_> {
             Action::NameRegister { label, .. } => {
                 let rent = self.genesis.rent.of(label);
                 rent.saturating_add(self.premium(label)?)
+            }
+            // A TLD does not expire: it costs as much as a name that is paid for as long as a name can be.
+            Action::ChainRegister { tld, .. } => {
+                let rent = self.genesis.rent.of(tld).units();
+                Amount::from_units(rent.saturating_mul(u64::from(self.genesis.rent.max_periods)))
             }
             Action::NameRenew { label, periods } => {
                 let rent = self.genesis.rent.of(label).units();

@@ -243,6 +243,22 @@ pub enum Refusal {
     /// An edge that serves nothing.
     #[error("an edge needs a capacity of at least 1 request")]
     EdgeCapacity,
+    /// Too small a bond.
+    #[error("node {node} would have a bond of {bond} coins, at least {least} are needed")]
+    EdgeBond {
+        node: String,
+        bond: Amount,
+        least: Amount,
+    },
+    /// Somebody else's bond is still locked for the node.
+    #[error("the bond of {owner} for node {node} is locked until height {until}: send it again then")]
+    EdgeBonded { node: String, owner: String, until: u64 },
+    /// The node has lied.
+    #[error("node {node} was convicted of a lie at height {height}: it is out for ever")]
+    EdgeConvicted { node: String, height: u64 },
+    /// A proof of no lie.
+    #[error("the proof convicts node {node} of nothing: {reason}")]
+    FraudProvesNothing { node: String, reason: String },
     /// A reveal that does not fit the delegate's tip: the block is invalid.
     #[error("the reveal of delegate {delegate} is not what its tip was made of")]
     Reveal { delegate: String },
@@ -316,6 +332,30 @@ pub enum Refusal {
         "the evidence proves nothing against {delegate}: two different votes, in order, both signed by its key for this chain, are needed"
     )]
     EvidenceProvesNothing { delegate: String },
+    /// An id or a prefix of a chain that is none.
+    #[error("the chain to register: {reason}")]
+    ChainForm { reason: String },
+    /// The chain is this one, or followed already.
+    #[error("chain '{chain}' is registered already, or is this one")]
+    ChainTaken { chain: String },
+    /// Another chain has the TLD.
+    #[error("the TLD '{tld}' belongs to chain '{chain}': a TLD is one chain's for ever")]
+    TldTaken { tld: String, chain: String },
+    /// The genesis keeps the TLD from everybody.
+    #[error("the TLD '{tld}' is reserved: no chain can have it")]
+    TldReserved { tld: String },
+    /// Nobody has registered the chain.
+    #[error("chain '{chain}' is not registered")]
+    ChainUnknown { chain: String },
+    /// The other chain is broken.
+    #[error("chain '{chain}' has signed two headers of height {height}: nothing of it is anchored any more")]
+    ChainForked { chain: String, height: u64 },
+    /// The header is anchored.
+    #[error("height {height} of chain '{chain}' is anchored already, since height {at}")]
+    AnchorKnown { chain: String, height: u64, at: u64 },
+    /// The header is older than the newest.
+    #[error("height {height} of chain '{chain}' is not newer than {newest}, which is anchored")]
+    AnchorOld { chain: String, height: u64, newest: u64 },
     /// Records, description or name break a bound.
     #[error(transparent)]
     Form(#[from] Error),

@@ -11,11 +11,34 @@ use super::money::impossible;
 use super::{Refusal, Transition};
 use crate::amount::Amount;
 use crate::codec::Link;
+use crate::genesis::part_of;
 use crate::keys::Address;
 use crate::payment::{Voucher, VoucherError};
 use crate::signed::Signed;
 use crate::state::{ClaimEntry, Escrow, Line, State, key};
 use crate::tx::{MAX_CLAIM_VOUCHERS, Metered, Receipts};
+
+/// What a claim takes out of escrows, and what of that is not the payee's.
+#[derive(Clone, Copy, Default)]
+struct Paid {
+    /// All of it.
+    amount: Amount,
+    /// What others get by the splits of assets.
+    shared: Amount,
+    /// What all get by the genesis.
+    levied: Amount,
+}
+
+impl Paid {
+    fn with(self, more: Self) -> Result<Self, Refusal> {
+        let sum = |a: Amount, b: Amount| a.checked_add(b).ok_or_else(impossible);
+        Ok(Self {
+            amount: sum(self.amount, more.amount)?,
+            shared: sum(self.shared, more.shared)?,
+            levied: sum(self.levied, more.levied)?,
+        })
+    }
+}
 
 impl Transition<'_> {
     pub(super) fn claim(
@@ -35,32 +58,48 @@ impl Transition<'_> {
                 max: MAX_CLAIM_VOUCHERS,
             });
         }
-        let (mut amount, mut shared) = (Amount::ZERO, Amount::ZERO);
+        let mut sum = Paid::default();
         for voucher in vouchers {
-            let (paid, others) = self.pay_voucher(payee, voucher)?;
-            amount = amount.checked_add(paid).ok_or_else(impossible)?;
-            shared = shared.checked_add(others).ok_or_else(impossible)?;
+            sum = sum.with(self.pay_voucher(payee, voucher)?)?;
         }
         for count in metered {
-            let paid = self.pay_count(payee, count)?;
-            amount = amount.checked_add(paid).ok_or_else(impossible)?;
+            sum = sum.with(self.pay_count(payee, count)?)?;
         }
-        if amount.is_zero() && asked > 0 {
+        if sum.amount.is_zero() && asked > 0 {
             return Err(Refusal::NothingToClaim);
         }
-        self.credit(payee, amount.checked_sub(shared).ok_or_else(impossible)?)?;
-        receipts.map_or(Ok(()), |receipts| {
-            self.note_receipts(payee, receipts, amount, shared)
-        })
+        self.credit(payee, sum.amount)?;
+        self.give_up(payee, sum)?;
+        receipts.map_or(Ok(()), |receipts| self.note_receipts(payee, receipts, sum))
     }
 
-    /// Takes what a voucher adds out of its escrow, and gives others their shares. Returns how much was taken, less than it
-    /// promises if there is less, and how much of it went to others.
-    fn pay_voucher(
-        &mut self,
-        payee: &Address,
-        voucher: &Signed<Voucher>,
-    ) -> Result<(Amount, Amount), Refusal> {
+    /// Takes from a payee what of its claim is others'. That may be some units more than the claim: each part is rounded down
+    /// over all claims together, so several may grow by a whole unit at once.
+    fn give_up(&mut self, payee: &Address, sum: Paid) -> Result<(), Refusal> {
+        let others = sum.shared.checked_add(sum.levied).ok_or_else(impossible)?;
+        let mut account = self.overlay.account(payee)?;
+        let left = account.balance.checked_sub(others);
+        account.balance = left.ok_or(Refusal::NothingToClaim)?;
+        self.overlay.write(key::account(payee), &account);
+        Ok(())
+    }
+
+    /// What of a line goes to all, when what it was paid has grown: burnt, and shared by the seats. Each is rounded down once,
+    /// however it was claimed.
+    fn levy(&mut self, before: Amount, after: Amount) -> Result<Amount, Refusal> {
+        let rules = &self.genesis.delivery;
+        let grown = |points: u16| {
+            let more = part_of(after, points).checked_sub(part_of(before, points));
+            more.ok_or_else(impossible)
+        };
+        let (burnt, seats) = (grown(rules.claim_burnt)?, grown(rules.claim_seats)?);
+        self.burn(burnt)?;
+        self.add_to_pool(key::seats_pool(), seats)?;
+        burnt.checked_add(seats).ok_or_else(impossible)
+    }
+
+    /// Takes what a voucher adds out of its escrow, or less if there is less, and gives others their shares.
+    fn pay_voucher(&mut self, payee: &Address, voucher: &Signed<Voucher>) -> Result<Paid, Refusal> {
         let (id, account) = (voucher.body.escrow, voucher.body.account());
         let place = Place::of(&id, &account, false);
         let mut escrow = self.open_one(&id)?;
@@ -73,14 +112,19 @@ impl Transition<'_> {
             })?;
         let free = escrow.free_for(Some(&line), self.height);
         let before = line.paid;
-        let paid = self.draw_on(&mut escrow, &mut line, fresh, free)?;
+        let amount = self.draw_on(&mut escrow, &mut line, fresh, free)?;
         self.write_line(&place, &line);
         self.overlay.write(key::escrow(&id), &escrow);
         let shared = match &voucher.body.asset {
             Some(asset) => self.share(asset, before, line.paid)?,
             None => Amount::ZERO,
         };
-        Ok((paid, shared))
+        let levied = self.levy(before, line.paid)?;
+        Ok(Paid {
+            amount,
+            shared,
+            levied,
+        })
     }
 
     /// Gives each share of an asset its part of what was paid for deliveries of it. Returns their sum.
@@ -97,8 +141,8 @@ impl Transition<'_> {
         Ok(sum)
     }
 
-    /// Takes what a count adds out of what is set aside for it. Returns how much that is.
-    fn pay_count(&mut self, payee: &Address, count: &Metered) -> Result<Amount, Refusal> {
+    /// Takes what a count adds out of what is set aside for it.
+    fn pay_count(&mut self, payee: &Address, count: &Metered) -> Result<Paid, Refusal> {
         let id = count.escrow;
         let place = Place::of(&id, payee, true);
         let mut escrow = self.open_one(&id)?;
@@ -112,10 +156,15 @@ impl Transition<'_> {
                 counted: count.cumulative,
                 paid: line.paid,
             })?;
-        let paid = self.draw_on(&mut escrow, &mut line, fresh, Amount::ZERO)?;
+        let before = line.paid;
+        let amount = self.draw_on(&mut escrow, &mut line, fresh, Amount::ZERO)?;
         self.write_line(&place, &line);
         self.overlay.write(key::escrow(&id), &escrow);
-        Ok(paid)
+        Ok(Paid {
+            amount,
+            shared: Amount::ZERO,
+            levied: self.levy(before, line.paid)?,
+        })
     }
 
     /// What a voucher adds to what its payee was paid.
@@ -168,13 +217,7 @@ impl Transition<'_> {
         Ok(paid)
     }
 
-    fn note_receipts(
-        &mut self,
-        payee: &Address,
-        receipts: &Receipts,
-        amount: Amount,
-        shared: Amount,
-    ) -> Result<(), Refusal> {
+    fn note_receipts(&mut self, payee: &Address, receipts: &Receipts, sum: Paid) -> Result<(), Refusal> {
         let Receipts { root, count } = *receipts;
         if count == 0 {
             return Err(Refusal::ReceiptsEmpty);
@@ -187,8 +230,9 @@ impl Transition<'_> {
             height: self.height,
             receipts: count,
             root,
-            amount,
-            shared,
+            amount: sum.amount,
+            shared: sum.shared,
+            levied: sum.levied,
         };
         self.overlay.write(key::claim(payee, &root), &entry);
         Ok(())

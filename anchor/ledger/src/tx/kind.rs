@@ -71,11 +71,17 @@ pub enum Kind {
     VoteCollect,
     /// [`Action::Evidence`]
     Evidence,
+    /// [`Action::ChainRegister`]
+    ChainRegister,
+    /// [`Action::ChainAnchor`]
+    ChainAnchor,
+    /// [`Action::Fraud`]
+    Fraud,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 33] = [
         Self::Transfer,
         Self::Faucet,
         Self::Commit,
@@ -106,6 +112,9 @@ impl Kind {
         Self::Unvote,
         Self::VoteCollect,
         Self::Evidence,
+        Self::ChainRegister,
+        Self::ChainAnchor,
+        Self::Fraud,
     ];
 
     /// As it is written in a genesis file and in errors.
@@ -141,6 +150,9 @@ impl Kind {
             Self::Unvote => "unvote",
             Self::VoteCollect => "vote_collect",
             Self::Evidence => "evidence",
+            Self::ChainRegister => "chain_register",
+            Self::ChainAnchor => "chain_anchor",
+            Self::Fraud => "fraud",
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Blocks and certificates: what holds, and what each change of them breaks.
 
+use std::sync::LazyLock;
+
 use ledger::{
     Action, Block, Body, Certificate, Genesis, Hash, Header, Link, SecretKey, Signature, Validator,
     ValidatorSet, VoteKind, vote_bytes,
@@ -18,11 +20,10 @@ pub fn set(count: u8) -> ValidatorSet {
 
 /// The keys of a set, in its order.
 pub fn keys_of(set: &ValidatorSet) -> Vec<SecretKey> {
+    static ALL: LazyLock<Vec<SecretKey>> = LazyLock::new(|| (0..=255).map(who).collect());
     let find = |validator: &Validator| {
-        (0..=255)
-            .map(who)
-            .find(|key| key.public() == validator.key)
-            .unwrap()
+        let key = ALL.iter().find(|key| key.public() == validator.key);
+        key.unwrap().clone()
     };
     set.validators().iter().map(find).collect()
 }

@@ -36,7 +36,8 @@ pub fn proof(index: usize) -> DeliveryProof {
     }
 }
 
-fn bundle_of(world: &World, key: Vec<u8>) -> Bundle {
+/// A proof of an entry of a state, under the genesis of four.
+pub fn bundle_of(world: &World, key: Vec<u8>) -> Bundle {
     let tree = Tree::of(&world.state);
     let (value, proof) = tree.prove(&key);
     let header = header_at(&genesis_of_four(), 9, tree.root, &set(4));
@@ -48,6 +49,7 @@ fn bundle_of(world: &World, key: Vec<u8>) -> Bundle {
         header,
         certificate,
         set_changes: vec![],
+        foreign: None,
     }
 }
 

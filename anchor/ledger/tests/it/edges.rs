@@ -1,6 +1,6 @@
 //! Edges: register, change, leave.
 
-use ledger::{Action, Refusal, State, edge_consent};
+use ledger::{Action, Amount, Refusal, State, edge_consent};
 
 use crate::paying::*;
 use crate::world::*;
@@ -13,6 +13,7 @@ fn register_edge(owner: u8, n: u8, capacity: u32) -> Action {
         capacity,
         traffic_max: 1 << 40,
         consent: edge_consent(CHAIN, &node(n), &at(owner)),
+        bond: Amount::ZERO,
     }
 }
 
@@ -23,6 +24,7 @@ fn set(n: u8, capacity: u32) -> Action {
         price: coins("0.25"),
         capacity,
         traffic_max: 0,
+        bond: Amount::ZERO,
     }
 }
 

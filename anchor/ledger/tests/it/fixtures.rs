@@ -6,9 +6,9 @@
 use std::path::PathBuf;
 
 use ledger::{
-    Action, AssetMeta, Body, Bundle, CreditTerms, DeliveryProof, Genesis, Kind, Origin, Purse, Receipt,
-    Records, Split, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key, receipts_root, verify,
-    verify_delivery, vote_bytes,
+    Action, Amount, AssetMeta, Body, Bundle, CreditTerms, Delivery, DeliveryProof, Genesis, Kind, Origin,
+    Purse, Receipt, Records, Split, State, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key,
+    receipts_root, verify, verify_delivery, vote_bytes,
 };
 
 use crate::blocks::{certify, header, set};
@@ -102,7 +102,17 @@ fn actions() -> Vec<Action> {
     .into_iter()
     .chain(payment_actions())
     .chain(delegate_actions())
+    .chain(chain_actions())
+    .chain([crate::frauds::fraud(crate::frauds::equivocation(1, 7))])
     .collect()
+}
+
+fn chain_actions() -> Vec<Action> {
+    let block = crate::chains::block("far-1", 7, secret(7), &set(4), &set(5));
+    vec![
+        crate::chains::register_far("far-1", "far"),
+        crate::chains::anchor_of(block),
+    ]
 }
 
 fn delegate_actions() -> Vec<Action> {
@@ -141,7 +151,13 @@ fn for_sale() -> AssetMeta {
 }
 
 /// Kinds that came later: they are numbered behind the others, so that what was signed before is as it was.
-const LATER: [Kind; 2] = [Kind::AssetSet, Kind::AssetLicense];
+const LATER: [Kind; 5] = [
+    Kind::AssetSet,
+    Kind::AssetLicense,
+    Kind::ChainRegister,
+    Kind::ChainAnchor,
+    Kind::Fraud,
+];
 
 fn payment_actions() -> Vec<Action> {
     let (escrow, amount) = (secret(4), coins("10"));
@@ -160,6 +176,7 @@ fn payment_actions() -> Vec<Action> {
             capacity,
             traffic_max: 1 << 40,
             consent: edge_consent(CHAIN, &crate::paying::node(1), &at(1)),
+            bond: Amount::ZERO,
         },
         Action::EdgeSet {
             node,
@@ -167,6 +184,7 @@ fn payment_actions() -> Vec<Action> {
             price,
             capacity,
             traffic_max: 0,
+            bond: Amount::ZERO,
         },
         Action::EdgeLeave { node },
     ]
@@ -233,6 +251,18 @@ fn transactions_with_later_fields() {
         ),
         ("escrow_allot-metered", allot_metered(escrow, 2, "10", 99)),
         ("claim-metered", claim_counted(escrow, coins("10"))),
+        ("edge_register-bond", crate::frauds::register_bonded(1, 1, "5")),
+        ("edge_set-bond", crate::frauds::set_bonded(1, "5")),
+        (
+            "fraud-over_price",
+            crate::frauds::fraud(crate::frauds::over_price("0.6", 7)),
+        ),
+        (
+            "fraud-withdrawn",
+            crate::frauds::fraud(ledger::FraudProof::Withdrawn {
+                statement: statement(&quote("0"), 1, None),
+            }),
+        ),
     ];
     for (name, action) in actions {
         let tx = sign(1, 0, coins("0.001"), action);
@@ -314,7 +344,15 @@ fn genesis_files() {
         amount: coins("100000000"),
     }];
     let ddn = Genesis::ddn("ddn-1", TIME_MS, vec![delegate(1), delegate(2)], balances).unwrap();
-    for (name, genesis) in [("dev", dev), ("ddn", ddn)] {
+    let mut strict = dev.clone();
+    strict.delivery = Delivery {
+        bond_min: coins("5"),
+        bounty: 2_000,
+        withdrawn_grace: Some(60),
+        claim_burnt: 300,
+        claim_seats: 200,
+    };
+    for (name, genesis) in [("dev", dev), ("ddn", ddn), ("delivery", strict)] {
         check(&format!("genesis-{name}.hex"), &encode(&genesis));
         check_text(
             &format!("genesis-{name}.json"),
@@ -332,6 +370,10 @@ fn bundles() {
         (
             "bundle-set-changes.hex",
             bundle_after_changes(key::name(&label("alice"))),
+        ),
+        (
+            "bundle-foreign.hex",
+            crate::chains::through(key::name(&label("bob")), 5),
         ),
     ];
     for (name, bundle) in cases {
@@ -421,6 +463,47 @@ fn asset() {
     let [first, last] = ["2026", "photo"].map(|tag| key::tag(&tag.parse().unwrap(), &cid));
     let keys = [key::asset(&cid), first, last, key::licence(&cid, &at(2))];
     check_entries("asset.txt", &world, &keys);
+}
+
+/// What the ledger keeps of edges that have something at stake, of one that has left, and of one that was convicted; and what
+/// a claim says of which a part went to all.
+#[test]
+fn bonds() {
+    let mut genesis = genesis();
+    genesis.delivery.claim_burnt = 300;
+    let mut world = World::of(genesis);
+    world.block((1..5).map(|n| (n, Action::Faucet {})).collect());
+    for n in 1..4 {
+        world.pass(1, crate::frauds::register_bonded(1, n, "5"));
+    }
+    world.pass(1, Action::EdgeLeave { node: node_key(2) });
+    world.pass(2, crate::frauds::fraud(crate::frauds::equivocation(3, 4)));
+    let id = open(&mut world, 1, "10");
+    world.pass(2, claim_with(vec![voucher(id, 1, 2, coins("4"))], secret(5), 1));
+    let left = world.state.bond(&node_key(2)).unwrap().unwrap();
+    let keys = [
+        key::edge(&node_key(1)),
+        key::bond(&node_key(2)),
+        key::unbonded(left.until),
+        key::conviction(&node_key(3)),
+        key::claim(&at(2), &secret(5)),
+    ];
+    check_entries("bonds.txt", &world, &keys);
+}
+
+/// What the ledger keeps of another chain.
+#[test]
+fn chains() {
+    let mut world = World::new();
+    for action in chain_actions() {
+        world.pass(1, action);
+    }
+    let keys = [
+        key::chain("far-1"),
+        key::tld(&label("far")),
+        key::anchored("far-1", 7),
+    ];
+    check_entries("chains.txt", &world, &keys);
 }
 
 /// Keys and values of the state, one entry a line.

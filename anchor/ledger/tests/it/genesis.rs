@@ -63,7 +63,10 @@ fn the_mmt_preset_has_the_white_papers_numbers() {
         amount: coins("100000000"),
     }];
     let genesis = Genesis::mmt("mmt-1", TIME_MS, (1..=4).map(delegate).collect(), all).unwrap();
-    assert_eq!((genesis.seats, genesis.block_time_ms, genesis.election.round), (108, 10_000, 108));
+    assert_eq!(
+        (genesis.seats, genesis.block_time_ms, genesis.election.round),
+        (108, 10_000, 108)
+    );
     let period = 2_877_120;
     assert_eq!(period * 10_000, 333 * 24 * 3_600_000);
     let rewards = &genesis.rewards;
@@ -79,7 +82,10 @@ fn the_mmt_preset_has_the_white_papers_numbers() {
         assert_eq!(rewards.at(height), coins(reward), "{height}");
     }
     assert_eq!(minted(&genesis, 4 * period), 40_279_680);
-    assert_eq!((rewards.parts.proposer, rewards.fees.seats, rewards.fees.burnt), (10_000, 10_000, 0));
+    assert_eq!(
+        (rewards.parts.proposer, rewards.fees.seats, rewards.fees.burnt),
+        (10_000, 10_000, 0)
+    );
     assert_eq!(genesis.fee_of(Kind::Transfer), coins("0.5"));
     assert_eq!(genesis.fee_of(Kind::Vote), coins("0.5"));
     assert_eq!(genesis.fee_of(Kind::DelegateRegister), coins("200"));
@@ -93,7 +99,10 @@ fn the_wtb_preset_has_the_white_papers_numbers() {
         amount: coins("12000000000"),
     }];
     let genesis = Genesis::wtb("wtb-1", TIME_MS, (1..=4).map(delegate).collect(), all).unwrap();
-    assert_eq!((genesis.seats, genesis.block_time_ms, genesis.election.round), (303, 5_000, 303));
+    assert_eq!(
+        (genesis.seats, genesis.block_time_ms, genesis.election.round),
+        (303, 5_000, 303)
+    );
     let rewards = &genesis.rewards;
     for (until, reward) in [
         (3_110_400, "64"),
@@ -254,6 +263,22 @@ fn what_breaks_a_rule_is_named() {
         "prefix: 'd1' is not 1 to 16 characters of a-z",
     );
     check(|g| g.seats = 0, "seats: 0 is not within 1 to 1024");
+    check(
+        |g| g.delivery.bounty = 5_001,
+        "delivery.bounty: 5001 is not within 0 to 5000",
+    );
+    check(
+        |g| (g.delivery.claim_burnt, g.delivery.claim_seats) = (3_000, 2_001),
+        "delivery.claim_burnt: with delivery.claim_seats it is 5001 basis points, at most 5000",
+    );
+    check(
+        |g| g.delivery.withdrawn_grace = Some(1_000_000_001),
+        "delivery.withdrawn_grace: 1000000001 is not within 0 to 1000000000",
+    );
+    check(
+        |g| g.delivery.bond_min = coins("100000001"),
+        "delivery.bond_min: 100000001 is more than the supply",
+    );
     check(
         |g| g.seats = 3,
         "delegates: 4 delegates for 3 seats: give at least one and at most one for each",

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use ledger::{
-    Balance, Bundle, Certificate, Checkpoint, Genesis, GenesisDelegate, Hash, Header, LightBlock,
-    MAX_BUNDLE_BYTES, SecretKey, Trust, Validator, ValidatorSet, VoteKind, decode, encode, key, verify,
-    vote_bytes,
+    Action, Balance, Bundle, Certificate, Checkpoint, Genesis, GenesisDelegate, Hash, Header, LightBlock,
+    MAX_BUNDLE_BYTES, MAX_TX_BYTES, SecretKey, Trust, Validator, ValidatorSet, VoteKind, decode, encode, key,
+    verify, vote_bytes,
 };
 
 use crate::blocks::set;
@@ -75,7 +75,7 @@ fn a_checkpoint_is_of_one_chain_and_one_set() {
         error,
         "header of height 9: the validators after it are not those that it names"
     );
-    let mut other = genesis.clone();
+    let mut other = genesis;
     other.chain_id = "other".into();
     let error = Checkpoint::new(&other, &header, set(4)).unwrap_err().to_string();
     assert_eq!(
@@ -244,6 +244,7 @@ fn long_bundle(genesis: &Genesis, rounds: u32) -> (Bundle, Checkpoint) {
         header,
         certificate,
         set_changes,
+        foreign: None,
     };
     (bundle, checkpoint)
 }
@@ -275,6 +276,40 @@ fn a_bundle_above_a_checkpoint_is_small() {
         rounds * step < MAX_BUNDLE_BYTES as u64,
         "{rounds} rounds of {step} bytes"
     );
+}
+
+/// Other ledgers can follow the largest presets by transactions.
+#[test]
+fn the_headers_of_all_presets_fit_in_a_transaction() {
+    for (seats, joined) in [(101, 101), (108, 108), (303, 30)] {
+        let (from, to) = (Seats::of(0..seats), Seats::of(joined..joined + seats));
+        let header = Header {
+            next_validators: to.set.hash(),
+            ..header_at(&ddn(), 7, Hash::of(b"s"), &from.set)
+        };
+        let certificate = from.certify(&header);
+        let checkpoint = Checkpoint {
+            validators: to.set.clone(),
+            ..Checkpoint::of_genesis(&ddn()).unwrap()
+        };
+        let actions = [
+            crate::chains::anchor_of(LightBlock::new(header, certificate, &from.set, &to.set)),
+            Action::ChainRegister {
+                tld: label("far"),
+                prefix: "far".into(),
+                checkpoint: Box::new(checkpoint),
+            },
+        ];
+        for action in actions {
+            let tx = sign(1, u64::MAX, coins("1"), action);
+            let bytes = tx.encode().len();
+            println!(
+                "{seats} seats, {joined} join: {} of {bytes} bytes",
+                tx.body.action.kind()
+            );
+            assert!(bytes <= MAX_TX_BYTES, "{seats} seats: {bytes} bytes");
+        }
+    }
 }
 
 /// The signatures of the quorum are as good as all.

@@ -3,6 +3,7 @@
 mod assets;
 mod blocks;
 mod bundles;
+mod chains;
 mod claims;
 mod credit;
 mod delivery;
@@ -12,6 +13,7 @@ mod elections;
 mod escrows;
 mod exhaustive;
 mod fixtures;
+mod frauds;
 mod genesis;
 mod keys;
 mod light;

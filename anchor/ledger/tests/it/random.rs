@@ -134,7 +134,8 @@ fn other_actions() -> impl Strategy<Value = Action> {
         1 => contents().prop_map(|cid| Action::AssetTombstone { cid }),
         2 => (contents(), metas()).prop_map(|(cid, meta)| Action::AssetSet { cid, meta }),
         2 => (contents(), prices()).prop_map(|(cid, price)| Action::AssetLicense { cid, price }),
-        3 => edges(),
+        5 => edges(),
+        3 => chains(),
         8 => delegates(),
     ]
 }
@@ -166,18 +167,34 @@ fn delegates() -> impl Strategy<Value = Action> {
     })
 }
 
+/// Two other chains, and headers of theirs that fit, contradict each other, or hang in the air.
+fn chains() -> impl Strategy<Value = Action> {
+    let ids = prop_oneof!["far-1", "far-2"];
+    let tlds = prop_oneof!["faraway", "alice", "ddn"];
+    prop_oneof![
+        1 => (ids.clone(), tlds).prop_map(|(id, tld)| crate::chains::register_far(&id, &tld)),
+        3 => (ids, 1..6u64, 0..2u8, 4..6u8, 4..6u8).prop_map(|(id, height, root, from, to)| {
+            let [from, to] = [from, to].map(crate::blocks::set);
+            crate::chains::anchor_of(crate::chains::block(&id, 2 * height, secret(root), &from, &to))
+        }),
+    ]
+}
+
 fn edges() -> impl Strategy<Value = Action> {
-    let parts = (1..3u8, people(), people(), amounts(), 0..4u32, 0..4u8);
-    parts.prop_map(|(n, owner, payout, price, capacity, what)| {
+    let bonds = (0..40u64).prop_map(|n| Amount::from_coins(n).unwrap());
+    let parts = (1..4u8, people(), people(), amounts(), 0..4u32, bonds, 0..10u8);
+    parts.prop_map(|(n, owner, payout, price, capacity, bond, what)| {
         let (node, payout, traffic_max) = (node_key(n), at(payout), 0);
         match what {
-            0 => Action::EdgeLeave { node },
-            1 => Action::EdgeSet {
+            0 => crate::frauds::fraud(crate::frauds::equivocation(n, 9 * u64::from(capacity))),
+            1..3 => Action::EdgeLeave { node },
+            3..5 => Action::EdgeSet {
                 node,
                 payout,
                 price,
                 capacity,
                 traffic_max,
+                bond,
             },
             _ => Action::EdgeRegister {
                 node,
@@ -186,6 +203,7 @@ fn edges() -> impl Strategy<Value = Action> {
                 capacity,
                 traffic_max,
                 consent: ledger::edge_consent(CHAIN, &crate::paying::node(n), &at(owner)),
+                bond,
             },
         }
     })
@@ -344,6 +362,9 @@ impl Trial {
         let mut genesis = genesis();
         genesis.seats = 3;
         genesis.election.round = 3;
+        genesis.delivery.claim_burnt = 700;
+        genesis.delivery.claim_seats = 1_100;
+        genesis.delivery.withdrawn_grace = Some(2);
         genesis.rewards = Rewards {
             phases: vec![ledger::Phase {
                 until: Some(50),
@@ -426,6 +447,8 @@ impl Trial {
             prop_assert!(audit.holds(), "{:?} at height {}", audit, height);
             reserves_add_up(state)?;
             tags_are_found(state)?;
+            anchors_are_listed(state)?;
+            the_convicted_have_nothing(state)?;
         }
         Ok(())
     }
@@ -470,6 +493,36 @@ fn tags_are_found(state: &MemoryState) -> Result<(), TestCaseError> {
         }
     }
     prop_assert_eq!(index, scanned);
+    Ok(())
+}
+
+/// The headers that are kept of other chains are those that their entries list; each TLD is of a chain that has it.
+fn anchors_are_listed(state: &MemoryState) -> Result<(), TestCaseError> {
+    use ledger::{ChainEntry, key};
+    let below = |prefix: &'static [u8]| state.0.iter().filter(move |(key, _)| key.starts_with(prefix));
+    let kept: BTreeSet<Vec<u8>> = below(key::ANCHORED).map(|(key, _)| key.clone()).collect();
+    let (mut listed, mut tlds) = (BTreeSet::new(), 0);
+    for (_, value) in below(key::CHAINS) {
+        let entry: ChainEntry = decode(value).unwrap();
+        let id = &entry.checkpoint.chain;
+        let holder = state.tld(&entry.tld).unwrap();
+        prop_assert_eq!(holder.as_ref(), Some(id));
+        prop_assert!(entry.forked.is_none() || entry.anchors.is_empty());
+        listed.extend(entry.anchors.iter().map(|height| key::anchored(id, *height)));
+        tlds += 1;
+    }
+    prop_assert_eq!(kept, listed);
+    prop_assert_eq!(below(key::TLDS).count(), tlds);
+    Ok(())
+}
+
+/// Who was convicted is no edge, and has nothing at stake.
+fn the_convicted_have_nothing(state: &MemoryState) -> Result<(), TestCaseError> {
+    for n in (1..5).map(node_key) {
+        if state.conviction(&n).unwrap().is_some() {
+            prop_assert_eq!((state.edge(&n).unwrap(), state.bond(&n).unwrap()), (None, None));
+        }
+    }
     Ok(())
 }
 
@@ -527,7 +580,7 @@ fn random_chains_reach_every_kind() {
     let mut runner = TestRunner::deterministic();
     let chains = vec(steps(), 100..200);
     let mut passed = BTreeSet::new();
-    for _ in 0..64 {
+    for _ in 0..128 {
         let chain = chains.new_tree(&mut runner).unwrap().current();
         passed.append(&mut Trial::run(&chain).unwrap());
     }

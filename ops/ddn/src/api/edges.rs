@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use ledger::{Action, Address, EdgeEntry, PublicKey, SecretKey, State as _};
+use ledger::{Action, Address, Amount, EdgeEntry, PublicKey, SecretKey, State as _};
 
 use super::extract::{Body, Params, Segments, blocking};
 use super::failure::Failed;
@@ -159,6 +159,7 @@ fn registration(node: &Node, key: &SecretKey, owner: &Address, ask: &EdgeTerms) 
         capacity: ask.capacity.unwrap_or(node.capacity()),
         traffic_max: ask.traffic_max.unwrap_or(0),
         consent: ledger::edge_consent(&node.chain.genesis().chain_id, key, owner),
+        bond: Amount::ZERO,
     })
 }
 
@@ -189,6 +190,7 @@ pub async fn set(
             price: ask.price.unwrap_or(entry.price),
             capacity: ask.capacity.unwrap_or(entry.capacity),
             traffic_max: ask.traffic_max.unwrap_or(entry.traffic_max),
+            bond: Amount::ZERO,
         })
     };
     send_action(node, wallet, wait, action).await.map(Json)

@@ -32,6 +32,7 @@ fn entry(capacity: u32) -> EdgeEntry {
         capacity,
         traffic_max: 0,
         registered: 1,
+        bond: Amount::ZERO,
     }
 }
 
