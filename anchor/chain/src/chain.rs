@@ -287,8 +287,23 @@ impl Chain {
     /// # Errors
     /// If there is no block yet, or the store cannot be read.
     pub fn prove(&self, key: &[u8]) -> Result<Bundle, Error> {
+        self.prove_at(key, self.height())
+    }
+
+    /// As [`Chain::prove`], of the state after the block of `height`.
+    ///
+    /// # Errors
+    /// If the state of that height is not here any more, or not yet; else as [`Chain::prove`].
+    pub fn prove_at(&self, key: &[u8], height: u64) -> Result<Bundle, Error> {
         let store = &self.0.store;
-        let height = store.tip().height;
+        let kept = store.kept();
+        if height > 0 && !kept.contains(&height) {
+            return Err(Error::NotKept {
+                height,
+                first: *kept.start(),
+                last: *kept.end(),
+            });
+        }
         let no_block = || Error::NoBlock {
             chain: self.0.genesis.chain_id.clone(),
         };

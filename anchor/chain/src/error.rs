@@ -139,6 +139,16 @@ pub enum Error {
         /// The journal.
         path: PathBuf,
     },
+    /// The state of a height was asked for that is not here.
+    #[error("the state after block {height} is not here: it is there for heights {first} to {last}")]
+    NotKept {
+        /// The height.
+        height: u64,
+        /// The lowest height that is here.
+        first: u64,
+        /// The greatest.
+        last: u64,
+    },
     /// What should be a snapshot is none, or not of this chain.
     #[error("the snapshot cannot be used: {reason}")]
     Snapshot {

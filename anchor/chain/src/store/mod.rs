@@ -115,6 +115,12 @@ impl Store {
         }
     }
 
+    /// The heights of which the state is here.
+    pub(crate) fn kept(&self) -> std::ops::RangeInclusive<u64> {
+        let tip = self.height();
+        tip.saturating_sub(self.kept)..=tip
+    }
+
     /// What `changes` make of the state at the tip.
     pub(crate) fn execute(&self, changes: Changes) -> Result<Executed, Error> {
         let (root, tree) = Tree(&self.db).update(&changes, self.tip().height + 1)?;

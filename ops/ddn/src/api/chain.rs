@@ -173,9 +173,11 @@ pub async fn submit(State(node): Shared, Raw(body): Raw) -> Answer<TxSubmitted> 
 pub async fn proof(State(node): Shared, Params(query): Params<ProofQuery>) -> Result<Response, Failed> {
     let bundle = blocking(move || {
         let key = state_key(&node, &query.key)?;
-        match node.chain.prove(&key) {
+        let height = query.height.unwrap_or_else(|| node.chain.height());
+        match node.chain.prove_at(&key, height) {
             Ok(bundle) => Ok(bundle.encode()),
             Err(error @ chain::Error::NoBlock { .. }) => Err(Failed::new("busy", error.to_string())),
+            Err(error @ chain::Error::NotKept { .. }) => Err(Failed::not_found(error.to_string())),
             Err(error) => Err(error.into()),
         }
     })

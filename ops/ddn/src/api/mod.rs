@@ -7,6 +7,7 @@
 
 mod assets;
 mod chain;
+mod chains;
 pub mod claim;
 mod content;
 mod delegates;
@@ -159,6 +160,8 @@ fn guarded() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(chain::tx))
         .routes(routes!(chain::submit))
         .routes(routes!(chain::proof))
+        .routes(routes!(chains::list, chains::register))
+        .routes(routes!(chains::anchor))
         .routes(routes!(snapshots::checkpoint))
         .routes(routes!(snapshots::snapshot))
         .routes(routes!(snapshots::backup))

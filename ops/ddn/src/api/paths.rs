@@ -115,6 +115,11 @@ pub const CHAIN_CHECKPOINT: &str = "/v1/chain/checkpoint";
 pub const CHAIN_SNAPSHOT: &str = "/v1/chain/snapshot";
 /// `POST` a [`BackupOrder`](super::types::BackupOrder): [`BackupMade`](super::types::BackupMade).
 pub const CHAIN_BACKUP: &str = "/v1/chain/backup";
+/// `GET`: [`ChainList`](super::types::ChainList); `POST` a [`ChainRegisterOrder`](super::types::ChainRegisterOrder):
+/// [`Sent`](super::types::Sent).
+pub const CHAINS: &str = "/v1/chains";
+/// `POST` a light block in DAG-CBOR: [`Sent`](super::types::Sent).
+pub const CHAIN_ANCHOR: &str = "/v1/chains/anchor";
 /// `GET`: [`RepoStat`](super::types::RepoStat).
 pub const REPO_STAT: &str = "/v1/repo/stat";
 /// `POST`: lines of [`RepoEvent`](super::types::RepoEvent).

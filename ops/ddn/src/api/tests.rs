@@ -11,7 +11,7 @@ use super::*;
 use crate::config::{Config, Sources};
 
 /// Every path that needs the token.
-const GUARDED: [&str; 64] = [
+const GUARDED: [&str; 66] = [
     STATUS,
     CONFIG,
     PUBLISH,
@@ -67,6 +67,8 @@ const GUARDED: [&str; 64] = [
     CHAIN_CHECKPOINT,
     CHAIN_SNAPSHOT,
     CHAIN_BACKUP,
+    CHAINS,
+    CHAIN_ANCHOR,
     REPO_STAT,
     REPO_VERIFY,
     REPO_GC,

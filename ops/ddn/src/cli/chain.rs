@@ -4,11 +4,12 @@ use std::{
     collections::BTreeMap,
     io::{self, IsTerminal as _, Read as _, Write},
     path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use cid::Cid;
 use gateway::Served;
-use ledger::{Bundle, DeliveryProof, Genesis, MAX_BUNDLE_BYTES, NameEntry, Receipt, Signed};
+use ledger::{Bundle, Checkpoint, DeliveryProof, Genesis, MAX_BUNDLE_BYTES, NameEntry, Receipt, Signed, Trust};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,7 +17,9 @@ use super::{
     Context,
     client::{Call, Node},
     failure::{Failure, Outcome},
-    genesis, init, proven, receipted,
+    chains, genesis, init,
+    name::How,
+    proven, receipted,
     screen::{self, Table},
     snapshot, state_key,
 };
@@ -33,7 +36,11 @@ Examples:
   ddn chain block latest
   ddn chain proof alice.ddn -o alice.proof
   ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node
+  ddn chain checkpoint -o trusted.json
   ddn chain verify alice.proof --checkpoint trusted.json  from a later height than the genesis
+  ddn chain register --of ../other-node                  follow another chain, whose names end with another word
+  ddn chain anchor --of ../other-node
+  ddn chain proof bob.oth -o bob.proof --data ../other-node --through .
   ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`
   ddn chain snapshot -o state.ddn
   ddn chain restore state.ddn --genesis genesis.json --data new-node
@@ -59,6 +66,9 @@ pub enum Command {
         /// Write the proof into this file [default: standard output, unless that is a terminal]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Prove it to those who follow another chain that has anchored this one: the data folder of a node of that chain
+        #[arg(long, value_name = "DIR")]
+        through: Option<PathBuf>,
     },
     /// Check a proof, of an entry or of a delivery, or a gateway's receipt, without a node: what it says, at which height
     Verify {
@@ -68,6 +78,27 @@ pub enum Command {
         /// The genesis that is trusted [default: that of the data folder]
         #[arg(long, value_name = "FILE")]
         genesis: Option<PathBuf>,
+        /// A checkpoint of that chain to trust instead: see `ddn chain checkpoint`
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Other chains that this ledger follows
+    List,
+    /// Make this ledger follow another chain, so that it can anchor that one's headers
+    Register {
+        /// The data folder of a running node of the other chain
+        #[arg(long, value_name = "DIR")]
+        of: PathBuf,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Anchor the newest header of another chain in this ledger
+    Anchor {
+        /// The data folder of a running node of the other chain
+        #[arg(long, value_name = "DIR")]
+        of: PathBuf,
+        #[command(flatten)]
+        how: How,
     },
     /// Write what a light client must know of the newest block, to trust it instead of the genesis
     Checkpoint {
@@ -115,8 +146,17 @@ pub async fn run(context: &Context, command: Command) -> Outcome {
             let tx: TxView = node.call(Call::get(paths::CHAIN_TX, &[&cid.to_string()])).await?;
             context.screen.show(&tx, tell_tx)
         }
-        Command::Proof { key, output } => proof(context, &key, output.as_deref()).await,
-        Command::Verify { file, genesis } => verify(context, &file, genesis.as_deref()),
+        Command::Proof { key, output, through } => {
+            proof(context, &key, output.as_deref(), through.as_deref()).await
+        }
+        Command::Verify {
+            file,
+            genesis,
+            checkpoint,
+        } => verify(context, &file, genesis.as_deref(), checkpoint.as_deref()),
+        Command::List => chains::list(context).await,
+        Command::Register { of, how } => chains::register(context, &of, how).await,
+        Command::Anchor { of, how } => chains::anchor(context, &of, how).await,
         Command::Checkpoint { output } => snapshot::checkpoint(context, output.as_deref()).await,
         Command::Snapshot { output } => snapshot::snapshot(context, &output).await,
         Command::Restore {
@@ -252,20 +292,50 @@ struct Proven {
     block: String,
     height: u64,
     time_ms: u64,
+    /// `genesis` or `checkpoint`.
+    trusted: &'static str,
+    /// The chain that was trusted, if it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    through: Option<PassedThrough>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output: Option<PathBuf>,
 }
 
-async fn proof(context: &Context, key: &str, output: Option<&Path>) -> Outcome {
+/// A chain through which another one's entry was proved.
+#[derive(Debug, Serialize)]
+struct PassedThrough {
+    chain_id: String,
+    height: u64,
+    time_ms: u64,
+    /// What the other chain's names end with, by this chain.
+    tld: String,
+}
+
+/// What is to be known of a genesis, or a checkpoint, that is older than coins stay locked.
+const OLD_TRUST: &str = "what is trusted is older than the coins of those who voted then stay locked: they could sign \
+                         another history by now, so compare a newer checkpoint (`ddn chain checkpoint`)";
+
+async fn proof(context: &Context, key: &str, output: Option<&Path>, through: Option<&Path>) -> Outcome {
     if output.is_none() && !context.screen.json && io::stdout().is_terminal() {
         return Err(Failure::new(
             "binary",
             "a proof is binary: write it to a file with -o FILE",
         ));
     }
-    let node = Node::on(&context.data).await?;
-    let genesis = genesis::of_data(&context.data)?;
-    let (bytes, bundle) = fetch_proof(&node, key, &genesis).await?;
+    let (bytes, bundle, genesis) = match through {
+        Some(main) => {
+            let (bundle, trusted) = chains::proof(context, key, main).await?;
+            (bundle.encode().into(), bundle, trusted)
+        }
+        None => {
+            let node = Node::on(&context.data).await?;
+            let genesis = genesis::of_data(&context.data)?;
+            let (bytes, bundle) = fetch_proof(&node, key, &genesis).await?;
+            (bytes, bundle, genesis)
+        }
+    };
     let Some(path) = output else {
         return match context.screen.json {
             true => context.screen.show(&bundle, |_, _| Ok(())),
@@ -275,7 +345,7 @@ async fn proof(context: &Context, key: &str, output: Option<&Path>) -> Outcome {
     std::fs::write(path, &bytes).map_err(|error| Failure::file("write", path, &error))?;
     let proven = Proven {
         output: Some(path.to_owned()),
-        ..check(&bundle, &genesis)?
+        ..check(&bundle, &genesis, None)?
     };
     context.screen.show(&proven, |out, proven| {
         writeln!(
@@ -299,11 +369,12 @@ pub async fn fetch_proof(node: &Node, key: &str, genesis: &Genesis) -> Outcome<(
     Ok((bytes, bundle))
 }
 
-fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
+fn verify(context: &Context, file: &Path, trusted: Option<&Path>, checkpoint: Option<&Path>) -> Outcome {
     let genesis = match trusted {
         Some(path) => genesis::read(path)?,
         None => genesis::of_data(&context.data)?,
     };
+    let checkpoint = checkpoint.map(snapshot::read_checkpoint).transpose()?;
     let bytes = read_proof(file)?;
     if let Ok(proof) = DeliveryProof::decode(&bytes) {
         let delivery = proven::delivery(&proof, &genesis).map_err(|failure| failure.about(file.display()))?;
@@ -319,7 +390,7 @@ fn verify(context: &Context, file: &Path, trusted: Option<&Path>) -> Outcome {
         return context.screen.show(&delivery, receipted::tell_unclaimed);
     }
     let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
-    let proven = check(&bundle, &genesis).map_err(|failure| failure.about(file.display()))?;
+    let proven = check(&bundle, &genesis, checkpoint.as_ref()).map_err(|failure| failure.about(file.display()))?;
     context.screen.show(&proven, tell_proven)
 }
 
@@ -336,8 +407,13 @@ fn tell_proven(out: &mut dyn Write, proven: &Proven) -> io::Result<()> {
             ("block", proven.block.clone()),
             ("height", proven.height.to_string()),
             ("time", screen::utc(proven.time_ms)),
-            ("verdict", "proven, from this genesis on".to_owned()),
         ])
+        .chain(proven.through.iter().map(|through| {
+            let told = format!("{}, height {}: its names end with .{}", through.chain_id, through.height, through.tld);
+            ("through", told)
+        }))
+        .chain([("verdict", format!("proven, from this {} on", proven.trusted))])
+        .chain(proven.warning.iter().map(|warning| ("warning", warning.clone())))
         .collect();
     screen::facts(out, &facts)
 }
@@ -361,9 +437,26 @@ fn content(key: &[u8], value: Option<&[u8]>, genesis: &Genesis) -> BTreeMap<Stri
         .collect()
 }
 
-fn check(bundle: &Bundle, genesis: &Genesis) -> Outcome<Proven> {
-    let verified = ledger::verify(bundle, genesis).map_err(|error| Failure::new("bad_proof", error))?;
+/// Verifies a bundle from the genesis, or from a checkpoint of its chain.
+fn check(bundle: &Bundle, genesis: &Genesis, checkpoint: Option<&Checkpoint>) -> Outcome<Proven> {
+    let trust = match checkpoint {
+        Some(checkpoint) => Trust::Checkpoint(checkpoint),
+        None => Trust::Genesis(genesis),
+    };
+    if let Some(other) = checkpoint.filter(|checkpoint| checkpoint.genesis.0 != genesis.cid()) {
+        let text = format!("the checkpoint is of {}, the genesis of {}", other.chain, genesis.chain_id);
+        return Err(Failure::new("bad_checkpoint", text));
+    }
+    let verified = ledger::verify(bundle, trust).map_err(|error| Failure::new("bad_proof", error))?;
     Ok(Proven {
+        trusted: if checkpoint.is_some() { "checkpoint" } else { "genesis" },
+        warning: verified.is_trust_old(now_ms()).then(|| OLD_TRUST.to_owned()),
+        through: verified.through.as_ref().map(|through| PassedThrough {
+            chain_id: through.chain.clone(),
+            height: through.height,
+            time_ms: through.time_ms,
+            tld: through.anchored.tld.to_string(),
+        }),
         key: state_key::show(&verified.key, genesis),
         exists: verified.value.is_some(),
         value: verified
@@ -371,12 +464,20 @@ fn check(bundle: &Bundle, genesis: &Genesis) -> Outcome<Proven> {
             .as_ref()
             .map(|value| state_key::value(&verified.key, value, genesis)),
         content: content(&verified.key, verified.value.as_deref(), genesis),
-        chain_id: genesis.chain_id.clone(),
-        block: bundle.header.cid().to_string(),
+        chain_id: verified.chain.clone(),
+        block: match &verified.through {
+            Some(through) => through.anchored.header.cid().to_string(),
+            None => bundle.header.cid().to_string(),
+        },
         height: verified.height,
         time_ms: verified.time_ms,
         output: None,
     })
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn bad_proof(what: &str, error: &ledger::Error) -> Failure {

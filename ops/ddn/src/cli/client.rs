@@ -147,6 +147,12 @@ impl Node {
         self.parse(self.send(request).await?).await
     }
 
+    /// Calls with DAG-CBOR.
+    pub async fn post_bytes<T: DeserializeOwned>(&self, call: Call<'_>, body: Vec<u8>) -> Outcome<T> {
+        let request = self.request(&call).timeout(CALL_TIMEOUT).body(body);
+        self.parse(self.send(request).await?).await
+    }
+
     /// Calls for the plain bytes of the answer.
     pub async fn bytes(&self, call: Call<'_>) -> Outcome<bytes::Bytes> {
         let response = self.send(self.request(&call).timeout(CALL_TIMEOUT)).await?;

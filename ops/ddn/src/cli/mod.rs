@@ -7,6 +7,7 @@
 
 mod asset;
 mod chain;
+mod chains;
 mod client;
 mod config;
 mod confirm;

@@ -141,6 +141,70 @@ pub struct ProofQuery {
     /// `account/ADDRESS`, `escrow/ID`, `line/ESCROW/ADDRESS`, `meter/ESCROW/ADDRESS`, `claim/ADDRESS/ROOT`, `edge/NODE`, or
     /// `0x` and the key in hex.
     pub key: String,
+    /// After which block, of the last 1000; the newest if it is not given.
+    pub height: Option<u64>,
+}
+
+/// Answer of `GET /v1/chains`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ChainList {
+    /// By their ids.
+    pub chains: Vec<OtherChain>,
+}
+
+/// A chain that the ledger follows.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct OtherChain {
+    /// Its id.
+    pub chain_id: String,
+    /// CID of its genesis, as who registered it said.
+    pub genesis: String,
+    /// What its names end with.
+    pub tld: String,
+    /// What its addresses start with.
+    pub prefix: String,
+    /// Who registered it.
+    pub owner: String,
+    /// At which height of this ledger.
+    pub registered: u64,
+    /// Its newest height that is known here.
+    pub height: u64,
+    /// The time of that.
+    pub time_ms: u64,
+    /// Its heights through which entries can be proved.
+    pub anchors: Vec<u64>,
+    /// The height at which its validators signed two histories.
+    pub forked: Option<u64>,
+}
+
+/// Body of `POST /v1/chains`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainRegisterOrder {
+    /// A checkpoint file of the other chain.
+    #[schema(value_type = Object)]
+    pub checkpoint: serde_json::Value,
+    /// What its names end with.
+    pub tld: String,
+    /// What its addresses start with.
+    pub prefix: String,
+    /// The wallet.
+    #[serde(default)]
+    pub wallet: Option<String>,
+    /// See the conventions.
+    #[serde(default)]
+    pub wait: Option<bool>,
+}
+
+/// Query of `POST /v1/chains/anchor`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AnchorQuery {
+    /// The wallet.
+    pub wallet: Option<String>,
+    /// See the conventions.
+    pub wait: Option<bool>,
 }
 
 /// Body of `POST /v1/chain/backup`.
