@@ -13,6 +13,7 @@ mod content;
 mod delivery;
 mod floor;
 mod idle;
+mod ledger;
 mod light;
 mod load;
 mod machine;
@@ -46,6 +47,8 @@ struct Cli {
 enum Command {
     /// Measure, and write the page.
     Run(Run),
+    /// Measure the ledger: row F.
+    Ledger(ledger::Wanted),
     /// The floor: serves the files of a folder from memory.
     Floor {
         /// The folder.
@@ -123,6 +126,7 @@ impl Run {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Run(run) => round::run(&run),
+        Command::Ledger(wanted) => ledger::run(&wanted),
         Command::Floor { folder, head } => floor::serve(&folder, head.as_deref()),
         Command::Quic(wanted) => quic::load(&wanted),
         Command::Light(wanted) => light::load(&wanted),
