@@ -90,11 +90,11 @@ impl FraudProof {
                 billed,
                 statement,
             } => {
-                is_quote_of(agreed, &statement.key, chain)
-                    && is_quote_of(billed, &statement.key, chain)
-                    && is_session(terms, agreed, statement)
+                is_session(terms, agreed, statement)
                     && statement.body.quote == billed.hash()
                     && billed.body.price > agreed.body.price
+                    && is_quote_of(agreed, &statement.key, chain)
+                    && is_quote_of(billed, &statement.key, chain)
                     && statement.verify(chain)
             }
             Self::Withdrawn { statement } => statement.verify(chain),

@@ -480,8 +480,8 @@ fn events() -> impl Strategy<Value = Event> {
         6 => any::<Index>().prop_map(Event::State),
         1 => any::<Index>().prop_map(Event::Break),
         2 => (1..4u64).prop_map(Event::Price),
-        1 => (0..2u8).prop_map(Event::Withdraw),
-        3 => (1..4u64, 0..3u64).prop_map(|(count, lag)| Event::Blocks { count, lag }),
+        2 => (0..2u8).prop_map(Event::Withdraw),
+        4 => (1..4u64, 0..3u64).prop_map(|(count, lag)| Event::Blocks { count, lag }),
     ]
 }
 
@@ -529,10 +529,10 @@ impl Honest {
         }
     }
 
-    /// Whether its own ledger shows that a root was withdrawn.
-    fn is_withdrawn(&self, root: u8) -> bool {
+    /// Whether its own ledger has shown a root as withdrawn for more than so many blocks.
+    fn is_withdrawn(&self, root: u8, blocks: u64) -> bool {
         let tombstone = self.world.asset(&root.to_string()).unwrap().tombstone;
-        tombstone.is_some_and(|height| height <= self.height)
+        tombstone.is_some_and(|height| height + blocks < self.height)
     }
 
     fn step(&mut self, event: &Event) {
@@ -560,7 +560,7 @@ impl Honest {
     }
 
     fn open(&mut self, client: u8, nonce: u8, root: u8) {
-        if self.is_withdrawn(root) {
+        if self.is_withdrawn(root, 0) {
             return;
         }
         let body = Quote {
@@ -616,12 +616,12 @@ impl Honest {
         self.statements.push(Signed::sign(body, CHAIN, &node(1)));
     }
 
-    /// Sessions about what its ledger shows as withdrawn state what they have sent, and end.
+    /// Sessions about what was withdrawn may go on within the grace.
     fn end_withdrawn(&mut self) {
         let ended: Vec<bool> = self
             .sessions
             .iter()
-            .map(|session| self.is_withdrawn(session.root))
+            .map(|session| self.is_withdrawn(session.root, GRACE))
             .collect();
         let mut keep = ended.iter().map(|is_ended| !is_ended);
         self.sessions.retain(|_| keep.next().unwrap());
@@ -651,10 +651,10 @@ impl Honest {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn who_keeps_to_the_rules_is_never_convicted(events in vec(events(), 1..40)) {
+    fn who_keeps_to_the_rules_is_never_convicted(events in vec(events(), 1..60)) {
         let mut honest = Honest::new();
         events.iter().for_each(|event| honest.step(event));
         for proof in honest.accusations() {
