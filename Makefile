@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check attacks cheats conformance clients crash sim bench kubo build packages fmt
+.PHONY: demo test check attacks cheats conformance clients crash sim simulate bench kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -53,6 +53,14 @@ sim: ## the long campaign of the routing simulator, and its table
 	for nodes in $(NODES); do \
 	  DDN_SIM_NODES=$$nodes cargo test --locked -p nearest --test sim -- --nocapture beside_the_others || exit 1; done
 	DDN_SIM_FIRST=$(FIRST) DDN_SIM_SEEDS=$(SEEDS) cargo test --locked -p nearest --test sim -- --nocapture in_every_seed
+
+# SEEDS: worlds of delegates, from FIRST on, each with one kind of fault or with all; SEATS: in each of them, 0: by the seed.
+SEATS ?= 0
+simulate: SEEDS = 1000
+
+simulate: ## the long campaign of the simulator of consensus, and what was seen of each kind of fault
+	DDN_SIMULATE_FIRST=$(FIRST) DDN_SIMULATE_SEEDS=$(SEEDS) DDN_SIMULATE_SEATS=$(SEATS) \
+	  cargo test --locked -p consensus --test sim -- --nocapture in_every_seed
 
 # ROWS: beginnings of the names of rows, as in `ROWS=B1,B4`; ROUNDS and SECONDS: how many times, and for how long, each
 # server is measured; LARGE_MIB: the size of the large file; PROFILE: of cargo.

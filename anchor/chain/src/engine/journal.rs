@@ -57,6 +57,19 @@ pub(crate) enum Refused {
     Write(String),
 }
 
+impl Refused {
+    /// Whether it is about one step of a height at which this delegate is still: a crash came between the journal and the
+    /// engine's log, which lacks what was signed. To end the process would not help, since the log then leads to the same
+    /// step again. Signing nothing there does; what is later is free.
+    pub(crate) fn is_of_a_step(&self) -> bool {
+        match self {
+            Refused::Conflict(_) => true,
+            Refused::Below { asked, top } => asked.height == top.height,
+            Refused::Write(_) => false,
+        }
+    }
+}
+
 /// An open journal.
 #[derive(Debug)]
 pub(crate) struct Journal {

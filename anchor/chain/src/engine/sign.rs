@@ -14,6 +14,10 @@ use super::journal::{Journal, Place, Refused, Step};
 use crate::Failure;
 use crate::monitor::Monitor;
 
+/// What stands for a signature that is withheld: it verifies nowhere, not in our own engine either, so the step passes as if
+/// nothing had been signed in it.
+const WITHHELD: [u8; 64] = [0; 64];
+
 /// Signs votes and proposals of one delegate.
 #[derive(Clone)]
 pub(crate) struct Delegate {
@@ -38,12 +42,17 @@ impl Delegate {
         consensus::sign_part(&self.key, &self.chain, height, round, header)
     }
 
-    /// Signs if the journal allows. The disk is waited for away from the runtime's threads.
-    async fn sign(&self, place: Place, bytes: Vec<u8>) -> Result<Sig, Error> {
+    /// Signs if the journal allows; nothing if something else was signed in this step. The disk is waited for away from the
+    /// runtime's threads.
+    async fn sign(&self, place: Place, bytes: Vec<u8>) -> Result<Option<Sig>, Error> {
         let delegate = self.clone();
         let signed = tokio::task::spawn_blocking(move || delegate.sign_blocking(place, &bytes)).await;
         match signed {
-            Ok(Ok(signature)) => Ok(signature),
+            Ok(Ok(signature)) => Ok(Some(signature)),
+            Ok(Err(refused)) if refused.is_of_a_step() => {
+                tracing::warn!("nothing is signed rather than two things: {refused}");
+                Ok(None)
+            }
             Ok(Err(refused)) => Err(self.refuse(refused)),
             Err(stopped) => Err(Error::from_source(stopped)),
         }
@@ -66,6 +75,10 @@ impl Delegate {
     }
 }
 
+fn withheld() -> Sig {
+    Sig(Signature::from_bytes(WITHHELD))
+}
+
 #[async_trait]
 impl Signer<Chain> for Delegate {
     async fn sign_vote(&self, vote: Vote) -> Result<SignedMessage<Chain, Vote>, Error> {
@@ -79,10 +92,10 @@ impl Signer<Chain> for Delegate {
             step,
         };
         let signature = self.sign(place, vote_bytes(&self.chain, &vote)).await?;
-        if step == Step::Precommit && vote.value.is_val() {
+        if signature.is_some() && step == Step::Precommit && vote.value.is_val() {
             self.monitor.signed(place.height);
         }
-        Ok(SignedMessage::new(vote, signature))
+        Ok(SignedMessage::new(vote, signature.unwrap_or_else(withheld)))
     }
 
     async fn sign_proposal(&self, proposal: Proposal) -> Result<SignedMessage<Chain, Proposal>, Error> {
@@ -93,7 +106,7 @@ impl Signer<Chain> for Delegate {
             step: Step::Proposal,
         };
         let signature = self.sign(place, proposal_bytes(&self.chain, &proposal)).await?;
-        Ok(SignedMessage::new(proposal, signature))
+        Ok(SignedMessage::new(proposal, signature.unwrap_or_else(withheld)))
     }
 
     async fn sign_vote_extension(

@@ -23,13 +23,15 @@ pub struct Report {
     pub seen: u64,
     pub tombstoned: u64,
     pub jailed: u64,
+    /// Those of them who were honest and there for the whole round: equivocators can do that.
+    pub driven_out: u64,
     pub returned: u64,
     /// Delegates who had a seat some time and not from the beginning.
     pub elected: u64,
     pub crashes: u64,
     pub replays: u64,
-    /// Signatures that a journal refused after a log had lost its end.
-    pub refused: u64,
+    /// Signatures that a journal did not allow, after a log had lost its end.
+    pub withheld: u64,
     pub partitions: u64,
     /// Blocks that nodes got from peers.
     pub synced: u64,
@@ -65,11 +67,12 @@ impl Report {
         self.seen += other.seen;
         self.tombstoned += other.tombstoned;
         self.jailed += other.jailed;
+        self.driven_out += other.driven_out;
         self.returned += other.returned;
         self.elected += other.elected;
         self.crashes += other.crashes;
         self.replays += other.replays;
-        self.refused += other.refused;
+        self.withheld += other.withheld;
         self.partitions += other.partitions;
         self.synced += other.synced;
         self.worst = self.worst.max(other.worst);
@@ -177,18 +180,30 @@ impl World {
         match (standing, now.standing) {
             (Standing::Candidate, Standing::Jailed { .. }) => {
                 self.checks.report.jailed += 1;
-                // The round that it was judged by is over.
-                let well = self.nodes[node].troubled < before.round.first;
-                if is_honest && well && is_gentle(self.plan.kind) {
-                    let fault = format!("node {node} was up for the whole round and is in jail");
-                    self.checks.fail(format!("{fault}: {:?}", before.round.turns));
-                }
+                self.check_jailed(node, before);
             }
             (Standing::Jailed { .. }, Standing::Candidate) => self.checks.report.returned += 1,
             (Standing::Tombstoned, Standing::Tombstoned) => {}
             (_, Standing::Tombstoned) => self.checks.report.tombstoned += 1,
             _ => {}
         }
+    }
+
+    /// Nobody who was there for the whole round is in jail; except by equivocators, who can bring that about as long as they sit:
+    /// who hears of their second block votes for no other, their certificates show as few signatures as they may, and who
+    /// decides late because of them is late for the next proposer.
+    fn check_jailed(&mut self, node: usize, before: &After) {
+        let round = &before.round;
+        let well = self.nodes[node].troubled < round.first;
+        if self.nodes[node].evil || !well || !is_gentle(self.plan.kind) {
+            return;
+        }
+        if self.plan.equivocators > 0 {
+            self.checks.report.driven_out += 1;
+            return;
+        }
+        let fault = format!("node {node} was up for the whole round and is in jail");
+        self.checks.fail(format!("{fault}: {:?}", round.turns));
     }
 
     /// Who is down, cut off or behind at this height, or has nobody to decide with.

@@ -78,7 +78,7 @@ fn in_every_seed() {
 fn print_row(kind: Kind, count: u64, sum: &Report) {
     println!(
         "{:<13} {count:>4} seeds {:>6} blocks {:>5} rounds {:>6} attempts lost {:>4} of {:>4} equivocators caught \
-         {:>4} jailed {:>4} returned {:>4} elected {:>5} crashes {:>5} replays {:>3} refused {:>4} partitions {:>6} synced, \
+         {:>4} jailed ({:>2} by equivocators) {:>4} returned {:>4} elected {:>5} crashes {:>5} replays {:>3} withheld {:>4} partitions {:>6} synced, \
          worst block {:.1} s",
         format!("{kind:?}"),
         sum.blocks,
@@ -87,11 +87,12 @@ fn print_row(kind: Kind, count: u64, sum: &Report) {
         sum.tombstoned,
         sum.equivocated,
         sum.jailed,
+        sum.driven_out,
         sum.returned,
         sum.elected,
         sum.crashes,
         sum.replays,
-        sum.refused,
+        sum.withheld,
         sum.partitions,
         sum.synced,
         sum.worst as f64 / 1e6,
@@ -138,6 +139,21 @@ fn who_is_ahead_waits_for_the_others() {
         with * 2 < without,
         "{with} rounds without a block instead of {without}"
     );
+}
+
+/// The assertions can fail: where a third of the seats and more tell each half of the others another story, two blocks are
+/// decided at one height.
+#[test]
+fn with_too_many_equivocators_the_check_fails() {
+    let plan = |seed| Plan {
+        equivocators: 3,
+        bounded: false,
+        slashing: false,
+        ..Plan::new(seed, Kind::Equivocation, 7)
+    };
+    let mut ends = (0..20).filter_map(|seed| run(&plan(seed)).err());
+    let forked = ends.any(|broken| broken.contains("decides another block"));
+    assert!(forked, "no network was forked");
 }
 
 /// The assertions can fail: where nobody brings evidence to the ledger, equivocators are found unpunished.

@@ -64,6 +64,8 @@ pub struct Plan {
     pub crash_s: u64,
     /// Whether more nodes may be down or cut off than a chain goes on with.
     pub beyond: bool,
+    /// Whether equivocators stop where they would be a third of a set or more, for which nothing is promised.
+    pub bounded: bool,
     /// Whether nodes that are ahead of the others wait for them.
     pub paced: bool,
     /// Whether nodes bring evidence to the ledger. Without, equivocators must be found unpunished.
@@ -121,6 +123,7 @@ impl Plan {
             dead: if kind == Kind::Dead { faulty } else { 0 },
             equivocators,
             beyond: kind != Kind::Everything && seed % 4 == 3,
+            bounded: true,
             paced: true,
             slashing: true,
         }

@@ -23,6 +23,8 @@ use crate::random::Random;
 const LOOK_EVERY: Micros = SECOND;
 /// Blocks in one answer to a node that is behind.
 const OFFER_MAX: u64 = 20;
+/// Blocks after the end of all faults after which nobody may be behind.
+const CATCH_UP_WITHIN: u64 = 200;
 /// Events after which a run is given up: none comes near.
 const EVENTS_MAX: u64 = 200_000_000;
 
@@ -225,6 +227,12 @@ impl World {
             }
             if self.is_over() {
                 return self.last_checks();
+            }
+            if self
+                .calm
+                .is_some_and(|calm| self.checks.height > calm + CATCH_UP_WITHIN)
+            {
+                return Err(self.who_is_behind());
             }
         }
         Err("it does not end".into())
@@ -490,6 +498,13 @@ impl World {
         self.nodes
             .iter()
             .all(|node| node.ahead_ms.abs() > 5_000 || node.height() >= last)
+    }
+
+    fn who_is_behind(&self) -> String {
+        let behind = |node: &&Node| node.height() + 2 < self.checks.height && node.ahead_ms.abs() <= 5_000;
+        let nodes = self.nodes.iter().filter(behind);
+        let nodes: Vec<_> = nodes.map(|node| (node.height(), node.is_up, node.life)).collect();
+        format!("nodes are behind long after all faults (height, up, life): {nodes:?}")
     }
 
     /// The first blocks after which an equivocation that an honest node saw must be punished: its proof goes to all, and
