@@ -67,3 +67,74 @@ fn signed(vote: &SignedVote<Chain>) -> Signed {
         sig: vote.signature.0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arc_malachitebft_core_types::{SignedMessage, VoteType};
+    use ledger::{Hash, SecretKey, Validator};
+
+    use super::*;
+    use crate::context::Vote;
+    use crate::sign::{Checker, vote_bytes};
+
+    const CHAIN: &str = "test";
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed([seed; 32])
+    }
+
+    fn vote(by: &SecretKey, kind: VoteType, round: u32, value: Option<u8>) -> SignedVote<Chain> {
+        let vote = Vote {
+            kind,
+            height: Height(5),
+            round: Round::new(round),
+            value: value.map_or(NilOrVal::Nil, |byte| NilOrVal::Val(Value(Hash([byte; 32])))),
+            voter: Address(by.address()),
+        };
+        let sig = Sig(by.sign_bytes(&vote_bytes(CHAIN, &vote)));
+        assert!(Checker::new(CHAIN).vote(&vote, &sig, &Key(by.public())));
+        SignedMessage::new(vote, sig)
+    }
+
+    /// What the engine decided by is what anybody verifies, and back.
+    #[test]
+    fn a_certificate_of_the_engine_verifies_on_the_ledger() {
+        let keys = [1, 2, 3, 4].map(key);
+        let members = keys.each_ref().map(|key| Validator {
+            key: key.public(),
+            power: 1,
+        });
+        let set = ValidatorSet::new(members.into()).unwrap();
+        let votes = keys[..3]
+            .iter()
+            .map(|key| vote(key, VoteType::Precommit, 2, Some(7)));
+        let found = CommitCertificate::new(Height(5), Round::new(2), Value(Hash([7; 32])), votes.collect());
+        let kept = certificate(&set, &found).unwrap();
+        kept.verify(CHAIN, &set).unwrap();
+        let back = commit_certificate(&set, &kept);
+        assert_eq!(certificate(&set, &back).unwrap(), kept);
+        let alone = ValidatorSet::new(vec![Validator {
+            key: keys[3].public(),
+            power: 1,
+        }]);
+        assert!(certificate(&alone.unwrap(), &found).is_err(), "strangers");
+    }
+
+    #[test]
+    fn two_votes_convict_exactly_if_they_conflict() {
+        let (key, other) = (key(1), key(2));
+        let check = |first: SignedVote<Chain>, second: SignedVote<Chain>, expected| {
+            for votes in [[&first, &second], [&second, &first]] {
+                let found = equivocation(&Key(key.public()), votes);
+                assert_eq!(found.is_some_and(|found| found.convicts(CHAIN)), expected);
+            }
+        };
+        let one = || vote(&key, VoteType::Prevote, 0, Some(1));
+        check(one(), vote(&key, VoteType::Prevote, 0, Some(2)), true);
+        check(one(), vote(&key, VoteType::Prevote, 0, None), true);
+        check(one(), one(), false);
+        check(one(), vote(&key, VoteType::Precommit, 0, Some(2)), false);
+        check(one(), vote(&key, VoteType::Prevote, 1, Some(2)), false);
+        check(one(), vote(&other, VoteType::Prevote, 0, Some(2)), false);
+    }
+}

@@ -33,3 +33,28 @@ pub fn height_params(genesis: &Genesis, set: ValidatorSet, late: Duration) -> He
     let ahead = late.saturating_sub(propose / 4).min(block_time / 4);
     HeightParams::new(set, timeouts, Some(block_time + ahead))
 }
+
+#[cfg(test)]
+mod tests {
+    use ledger::{Order, SecretKey};
+
+    use super::*;
+
+    #[test]
+    fn who_is_ahead_waits_longer_but_not_much() {
+        let key = SecretKey::from_seed([1; 32]).public();
+        let genesis = Genesis {
+            block_time_ms: 10_000,
+            ..Genesis::dev("test", 0, key)
+        };
+        let order = Order {
+            seed: genesis.id(),
+            first: 1,
+        };
+        let set = || ValidatorSet::new(genesis.validators().unwrap(), order);
+        for (late_ms, expected_ms) in [(0, 10_000), (750, 10_000), (1_750, 11_000), (9_000, 12_500)] {
+            let params = height_params(&genesis, set(), Duration::from_millis(late_ms));
+            assert_eq!(params.target_time, Some(Duration::from_millis(expected_ms)));
+        }
+    }
+}

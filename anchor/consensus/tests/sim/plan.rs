@@ -99,7 +99,9 @@ impl Plan {
             Kind::Everything => faulty.div_ceil(2),
             _ => 0,
         };
-        let round = random.within(seats as u64, 2 * seats as u64).max(8);
+        // Large worlds cost a second for each few blocks.
+        let (longest, rounds) = if seats > 31 { (1, 2) } else { (2, 4) };
+        let round = random.within(seats as u64, longest * seats as u64).max(8);
         let block_time_ms = *random.pick(&[1_000, 3_000, 10_000]);
         let mut when = |wanted: Kind, from: u64, to: u64| {
             let drawn = random.within(from, to);
@@ -112,7 +114,7 @@ impl Plan {
             standby: (seats / 4).max(1),
             block_time_ms,
             round,
-            heights: 4 * round,
+            heights: rounds * round,
             jitter_ms: 20 + when(Kind::Delay, 50, if shared { 200 } else { 600 }),
             slow_ms: when(Kind::Delay, 0, if shared { 100 } else { 500 }),
             loss_percent: when(Kind::Loss, 1, if shared { 5 } else { 25 }),
