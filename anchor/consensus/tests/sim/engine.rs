@@ -132,78 +132,51 @@ impl World {
         if self.dies(node) {
             return Err("it is crashing".into());
         }
+        let found = &mut self.nodes[node];
         match effect {
-            Effect::CancelAllTimeouts(r) => {
-                self.nodes[node].memory.timers.clear();
-                Ok(r.resume_with(()))
+            Effect::CancelAllTimeouts(_) => found.memory.timers.clear(),
+            Effect::CancelTimeout(timeout, _) => self.cancel(node, &timeout),
+            Effect::ScheduleTimeout(timeout, _) => self.schedule(node, timeout),
+            Effect::WalAppend(height, input, _) if !found.memory.recovering => {
+                found.disk.wal.append(height.0, input);
             }
-            Effect::CancelTimeout(timeout, r) => {
-                self.cancel(node, &timeout);
-                Ok(r.resume_with(()))
-            }
-            Effect::ScheduleTimeout(timeout, r) => {
-                self.schedule(node, timeout);
-                Ok(r.resume_with(()))
-            }
-            Effect::StartRound(height, round, _, _, r) => {
-                self.nodes[node].disk.wal.sync();
+            Effect::WalAppend(..) => {}
+            Effect::StartRound(height, round, _, _, _) => {
+                found.disk.wal.sync();
                 self.started_round(node, height.0, round_number(round));
-                Ok(r.resume_with(()))
             }
-            Effect::PublishConsensusMsg(message, r) => {
-                self.nodes[node].disk.wal.sync();
+            Effect::GetValue(height, round, _, _) => self.get_value(node, height.0, round_number(round)),
+            Effect::PublishConsensusMsg(message, _) => {
+                found.disk.wal.sync();
                 self.publish(node, message);
-                Ok(r.resume_with(()))
             }
-            Effect::PublishLivenessMsg(message, r) => {
-                self.repeat(node, message);
-                Ok(r.resume_with(()))
+            Effect::PublishLivenessMsg(message, _) => self.repeat(node, message),
+            Effect::RepublishVote(vote, _) => self.repeat(node, LivenessMsg::Vote(vote)),
+            Effect::RepublishRoundCertificate(certificate, _) => {
+                self.repeat(node, LivenessMsg::SkipRoundCertificate(certificate));
             }
-            Effect::RepublishVote(vote, r) => {
-                self.repeat(node, LivenessMsg::Vote(vote));
-                Ok(r.resume_with(()))
-            }
-            Effect::RepublishRoundCertificate(found, r) => {
-                self.repeat(node, LivenessMsg::SkipRoundCertificate(found));
-                Ok(r.resume_with(()))
-            }
-            Effect::GetValue(height, round, _, r) => {
-                self.get_value(node, height.0, round_number(round));
-                Ok(r.resume_with(()))
-            }
-            Effect::RestreamProposal(height, round, _, address, value, r) => {
+            Effect::RestreamProposal(height, round, _, address, value, _) => {
                 self.restream(node, height.0, round_number(round), address, value.0);
-                Ok(r.resume_with(()))
             }
-            Effect::CertVerifiedSyncValue(value, proposer, r) => {
-                self.synced_value(node, &value, proposer);
-                Ok(r.resume_with(()))
+            Effect::CertVerifiedSyncValue(value, proposer, _) => self.synced_value(node, &value, proposer),
+            Effect::CertRejectedSyncValue(_, height, error, _) => {
+                let fault = format!("node {node} rejects the certificate of {height}: {error}");
+                self.checks.fail(fault);
             }
-            Effect::CertRejectedSyncValue(_, height, error, r) => {
-                self.checks.fail(format!(
-                    "node {node} rejects the certificate of {height}: {error}"
-                ));
-                Ok(r.resume_with(()))
-            }
-            Effect::Decide(certificate, _, r) => {
-                self.nodes[node].disk.wal.sync();
+            Effect::Decide(certificate, _, _) => {
+                found.disk.wal.sync();
                 self.commit(node, &certificate);
-                Ok(r.resume_with(()))
             }
-            Effect::Finalize(certificate, _, evidence, r) => {
-                self.finalized(node, &certificate, &evidence);
-                Ok(r.resume_with(()))
-            }
-            Effect::WalAppend(height, input, r) => {
-                if !self.nodes[node].memory.recovering {
-                    self.nodes[node].disk.wal.append(height.0, input);
-                }
-                Ok(r.resume_with(()))
-            }
+            Effect::Finalize(certificate, _, evidence, _) => self.finalized(node, &certificate, &evidence),
+            other => return self.sign_or_verify(node, other),
+        }
+        Ok(Resume::Continue)
+    }
+
+    fn sign_or_verify(&mut self, node: usize, effect: Effect<Chain>) -> Answer {
+        match effect {
             Effect::SignVote(vote, r) => Ok(r.resume_with(self.sign_vote(node, vote))),
             Effect::SignProposal(proposal, r) => Ok(r.resume_with(self.sign_proposal(node, proposal))),
-            Effect::ExtendVote(_, _, _, _, r) => Ok(r.resume_with(None)),
-            Effect::VerifyVoteExtension(_, _, _, _, _, _, r) => Ok(r.resume_with(Ok(()))),
             other => self.verify(other),
         }
     }
@@ -242,6 +215,7 @@ impl World {
                 };
                 Ok(r.resume_with(verdict))
             }
+            Effect::ExtendVote(_, _, _, _, r) => Ok(r.resume_with(None)),
             other => Err(format!("nobody answers {other:?}")),
         }
     }
