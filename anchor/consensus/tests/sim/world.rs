@@ -543,7 +543,7 @@ impl World {
     }
 }
 
-/// A fault of the chain of kinds that make no honest delegate miss its turn.
+/// Whether a delegate that is up and not cut off has no excuse for a missed turn: messages and clocks are as they should be.
 pub fn is_gentle(kind: Kind) -> bool {
     matches!(
         kind,
