@@ -1,5 +1,5 @@
 # The face of the project for a newcomer: `make demo`, `make test`. Both do everything themselves.
-.PHONY: demo test check attacks cheats conformance clients crash sim simulate bench kubo build packages fmt
+.PHONY: demo test check attacks cheats conformance clients crash sim simulate bench bench-ledger kubo build packages fmt
 
 CARGO_TARGET_DIR ?= $(CURDIR)/target
 export CARGO_TARGET_DIR
@@ -77,6 +77,10 @@ bench: ## measure the gateway, names and deliveries beside others and a floor, a
 	cargo build --locked -p ddn -p bench -p testkit --profile $(PROFILE)
 	DDN_BIN=$(BUILT)/ddn $(BUILT)/bench run --rows '$(ROWS)' --rounds $(ROUNDS) --seconds $(SECONDS) \
 	  --large-mib $(LARGE_MIB) --profile $(PROFILE) --results $(CARGO_TARGET_DIR)/bench --page BENCHMARKS.md
+
+bench-ledger: ## measure the ledger beside its floor (row F), and write BENCHMARKS.md
+	cargo build --locked -p ddn -p bench -p testkit --profile $(PROFILE)
+	$(BUILT)/bench ledger --rounds $(ROUNDS) --folder $(CARGO_TARGET_DIR)/tmp --results $(CARGO_TARGET_DIR)/bench --page BENCHMARKS.md
 
 kubo: ## an unmodified Kubo finds and fetches what a node has published (needs Go; not part of CI)
 	@ops/packages build

@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::machine::Machine;
+use crate::page;
 use crate::statistics::{Estimate, estimate, median};
 use world::World;
 
@@ -39,7 +40,10 @@ pub struct Wanted {
     /// Where the stores are: the disk that is measured.
     #[arg(long)]
     folder: PathBuf,
-    /// The page that is written.
+    /// The folder for results.
+    #[arg(long)]
+    results: PathBuf,
+    /// The page that is written from all results.
     #[arg(long)]
     page: PathBuf,
 }
@@ -78,11 +82,14 @@ pub fn run(wanted: &Wanted) -> Result<()> {
         eprintln!("{entries} entries: {size:?}");
         sizes.push(size);
     }
-    let text = page(&rates, &followed, &latency, &sizes, wanted);
-    std::fs::write(&wanted.page, text).with_context(|| format!("writing {}", wanted.page.display()))
+    let text = section(&rates, &followed, &latency, &sizes, wanted);
+    std::fs::create_dir_all(&wanted.results)?;
+    let file = wanted.results.join(page::LEDGER);
+    std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+    page::write(&wanted.results, &wanted.page)
 }
 
-fn page(
+fn section(
     rates: &[(f64, f64)],
     followed: &[follow::Synced],
     latency: &network::Latency,

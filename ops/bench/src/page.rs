@@ -11,6 +11,9 @@ use crate::cases::CASES;
 use crate::statistics::{Estimate, estimate, median};
 use crate::{delivery, names};
 
+/// The section of the ledger, which is no comparison of servers.
+pub const LEDGER: &str = "ledger.md";
+
 /// Keeps an outcome for the page.
 pub fn keep(results: &Path, outcome: &Outcome) -> Result<()> {
     let name = format!("{} {}.json", outcome.row, outcome.name).replace(['/', ' '], "-");
@@ -23,6 +26,9 @@ pub fn write(results: &Path, page: &Path) -> Result<()> {
     let mut outcomes = Vec::new();
     for entry in fs::read_dir(results)? {
         let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
         let outcome: Outcome = serde_json::from_slice(&fs::read(&path)?)
             .with_context(|| format!("{} is no result of this version: remove it", path.display()))?;
         outcomes.push(outcome);
@@ -37,7 +43,11 @@ pub fn write(results: &Path, page: &Path) -> Result<()> {
             .or_else(|| of_delivery().map(|at| after + at))
     };
     outcomes.sort_by_key(|outcome| place(&outcome.name));
-    fs::write(page, text(&outcomes)).with_context(|| format!("writing {}", page.display()))
+    let mut text = text(&outcomes);
+    if let Ok(ledger) = fs::read_to_string(results.join(LEDGER)) {
+        text = format!("{text}\n{ledger}");
+    }
+    fs::write(page, text).with_context(|| format!("writing {}", page.display()))
 }
 
 fn text(outcomes: &[Outcome]) -> String {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod browser;
+mod chains;
 mod cheats;
 mod commands;
 mod crash;

@@ -21,7 +21,7 @@ use super::{number, publish, text};
 const COUNTS_FOR: Duration = Duration::from_secs(20);
 
 /// A node of a one-seat chain whose names end with `.TLD`.
-fn chain(home: &Path, tld: &str) -> Result<Node> {
+pub fn chain(home: &Path, tld: &str) -> Result<Node> {
     let (data, genesis) = (home.join(tld), home.join(format!("{tld}.json")));
     let (data_text, genesis) = (data.to_string_lossy(), genesis.to_string_lossy());
     let nowhere = Ddn::new(&home.join("nowhere"));

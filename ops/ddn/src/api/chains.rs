@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use ledger::{Action, ChainEntry, Checkpoint, Label, LightBlock, State as _, key};
+use ledger::{Action, ChainEntry, Checkpoint, Label, LightBlock, key};
 
 use super::extract::{Body, Params, Raw, blocking};
 use super::failure::Failed;
