@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::RelayConfig;
 use async_trait::async_trait;
 use cid::Cid;
-use ledger::{Address, Amount, CreditTerms, Escrow, Hash, Line, PublicKey, SecretKey, Signed, Voucher};
+use ledger::{Address, Amount, CreditTerms, Escrow, FraudProof, Hash, Line, PublicKey, SecretKey, Signed, Voucher};
 
 /// How a node delivers and fetches. [`Config::new`] has the defaults.
 #[derive(Clone, Debug)]
@@ -177,6 +177,9 @@ pub trait Payer: Send + Sync + 'static {
     /// # Errors
     /// One line: why not.
     async fn allot(&self, escrow: &Hash, payee: &Address, amount: Amount) -> Result<(), String>;
+
+    /// Brings the proof that a node has lied to the ledger. Returns at once; a node is convicted once.
+    fn convict(&self, proof: FraudProof);
 }
 
 /// The ledger, as far as a payee looks at it.

@@ -60,6 +60,8 @@ pub struct Wallet {
     pub behind: Mutex<u32>,
     /// What it was asked to set aside.
     pub allotted: Mutex<Vec<Amount>>,
+    /// The proofs of lies that it was given.
+    pub convicted: Mutex<Vec<ledger::FraudProof>>,
 }
 
 impl Wallet {
@@ -129,6 +131,10 @@ impl Payer for Wallet {
             false => Err("the escrow is exhausted".to_owned()),
         }
     }
+
+    fn convict(&self, proof: ledger::FraudProof) {
+        self.convicted.lock().unwrap().push(proof);
+    }
 }
 
 /// Knows the providers that it is told, and hears how they did.
@@ -195,6 +201,7 @@ impl Node {
             closed: Mutex::default(),
             behind: Mutex::default(),
             allotted: Mutex::default(),
+            convicted: Mutex::default(),
         });
         let scratch = Scratch::new();
         let guide = Arc::new(Guide::default());

@@ -111,6 +111,10 @@ impl Payer for Nobody {
     async fn allot(&self, _escrow: &Hash, _payee: &Address, _amount: Amount) -> Result<(), String> {
         Err("pays nothing".to_owned())
     }
+
+    fn convict(&self, proof: ledger::FraudProof) {
+        panic!("{proof:?}");
+    }
 }
 
 /// The node that delivers.

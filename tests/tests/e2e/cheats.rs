@@ -72,6 +72,9 @@ const ALL: [&str; 29] = [
     "asks-ahead-for-nothing",
 ];
 
+/// A block takes a second.
+const CONVICTED_WITHIN: Duration = Duration::from_secs(30);
+
 /// An honest node far away, and readers' node.
 struct Stage {
     maker: Node,
@@ -179,6 +182,21 @@ impl Stage {
         })
     }
 
+    /// The reader's node shows the ledger what was signed: the key is no edge any more, for ever.
+    fn convicts(&self, cheat: &Cheat) -> Result<()> {
+        let node = text(cheat.node.card(), "/node_id")?;
+        let key = format!("0x{}{node}", hex_of(b"conviction/"));
+        let file = cheat.node.data().join("conviction.proof");
+        let path = file.to_string_lossy().into_owned();
+        wait_until("a conviction on the ledger", CONVICTED_WITHIN, || {
+            let proven = self.maker.ddn().json(&["chain", "proof", &key, "-o", &path])?;
+            Ok(proven["exists"] == true)
+        })?;
+        let again = cheat.node.ddn().run(&["edge", "register", "--price", "0"])?;
+        again.failed(1, &["convicted"])?;
+        Ok(())
+    }
+
     /// What the reader's node knows of an edge.
     fn row(&self, node: &Node) -> Result<Option<Value>> {
         let list = self.reader.ddn().json(&["edge", "list"])?;
@@ -259,6 +277,9 @@ fn who_cheats_gains_a_window_at_most_and_readers_get_what_they_want() -> Result<
 fn caught(stage: &Stage, deed: &str, cheat: &mut Cheat) -> Result<()> {
     stage.believes(cheat)?;
     let waited = stage.reads(cheat)?;
+    if deed == "equivocates" {
+        stage.convicts(cheat)?;
+    }
     let did = cheat.did()?;
     ensure!(number(&did, "/sessions")? > 0, "it was not asked: {did}");
     let (sent, promised) = (number(&did, "/sent")?, number(&did, "/promised")?);
@@ -372,4 +393,8 @@ fn tricked(maker: &Node, wanted: &Path, trick: &str, answer: &str) -> Result<Str
     ensure!(came - paid <= WINDOW_BYTES + paid, "{gain}");
     ensure!(ended.contains(answer), "{gain}");
     Ok(format!("| {trick} | {sessions} | {came} | {paid} | {ended} |"))
+}
+
+fn hex_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -73,6 +73,10 @@ impl Payer for Wallet {
     async fn allot(&self, _escrow: &Hash, _payee: &Address, _amount: Amount) -> Result<(), String> {
         Err("all of it is set aside already".to_owned())
     }
+
+    fn convict(&self, proof: ledger::FraudProof) {
+        eprintln!("{} lied", proof.node());
+    }
 }
 
 /// Knows the providers.

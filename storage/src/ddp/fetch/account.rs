@@ -1,6 +1,6 @@
 //! What one session brought, and which statements about it are true. Pure.
 
-use ledger::{Amount, Hash, Link, PublicKey, Quote, SessionTerms, Signed, Statement, contradict};
+use ledger::{Amount, FraudProof, Hash, Link, PublicKey, Quote, SessionTerms, Signed, Statement, contradict};
 
 use super::failure::Failure;
 
@@ -80,6 +80,14 @@ impl Account {
     /// Bytes that are accounted for.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// What proves to the ledger that the server lied, if the statement and the one before cannot both be honest.
+    pub fn contradiction(&self, statement: &Signed<Statement>, chain: &str) -> Option<FraudProof> {
+        let last = self.last.as_ref().filter(|last| contradict(last, statement, chain))?;
+        Some(FraudProof::Equivocation {
+            statements: [last.clone(), statement.clone()],
+        })
     }
 
     /// Checks a statement of the server against what was verified, and remembers it. Returns its hash.

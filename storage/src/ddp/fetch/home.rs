@@ -163,6 +163,9 @@ impl Visit<'_> {
         self.until_seen(stated).await?;
         self.account.relayed(stated);
         let chain = &self.fetcher.config.chain;
+        if let Some(proof) = self.account.contradiction(&statement, chain) {
+            self.fetcher.payer.convict(proof);
+        }
         let hash = self.account.check(statement, &self.relay.provider.node, chain)?;
         let bytes = stated.saturating_sub(before);
         let till = self.till.clone();

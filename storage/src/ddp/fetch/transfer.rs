@@ -198,6 +198,9 @@ impl<'a> Transfer<'a> {
             },
             ToClient::Statement { statement } => {
                 let chain = &self.fetcher.config.chain;
+                if let Some(proof) = self.account.contradiction(&statement, chain) {
+                    self.fetcher.payer.convict(proof);
+                }
                 let statement = self.account.check(statement, &self.node, chain)?;
                 let voucher = self.till.pay(statement)?;
                 self.pay(voucher).await

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use chain::{Chain, Fate, SubmitError, View};
 use cid::Cid;
 use ledger::{
-    Action, Address, Amount, Escrow, Hash, PublicKey, Refusal, SecretKey, Signed, State as _, Tx, Voucher,
+    Action, Address, Amount, Escrow, FraudProof, Hash, PublicKey, Refusal, SecretKey, Signed, State as _, Tx, Voucher,
     escrow_id,
 };
 use storage::ddp::Payer;
@@ -167,9 +167,24 @@ impl Payer for WalletPayer {
             .map(|height| tracing::info!(tx = %sent, height, "coins were allotted to a payee"))
             .map_err(|error| format!("no coins could be allotted: {error}"))
     }
+
+    fn convict(&self, proof: FraudProof) {
+        let parts = Arc::clone(&self.parts);
+        tokio::task::spawn_blocking(move || match parts.send_proof(&proof) {
+            Ok(tx) => tracing::warn!(node = %proof.node(), %tx, "a node signed a lie: the ledger is shown"),
+            Err(refused) => tracing::warn!(node = %proof.node(), %refused, "a node signed a lie"),
+        });
+    }
 }
 
 impl Parts {
+    /// Shows a lie to the ledger, in the name of the default wallet.
+    fn send_proof(&self, proof: &FraudProof) -> Result<Cid, String> {
+        let proof = Box::new(proof.clone());
+        let sent = self.sender.send(&self.payer()?, Action::Fraud { proof }, |_| Ok(()));
+        sent.map_err(|error| chained(&error))?.map_err(|refused| refused.to_string())
+    }
+
     /// The escrow that is written down, if it can be used as it is.
     fn in_use(&self) -> Result<Option<Hash>, String> {
         let Some(note) = self.note().clone().filter(|note| note.tx.is_none()) else {
