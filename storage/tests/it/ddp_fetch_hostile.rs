@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ledger::Amount;
 use storage::Error;
 
-use crate::ddp_fetch_world::{Coins, Node, PRICE, blocks_below, cost, until, villain};
+use crate::ddp_fetch_world::{CHAIN, Coins, Node, PRICE, blocks_below, cost, until, villain};
 use crate::support::Generator;
 use adversary::Deed;
 
