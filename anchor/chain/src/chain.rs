@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use cid::Cid;
 use ledger::{
-    Address, Audit, Block, Bundle, Certificate, Checkpoint, Genesis, Label, LightBlock, PublicKey, SecretKey, State as _,
-    StateProof, Tx, ValidatorSet,
+    Address, Audit, Block, Bundle, Certificate, Checkpoint, Genesis, Label, LightBlock, PublicKey, SecretKey,
+    State as _, StateProof, Tx, ValidatorSet,
 };
 use prometheus_client::registry::Registry;
 use serde_bytes::ByteBuf;

@@ -292,7 +292,9 @@ pub enum SubmitError {
         least: Option<ledger::Amount>,
     },
     /// Another transaction of the account's nonce waits.
-    #[error("another transaction of nonce {nonce} is pending: one that replaces it pays at least {least} coins")]
+    #[error(
+        "another transaction of nonce {nonce} is pending: one that replaces it pays at least {least} coins"
+    )]
     Outbid {
         /// The nonce.
         nonce: u64,

@@ -103,7 +103,9 @@ pub(crate) type IsNew = bool;
 pub(crate) enum Standing {
     Waiting,
     /// Its account has to send the transaction of this nonce first.
-    Early { missing: u64 },
+    Early {
+        missing: u64,
+    },
     Refused(String),
     Unknown,
 }
@@ -155,7 +157,9 @@ impl Mempool {
         let taken = self.take(cid, tx);
         let outcome = match &taken {
             Ok(_) => "taken",
-            Err(SubmitError::Refused(_) | SubmitError::TooLarge { .. } | SubmitError::Outbid { .. }) => "refused",
+            Err(SubmitError::Refused(_) | SubmitError::TooLarge { .. } | SubmitError::Outbid { .. }) => {
+                "refused"
+            }
             Err(SubmitError::Full { .. }) => "full",
             Err(SubmitError::Chain(_)) => "error",
         };
@@ -212,7 +216,9 @@ impl Mempool {
             match self.submit(cid, tx.clone(), By::User) {
                 Ok(_) => waiting.push((cid, tx)),
                 Err(SubmitError::Chain(error)) => return Err(error),
-                Err(refused) => tracing::info!(%cid, "a transaction of before the restart is refused: {refused}"),
+                Err(refused) => {
+                    tracing::info!(%cid, "a transaction of before the restart is refused: {refused}")
+                }
             }
         }
         Ok(waiting)
@@ -286,14 +292,23 @@ impl Mempool {
         self.try_at(pool, place, &new)?;
         let old = std::mem::replace(&mut pool.waiting[place], new);
         self.go_on(pool, &HashSet::new())?;
-        pool.refuse(old.cid, "another one of its nonce pays more".into(), self.limits.refusals);
+        pool.refuse(
+            old.cid,
+            "another one of its nonce pays more".into(),
+            self.limits.refusals,
+        );
         Ok(())
     }
 
     /// Whether a transaction holds behind those of its account before `place`: all others would have to be tried anew to
     /// say more, which it has to be worth.
     fn try_at(&self, pool: &Pool, place: usize, new: &Waiting) -> Result<(), SubmitError> {
-        let mut run = Transition::new(&self.genesis, &pool.view, pool.view.tip().height + 1, self.proposer);
+        let mut run = Transition::new(
+            &self.genesis,
+            &pool.view,
+            pool.view.tip().height + 1,
+            self.proposer,
+        );
         let before = pool.waiting[..place].iter().filter(|tx| tx.sender == new.sender);
         before.for_each(|tx| drop(run.apply_verified(&tx.tx)));
         run.apply_verified(&new.tx).map_err(|refusal| match refusal {
@@ -304,7 +319,11 @@ impl Mempool {
 
     fn keep_early(&self, pool: &mut Pool, new: Waiting) -> Result<(), SubmitError> {
         let place = (new.sender, new.tx.body.nonce);
-        if let Some((old, _)) = pool.early.get(&place).filter(|(old, _)| !new.bid.outbids(old.bid)) {
+        if let Some((old, _)) = pool
+            .early
+            .get(&place)
+            .filter(|(old, _)| !new.bid.outbids(old.bid))
+        {
             return Err(SubmitError::Outbid {
                 nonce: place.1,
                 least: old.bid.outbidding(self.least(&new)),
@@ -388,15 +407,22 @@ impl Mempool {
         let pool = self.pool();
         let mut queues: HashMap<Address, VecDeque<(usize, &Waiting)>> = HashMap::new();
         for (place, waiting) in pool.waiting.iter().enumerate() {
-            queues.entry(waiting.sender).or_default().push_back((place, waiting));
+            queues
+                .entry(waiting.sender)
+                .or_default()
+                .push_back((place, waiting));
         }
         let head = |queue: &VecDeque<(usize, &Waiting)>| {
-            queue.front().map(|(place, first)| (first.bid, Reverse(*place), first.sender))
+            queue
+                .front()
+                .map(|(place, first)| (first.bid, Reverse(*place), first.sender))
         };
         let mut heads: BinaryHeap<_> = queues.values().filter_map(head).collect();
         let mut order = Vec::with_capacity(pool.waiting.len());
         while let Some((.., sender)) = heads.pop() {
-            let Some(queue) = queues.get_mut(&sender) else { continue };
+            let Some(queue) = queues.get_mut(&sender) else {
+                continue;
+            };
             order.extend(queue.pop_front().map(|(_, waiting)| Arc::clone(&waiting.tx)));
             heads.extend(head(queue));
         }
@@ -453,7 +479,9 @@ impl Mempool {
             .map(|(place, _)| *place)
             .collect();
         for place in over {
-            let Some((tx, _)) = pool.early.remove(&place) else { continue };
+            let Some((tx, _)) = pool.early.remove(&place) else {
+                continue;
+            };
             pool.forget(&tx);
             let next = nexts.get(&place.0).copied().unwrap_or_default();
             let account = place.0.display(&self.genesis.prefix);
@@ -633,7 +661,9 @@ impl Pool {
                 notes.push((oldest, None));
             }
         }
-        let noted = self.store.note_submitted(notes.iter().map(|(cid, note)| (cid, note.clone())));
+        let noted = self
+            .store
+            .note_submitted(notes.iter().map(|(cid, note)| (cid, note.clone())));
         if let Err(error) = noted {
             tracing::warn!("a refusal is not kept: {}", error.with_sources());
         }

@@ -259,11 +259,7 @@ impl Monitor {
             let silence = now.duration_since(seen.at);
             (seen.height, silence, seen.peers, seen.seated.len())
         };
-        let patience = if answers && wanted > 0 {
-            PATIENCE
-        } else {
-            1
-        };
+        let patience = if answers && wanted > 0 { PATIENCE } else { 1 };
         let waits_for_others = answers && !quorum_in_reach(peers, wanted);
         if silence > self.silent_after * patience && !waits_for_others {
             self.fail(Failure::Silent {

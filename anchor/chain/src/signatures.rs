@@ -29,7 +29,9 @@ impl Signatures {
         let cids: Vec<Cid> = txs.iter().map(|tx| tx.cid()).collect();
         let new: Vec<usize> = {
             let good = self.good();
-            (0..txs.len()).filter(|place| !good.holds(&cids[*place])).collect()
+            (0..txs.len())
+                .filter(|place| !good.holds(&cids[*place]))
+                .collect()
         };
         let to_verify: Vec<&Tx> = new.iter().map(|place| txs[*place]).collect();
         let forged = ledger::first_forged(&to_verify);

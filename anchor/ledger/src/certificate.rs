@@ -151,7 +151,9 @@ impl Certificate {
             .map(|(_, validator)| validator.key)
             .zip(self.signatures.iter().copied())
             .collect();
-        let all = signed.iter().map(|(key, signature)| (*key, bytes.as_slice(), *signature));
+        let all = signed
+            .iter()
+            .map(|(key, signature)| (*key, bytes.as_slice(), *signature));
         if verify_batch(all) {
             return Ok(());
         }

@@ -78,10 +78,7 @@ pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<T, Decode
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_within<T: Serialize + DeserializeOwned>(
-    bytes: &[u8],
-    max: usize,
-) -> Result<T, DecodeError> {
+pub fn decode_within<T: Serialize + DeserializeOwned>(bytes: &[u8], max: usize) -> Result<T, DecodeError> {
     let what = type_name::<T>();
     if bytes.len() > max {
         return Err(DecodeError::TooLarge {

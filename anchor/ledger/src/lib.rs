@@ -67,5 +67,7 @@ pub use state::{
     Ownership, Round, Standing, State, StateError, Tag, Tagged, Turns, escrow_id, key,
 };
 pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, check_form, reveal_tip};
-pub use tx::{Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged};
+pub use tx::{
+    Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged,
+};
 pub use validators::{MAX_VALIDATORS, Validator, ValidatorSet};

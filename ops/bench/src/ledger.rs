@@ -97,7 +97,12 @@ fn section(
     wanted: &Wanted,
 ) -> String {
     let ratios: Vec<f64> = rates.iter().map(|(ours, floor)| ours / floor).collect();
-    let Some(Estimate { median: middle, low, high }) = estimate(&ratios) else {
+    let Some(Estimate {
+        median: middle,
+        low,
+        high,
+    }) = estimate(&ratios)
+    else {
         return String::new();
     };
     let of = |take: fn(&(f64, f64)) -> f64| median(&rates.iter().map(take).collect::<Vec<_>>());
@@ -108,7 +113,10 @@ fn section(
         "## F\n\n{} cores, {}; {} rounds of {} transfers, four delegates in one process on loopback, stores on the disk.\n",
         machine.cores, machine.processor, wanted.rounds, wanted.txs
     );
-    let _ = writeln!(text, "| what | ours | floor | ours / floor | goal |\n|---|---|---|---|---|");
+    let _ = writeln!(
+        text,
+        "| what | ours | floor | ours / floor | goal |\n|---|---|---|---|---|"
+    );
     let verdict = if middle >= 0.5 { "met" } else { "missed" };
     let _ = writeln!(
         text,
@@ -135,10 +143,22 @@ fn section(
     );
     let blocks = median(&followed.iter().map(|synced| synced.blocks).collect::<Vec<_>>());
     let txs = median(&followed.iter().map(|synced| synced.txs).collect::<Vec<_>>());
-    let _ = writeln!(text, "\nA follower from the genesis on: {blocks:.0} blocks/s, {txs:.0} transactions/s.\n");
-    let _ = writeln!(text, "| entries of the state | a block of 1,000 transfers | bytes of a path | \n|---|---|---|");
+    let _ = writeln!(
+        text,
+        "\nA follower from the genesis on: {blocks:.0} blocks/s, {txs:.0} transactions/s.\n"
+    );
+    let _ = writeln!(
+        text,
+        "| entries of the state | a block of 1,000 transfers | bytes of a path | \n|---|---|---|"
+    );
     for size in sizes {
-        let _ = writeln!(text, "| {} | {} | {} |", size.entries, time(size.block), size.proof_bytes);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} |",
+            size.entries,
+            time(size.block),
+            size.proof_bytes
+        );
     }
     if let (Some(first), Some(last)) = (sizes.first(), sizes.last()) {
         let _ = writeln!(

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::RelayConfig;
 use async_trait::async_trait;
 use cid::Cid;
-use ledger::{Address, Amount, CreditTerms, Escrow, FraudProof, Hash, Line, PublicKey, SecretKey, Signed, Voucher};
+use ledger::{
+    Address, Amount, CreditTerms, Escrow, FraudProof, Hash, Line, PublicKey, SecretKey, Signed, Voucher,
+};
 
 /// How a node delivers and fetches. [`Config::new`] has the defaults.
 #[derive(Clone, Debug)]

@@ -136,7 +136,11 @@ async fn the_next_provider_is_used_and_the_cheat_is_not_paid() {
             assert_eq!(failure.is_empty(), what.is_empty(), "{deed:?}: {failure}");
             assert_eq!(told[0].lied, lied, "{deed:?}: {failure}");
             let convicted = client.wallet.convicted.lock().unwrap().clone();
-            assert_eq!(convicted.len(), usize::from(deed == Deed::Equivocates), "{deed:?}");
+            assert_eq!(
+                convicted.len(),
+                usize::from(deed == Deed::Equivocates),
+                "{deed:?}"
+            );
             let proves = |proof: &ledger::FraudProof| proof.holds(CHAIN) && *proof.node() == villain.node();
             assert!(convicted.iter().all(proves), "{convicted:?}");
             let most = match paid {

@@ -162,8 +162,18 @@ async fn each_byte_is_paid_and_no_more() {
     assert_eq!(home.promised(&edge), tab.vouched);
     // Provable as any delivery, up to the last voucher.
     let receipts = || edge.delivery.receipts(1, 10).unwrap();
-    let promised = || receipts().first()?.receipt.voucher.as_ref().map(|voucher| voucher.body.cumulative);
-    until("the receipt has the last voucher", || promised() == Some(tab.vouched)).await;
+    let promised = || {
+        receipts()
+            .first()?
+            .receipt
+            .voucher
+            .as_ref()
+            .map(|voucher| voucher.body.cumulative)
+    };
+    until("the receipt has the last voucher", || {
+        promised() == Some(tab.vouched)
+    })
+    .await;
     let receipts = receipts();
     assert_eq!(receipts.len(), 1, "one session, one receipt");
     let receipt = &receipts[0].receipt;

@@ -9,8 +9,8 @@ use testkit::{Ddn, Launch, Node, Ran, tree};
 use crate::others::chain;
 use crate::{number, publish, text};
 
-fn path(home: &Path, name: &str) -> String {
-    home.join(name).to_string_lossy().into_owned()
+fn path(home: impl AsRef<Path>, name: &str) -> String {
+    home.as_ref().join(name).to_string_lossy().into_owned()
 }
 
 fn height(node: &Node) -> Result<u64> {
@@ -42,20 +42,34 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
     again.failed(1, &["mmt-1"])?;
     let other = tempfile::tempdir()?;
     let pretender = chain_of(other.path(), "other-1", "mmt")?;
-    let second = main.ddn().run(&["chain", "register", "--of", &pretender.data().to_string_lossy()])?;
+    let second = main
+        .ddn()
+        .run(&["chain", "register", "--of", &pretender.data().to_string_lossy()])?;
     second.failed(1, &[".mmt", "mmt-1"])?;
 
-    let early = side.ddn().run(&["chain", "proof", "alice.mmt", "-o", &path(home.path(), "p"), "--through", &main_dir])?;
+    let early = side.ddn().run(&[
+        "chain",
+        "proof",
+        "alice.mmt",
+        "-o",
+        &path(home.path(), "p"),
+        "--through",
+        &main_dir,
+    ])?;
     early.failed(1, &["no header of mmt-1 is anchored"])?;
     main.ddn().json(&["chain", "anchor", "--of", &of])?;
     let list = main.ddn().json(&["chain", "list"])?;
     let known = &list["chains"][0];
-    ensure!(known["chain_id"] == "mmt-1" && known["tld"] == "mmt" && known["forked"].is_null(), "{list}");
+    ensure!(
+        known["chain_id"] == "mmt-1" && known["tld"] == "mmt" && known["forked"].is_null(),
+        "{list}"
+    );
 
     // Proved to who has the genesis of the main chain alone.
     let file = path(home.path(), "alice.proof");
     let genesis = path(main.data(), "genesis.json");
-    side.ddn().json(&["chain", "proof", "alice.mmt", "-o", &file, "--through", &main_dir])?;
+    side.ddn()
+        .json(&["chain", "proof", "alice.mmt", "-o", &file, "--through", &main_dir])?;
     let proven = elsewhere(home.path()).json(&["chain", "verify", &file, "--genesis", &genesis])?;
     ensure!(
         proven["chain_id"] == "mmt-1" && proven["through"]["tld"] == "mmt" && proven["exists"] == true,
@@ -63,11 +77,25 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
     );
     ensure!(proven.to_string().contains(&cid), "{proven}");
     let absent = path(home.path(), "nobody.proof");
-    side.ddn().json(&["chain", "proof", "nobody.mmt", "-o", &absent, "--through", &main_dir])?;
+    side.ddn().json(&[
+        "chain",
+        "proof",
+        "nobody.mmt",
+        "-o",
+        &absent,
+        "--through",
+        &main_dir,
+    ])?;
     let proven = elsewhere(home.path()).json(&["chain", "verify", &absent, "--genesis", &genesis])?;
     ensure!(proven["exists"] == false, "{proven}");
     // Not by the other chain's own genesis: it does not know the main chain.
-    let wrong = elsewhere(home.path()).run(&["chain", "verify", &file, "--genesis", &path(side.data(), "genesis.json")])?;
+    let wrong = elsewhere(home.path()).run(&[
+        "chain",
+        "verify",
+        &file,
+        "--genesis",
+        &path(side.data(), "genesis.json"),
+    ])?;
     wrong.failed(1, &["chain"])?;
     Ok(())
 }
@@ -76,7 +104,17 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
 fn chain_of(home: &Path, id: &str, tld: &str) -> Result<Node> {
     let (data, genesis) = (path(home, "node"), path(home, "genesis.json"));
     elsewhere(home).ok(&[
-        "chain", "init", id, "--preset", "dev", "--tld", tld, "--delegate", &data, "-o", &genesis,
+        "chain",
+        "init",
+        id,
+        "--preset",
+        "dev",
+        "--tld",
+        tld,
+        "--delegate",
+        &data,
+        "-o",
+        &genesis,
     ])?;
     Node::launch(Launch {
         args: vec!["--genesis".into(), genesis],
@@ -89,7 +127,10 @@ fn chain_of(home: &Path, id: &str, tld: &str) -> Result<Node> {
 fn a_checkpoint_is_trusted_instead_of_the_genesis() -> Result<()> {
     let home = tempfile::tempdir()?;
     let node = Node::dev()?;
-    let (trusted, later) = (path(home.path(), "trusted.json"), path(home.path(), "later.proof"));
+    let (trusted, later) = (
+        path(home.path(), "trusted.json"),
+        path(home.path(), "later.proof"),
+    );
     node.ddn().json(&["chain", "checkpoint", "-o", &trusted])?;
     let site = tempfile::tempdir()?;
     tree::site(site.path())?;
@@ -103,7 +144,11 @@ fn a_checkpoint_is_trusted_instead_of_the_genesis() -> Result<()> {
     };
     let told = verify(&["--checkpoint", &trusted])?;
     told.ok()?;
-    ensure!(told.stdout.contains("proven, from this checkpoint on"), "{}", told.story());
+    ensure!(
+        told.stdout.contains("proven, from this checkpoint on"),
+        "{}",
+        told.story()
+    );
 
     // One of a later height proves nothing of an earlier one.
     let newer = path(home.path(), "newer.json");
@@ -129,7 +174,9 @@ fn a_node_begins_with_a_snapshot_or_a_backup() -> Result<()> {
     let begun = home.path().join("begun");
     let restored = Ddn::new(&begun).json(&["chain", "restore", &file, "--genesis", &genesis])?;
     let from = number(&restored, "/height")?;
-    Ddn::new(&begun).run(&["chain", "restore", &file, "--genesis", &genesis])?.failed(1, &["there is a chain already"])?;
+    Ddn::new(&begun)
+        .run(&["chain", "restore", &file, "--genesis", &genesis])?
+        .failed(1, &["there is a chain already"])?;
     goes_on(&first, &begun, from, &cid)?;
 
     // Damage anywhere is no chain.
@@ -138,7 +185,9 @@ fn a_node_begins_with_a_snapshot_or_a_backup() -> Result<()> {
     bytes[middle] ^= 1;
     let (bad, empty) = (path(home.path(), "bad.ddn"), home.path().join("empty"));
     std::fs::write(&bad, bytes)?;
-    Ddn::new(&empty).run(&["chain", "restore", &bad, "--genesis", &genesis])?.failed(1, &["bad.ddn"])?;
+    Ddn::new(&empty)
+        .run(&["chain", "restore", &bad, "--genesis", &genesis])?
+        .failed(1, &["bad.ddn"])?;
     ensure!(!empty.join("chain").exists());
 
     let copy = home.path().join("copy");

@@ -168,14 +168,23 @@ fn with_short_rounds(home: &Path) -> Result<()> {
 fn standing(node: &Node, of: &str) -> Result<(bool, String)> {
     let list = node.ddn().json(&["delegate", "list"])?;
     let delegates = list["delegates"].as_array().context("a list of delegates")?;
-    let one = delegates.iter().find(|one| one["address"] == of).context("the delegate")?;
+    let one = delegates
+        .iter()
+        .find(|one| one["address"] == of)
+        .context("the delegate")?;
     Ok((one["seat"] == true, text(one, "/standing")?))
 }
 
 fn own_address(node: &Node) -> Result<String> {
     let list = node.ddn().json(&["delegate", "list"])?;
     let delegates = list["delegates"].as_array().context("a list of delegates")?;
-    text(delegates.iter().find(|one| one["here"] == true).context("its own")?, "/address")
+    text(
+        delegates
+            .iter()
+            .find(|one| one["here"] == true)
+            .context("its own")?,
+        "/address",
+    )
 }
 
 #[test]

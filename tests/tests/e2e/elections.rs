@@ -22,14 +22,29 @@ fn first(home: &std::path::Path, engines: [SocketAddr; 2]) -> Result<(Launch, St
     let path = genesis.to_string_lossy().into_owned();
     let data = home.join("first");
     let delegate = format!("{}@{}", data.display(), engines[0]);
-    let init = ["chain", "init", "two", "--preset", "dev", "-o", &path, "--delegate", &delegate];
+    let init = [
+        "chain",
+        "init",
+        "two",
+        "--preset",
+        "dev",
+        "-o",
+        &path,
+        "--delegate",
+        &delegate,
+    ];
     Ddn::new(&home.join("nowhere")).ok(&init)?;
     let mut rules: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
     rules["seats"] = 2.into();
     rules["election"]["round"] = ROUND.into();
     rules["election"]["jail_rounds"] = 1.into();
     fs::write(&genesis, serde_json::to_vec(&rules)?)?;
-    let args = ["--genesis", &path, "--set", &format!("engine.listen={}", engines[0])];
+    let args = [
+        "--genesis",
+        &path,
+        "--set",
+        &format!("engine.listen={}", engines[0]),
+    ];
     let launch = Launch {
         data: Some(data),
         args: args.map(str::to_owned).to_vec(),
@@ -40,7 +55,10 @@ fn first(home: &std::path::Path, engines: [SocketAddr; 2]) -> Result<(Launch, St
 
 fn delegates(node: &Node) -> Result<Vec<Value>> {
     let list = node.ddn().json(&["delegate", "list"])?;
-    Ok(list["delegates"].as_array().context("a list of delegates")?.clone())
+    Ok(list["delegates"]
+        .as_array()
+        .context("a list of delegates")?
+        .clone())
 }
 
 #[test]
@@ -61,11 +79,17 @@ fn who_is_voted_for_decides_blocks_and_who_is_gone_loses_the_seat() -> Result<()
     })?;
 
     let engine = engines[1].to_string();
-    let poor = second.ddn().run(&["delegate", "register", &engine, "--stake", "1"])?;
+    let poor = second
+        .ddn()
+        .run(&["delegate", "register", &engine, "--stake", "1"])?;
     poor.failed(1, &["at least 10 coins"])?;
-    second.ddn().json(&["delegate", "register", &engine, "--stake", "20"])?;
+    second
+        .ddn()
+        .json(&["delegate", "register", &engine, "--stake", "20"])?;
     let standing = delegates(&first)?;
-    let mine = standing.iter().find(|one| text(one, "/own").is_ok_and(|own| own == "2000000000"));
+    let mine = standing
+        .iter()
+        .find(|one| text(one, "/own").is_ok_and(|own| own == "2000000000"));
     let mine = mine.filter(|one| one["here"] == false).context("the other's")?;
     ensure!(mine["standing"] == "candidate", "{mine}");
     let (address, key) = (text(mine, "/address")?, text(mine, "/key")?);
@@ -73,7 +97,10 @@ fn who_is_voted_for_decides_blocks_and_who_is_gone_loses_the_seat() -> Result<()
     let voted = first.ddn().json(&["delegate", "vote", &key, "30"]);
     voted.with_context(|| format!("{}\n{}", first.log_tail(), second.log_tail()))?;
     let listed = delegates(&first)?;
-    let mine = listed.iter().find(|one| one["address"] == address.as_str()).context("it")?;
+    let mine = listed
+        .iter()
+        .find(|one| one["address"] == address.as_str())
+        .context("it")?;
     ensure!(text(mine, "/votes")? == "5000000000", "{mine}");
 
     // Each makes blocks, with reveals, and both sign them.
@@ -88,7 +115,8 @@ fn who_is_voted_for_decides_blocks_and_who_is_gone_loses_the_seat() -> Result<()
     let place = proof.to_string_lossy().into_owned();
     first.ddn().json(&["chain", "proof", &address, "-o", &place])?;
     let genesis = first.data().join("genesis.json").to_string_lossy().into_owned();
-    let verified = Ddn::new(&home.path().join("nowhere")).run(&["chain", "verify", &place, "--genesis", &genesis])?;
+    let verified =
+        Ddn::new(&home.path().join("nowhere")).run(&["chain", "verify", &place, "--genesis", &genesis])?;
     verified.ok()?;
     Ok(())
 }

@@ -25,7 +25,15 @@ fn content_is_found_by_tag_name_and_hash_and_a_licence_is_bought() -> Result<()>
         text(&published, "/cid")
     };
     let offer = [
-        "--name", "harbour.ddn", "--title", "The harbour", "--tag", "photo,harbour", "--licence", "CC-BY-4.0", "--price",
+        "--name",
+        "harbour.ddn",
+        "--title",
+        "The harbour",
+        "--tag",
+        "photo,harbour",
+        "--licence",
+        "CC-BY-4.0",
+        "--price",
         "2.5",
     ];
     let photo = publish("photo.jpg", &offer)?;
@@ -49,24 +57,48 @@ fn content_is_found_by_tag_name_and_hash_and_a_licence_is_bought() -> Result<()>
 
     let refused = buyer.ddn().run(&["asset", "license", &other, "--yes"])?;
     refused.failed(1, &[&other, "no licence"])?;
-    let refused = buyer.ddn().run(&["asset", "license", &photo, "--max", "2", "--yes"])?;
+    let refused = buyer
+        .ddn()
+        .run(&["asset", "license", &photo, "--max", "2", "--yes"])?;
     refused.failed(1, &["2.5 coins", "--max"])?;
     let (before, fee) = (balance(&seller)?, fee(&seller)?);
     let paid = balance(&buyer)?;
     let bought = buyer.ddn().json(&["asset", "license", &photo, "--yes"])?;
     ensure!(number(&bought, "/height")? > 0, "{bought}");
-    ensure!(balance(&buyer)? == paid - 250_000_000 - fee, "{paid} then {}", balance(&buyer)?);
-    ensure!(balance(&seller)? == before + 250_000_000, "{before} then {}", balance(&seller)?);
+    ensure!(
+        balance(&buyer)? == paid - 250_000_000 - fee,
+        "{paid} then {}",
+        balance(&buyer)?
+    );
+    ensure!(
+        balance(&seller)? == before + 250_000_000,
+        "{before} then {}",
+        balance(&seller)?
+    );
     let again = buyer.ddn().run(&["asset", "license", &photo, "--yes"])?;
     again.failed(1, &["licence", &photo])?;
 
-    seller.ddn().json(&["asset", "set", &photo, "--tag", "sold", "--no-price"])?;
-    ensure!(found(&seller, &["--tag", "harbour"])?.is_empty(), "the index follows");
+    seller
+        .ddn()
+        .json(&["asset", "set", &photo, "--tag", "sold", "--no-price"])?;
+    ensure!(
+        found(&seller, &["--tag", "harbour"])?.is_empty(),
+        "the index follows"
+    );
     let shown = seller.ddn().json(&["asset", "show", &photo])?;
-    ensure!(shown["tags"] == serde_json::json!(["sold"]) && shown["price"] == Value::Null, "{shown}");
-    ensure!(shown["title"] == "The harbour", "what is not given stays: {shown}");
+    ensure!(
+        shown["tags"] == serde_json::json!(["sold"]) && shown["price"] == Value::Null,
+        "{shown}"
+    );
+    ensure!(
+        shown["title"] == "The harbour",
+        "what is not given stays: {shown}"
+    );
     let status = seller.ddn().json(&["chain", "status"])?;
-    ensure!(units(&status, "/supply")? == units(&status, "/accounted")?, "{status}");
+    ensure!(
+        units(&status, "/supply")? == units(&status, "/accounted")?,
+        "{status}"
+    );
     Ok(())
 }
 

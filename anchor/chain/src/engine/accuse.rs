@@ -47,7 +47,10 @@ impl Accuser {
             let Ok(Some(delegate)) = state.delegate(&address.0) else {
                 continue;
             };
-            let open = self.cases.iter().any(|case| case.evidence.delegate == delegate.key);
+            let open = self
+                .cases
+                .iter()
+                .any(|case| case.evidence.delegate == delegate.key);
             let key = Key(delegate.key);
             let evidence = pairs
                 .iter()
@@ -91,7 +94,12 @@ fn is_open(case: &Case, state: &View, genesis: &Genesis, height: u64) -> bool {
     is_new && delegate.is_ok_and(|delegate| delegate.is_some_and(|one| one.standing != Standing::Tombstoned))
 }
 
-fn accusation(key: &SecretKey, genesis: &Genesis, mempool: &Mempool, found: &Equivocation) -> Result<Tx, Error> {
+fn accusation(
+    key: &SecretKey,
+    genesis: &Genesis,
+    mempool: &Mempool,
+    found: &Equivocation,
+) -> Result<Tx, Error> {
     let body = TxBody {
         chain: genesis.chain_id.clone(),
         nonce: mempool.next_nonce(&key.address())?,

@@ -572,7 +572,8 @@ impl App {
             self.update_peers(PersistentPeersOp::Add(new.clone()));
         }
         self.peers = wanted;
-        self.monitor.sit(peers::seated_others(&self.store.view(), &self.me)?);
+        self.monitor
+            .sit(peers::seated_others(&self.store.view(), &self.me)?);
         Ok(())
     }
 

@@ -82,7 +82,6 @@ pub(crate) struct Engine {
     listen: SocketAddr,
 }
 
-
 impl Engine {
     /// Starts the engine with its files in `dir`. It has found its height when this returns.
     pub(crate) async fn start(parts: Parts, dir: &Path, listen: SocketAddr) -> Result<Engine, Error> {
@@ -216,14 +215,21 @@ pub(crate) fn check_folder(store: &Store, dir: &Path, chain: &str, me: &PublicKe
 fn check_signed(store: &Store, journal: &Journal, path: &Path, me: &PublicKey) -> Result<(), Error> {
     let tip = store.tip().height;
     for height in (tip.saturating_sub(1).max(1)..=tip).filter(|height| *height > journal.top()) {
-        let set = store.version(height - 1).validators().map_err(|error| Error::Ledger {
-            operation: "read the seats",
-            reason: error.to_string(),
-        })?;
+        let set = store
+            .version(height - 1)
+            .validators()
+            .map_err(|error| Error::Ledger {
+                operation: "read the seats",
+                reason: error.to_string(),
+            })?;
         let Some((place, _)) = set.find(&me.address()) else {
             continue;
         };
-        if set.len() > 1 && store.certificate(height)?.is_some_and(|found| found.signed_by(place)) {
+        if set.len() > 1
+            && store
+                .certificate(height)?
+                .is_some_and(|found| found.signed_by(place))
+        {
             let path = path.to_owned();
             return Err(Error::SignedElsewhere { height, path });
         }

@@ -32,12 +32,17 @@ struct Cluster {
 
 impl Cluster {
     async fn start(seats: usize) -> Cluster {
-        let mut keys: Vec<_> = (1..seats as u8).map(|byte| SecretKey::from_seed([byte; 32])).collect();
+        let mut keys: Vec<_> = (1..seats as u8)
+            .map(|byte| SecretKey::from_seed([byte; 32]))
+            .collect();
         keys.push(SecretKey::from_seed(TWO_FACED));
         let held: Vec<_> = (0..seats)
             .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
             .collect();
-        let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        let ports: Vec<u16> = held
+            .iter()
+            .map(|held| held.local_addr().unwrap().port())
+            .collect();
         drop(held);
         let chain_id = format!("byzantine-{seats}");
         let mut genesis = Genesis::dev(&chain_id, 1, keys[0].public());
@@ -83,7 +88,11 @@ impl Cluster {
 
     fn standing(&self, of: usize) -> Standing {
         let state = self.chains[&0].state();
-        state.delegate(&self.keys[of].address()).unwrap().unwrap().standing
+        state
+            .delegate(&self.keys[of].address())
+            .unwrap()
+            .unwrap()
+            .standing
     }
 
     /// Waits until the first has so many blocks more.
@@ -118,7 +127,10 @@ impl Cluster {
         let header = |chain: &Chain, height| chain.block(height).unwrap().unwrap().0.header;
         for height in 1..=common {
             let first = header(&self.chains[&0], height);
-            assert!(self.chains.values().all(|chain| header(chain, height) == first), "height {height}");
+            assert!(
+                self.chains.values().all(|chain| header(chain, height) == first),
+                "height {height}"
+            );
         }
     }
 

@@ -173,7 +173,10 @@ fn follow(
             known = known.follow(block).map_err(not)?;
         }
         if known.height == trusted.height {
-            return Err(bad(format!("it is not later than the checkpoint, of height {}", trusted.height)));
+            return Err(bad(format!(
+                "it is not later than the checkpoint, of height {}",
+                trusted.height
+            )));
         }
     }
     Ok(sets)
@@ -186,7 +189,11 @@ fn begin(db: &Db, first: u64) -> Result<(), Error> {
     };
     let mut batch = WriteBatch::default();
     let root = NodeKey::new(before, std::iter::empty().collect());
-    batch.put_cf(db.table(NODES)?, tree::node_key(&root), tree::encode_node(&Node::Null));
+    batch.put_cf(
+        db.table(NODES)?,
+        tree::node_key(&root),
+        tree::encode_node(&Node::Null),
+    );
     db.write_later("an empty state", batch)
 }
 
@@ -227,14 +234,13 @@ fn take<T: Serialize + serde::de::DeserializeOwned>(input: &mut impl Read) -> Re
     input.read_exact(&mut length).map_err(ended)?;
     let length = u32::from_be_bytes(length) as usize;
     if length > FRAME_BYTES_MAX {
-        return Err(bad(format!("a part of {length} bytes, at most {FRAME_BYTES_MAX}")));
+        return Err(bad(format!(
+            "a part of {length} bytes, at most {FRAME_BYTES_MAX}"
+        )));
     }
     // Not allocated before it is there.
     let mut bytes = Vec::new();
-    input
-        .take(length as u64)
-        .read_to_end(&mut bytes)
-        .map_err(ended)?;
+    input.take(length as u64).read_to_end(&mut bytes).map_err(ended)?;
     if bytes.len() < length {
         return Err(bad("it ends in the middle".into()));
     }

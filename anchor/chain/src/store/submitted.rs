@@ -29,7 +29,9 @@ impl Store {
         let (mut batch, table) = (WriteBatch::default(), self.db.table(SUBMITTED)?);
         for (cid, note) in notes {
             match note {
-                Some(Submitted::Waiting(tx)) => batch.put_cf(table, cid.to_bytes(), [b"w", &*tx.encode()].concat()),
+                Some(Submitted::Waiting(tx)) => {
+                    batch.put_cf(table, cid.to_bytes(), [b"w", &*tx.encode()].concat())
+                }
                 Some(Submitted::Refused(reason)) => {
                     batch.put_cf(table, cid.to_bytes(), [b"r", reason.as_bytes()].concat());
                 }

@@ -275,7 +275,10 @@ async fn a_restored_folder_signs_nothing_that_may_be_open() {
     four.reach(2).await;
     four.end(3).await;
     let backup = tempfile::tempdir().unwrap();
-    copy(&four.seats[3].dir.path().join("engine"), &backup.path().join("engine"));
+    copy(
+        &four.seats[3].dir.path().join("engine"),
+        &backup.path().join("engine"),
+    );
     four.begin(3).await;
     let (chain, from) = (four.chain(0).clone(), four.top() + 1);
     let signed_by_all = |height| chain.block(height).unwrap().unwrap().1.signatures.len() == 4;
@@ -290,9 +293,14 @@ async fn a_restored_folder_signs_nothing_that_may_be_open() {
     four.end_quietly(3).await;
 
     // Its journal from the backup, beside blocks that it has signed since.
-    copy(&four.seats[0].dir.path().join("chain"), &backup.path().join("chain"));
+    copy(
+        &four.seats[0].dir.path().join("chain"),
+        &backup.path().join("chain"),
+    );
     let key = seat_key(3);
-    let refused = try_start(&four.genesis, key.clone(), config(backup.path())).await.err();
+    let refused = try_start(&four.genesis, key.clone(), config(backup.path()))
+        .await
+        .err();
     assert_eq!(refused.is_some(), newest, "{refused:?}");
     let told = refused.is_none_or(|error| matches!(error, chain::Error::SignedElsewhere { .. }));
     assert!(told);

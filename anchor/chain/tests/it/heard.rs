@@ -211,7 +211,10 @@ async fn transactions_are_blamed_only_for_what_no_state_can_heal() {
     ] {
         check(&world.two, Gossip::Tx, &bytes, &expected);
     }
-    assert_eq!(world.two.fate(&tx(1, 1).cid()).unwrap(), Fate::Pending { missing: None });
+    assert_eq!(
+        world.two.fate(&tx(1, 1).cid()).unwrap(),
+        Fate::Pending { missing: None }
+    );
     // What was refused was not this node's: it answers for nothing.
     assert_eq!(world.two.fate(&tx(0, 5_000).cid()).unwrap(), Fate::Unknown);
 

@@ -82,7 +82,9 @@ async fn who_comes_before_the_turn_waits_for_it() {
     let alice = secret(20);
     let genesis = slow("early");
     let chain = start_slow(&genesis, config(dir.path())).await;
-    let txs: Vec<Tx> = (0..4).map(|nonce| bid(&genesis, &alice, nonce, 100_000)).collect();
+    let txs: Vec<Tx> = (0..4)
+        .map(|nonce| bid(&genesis, &alice, nonce, 100_000))
+        .collect();
     let missing = |tx: &Tx| match chain.fate(&tx.cid()).unwrap() {
         Fate::Pending { missing } => missing,
         other => panic!("{other:?}"),
@@ -116,11 +118,16 @@ async fn who_pays_more_comes_first_and_takes_the_place_of_who_pays_least() {
         ..config(dir.path())
     };
     let chain = start_slow(&genesis, few).await;
-    let cheap: Vec<Tx> = (0..4).map(|nonce| bid(&genesis, &alice, nonce, 100_000)).collect();
+    let cheap: Vec<Tx> = (0..4)
+        .map(|nonce| bid(&genesis, &alice, nonce, 100_000))
+        .collect();
     for tx in &cheap {
         chain.submit(tx.clone()).unwrap();
     }
-    let error = chain.submit(bid(&genesis, &bob, 0, 100_001)).unwrap_err().to_string();
+    let error = chain
+        .submit(bid(&genesis, &bob, 0, 100_001))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("submit again later, or pay at least 0.0011 coins"),
         "{error}"

@@ -12,7 +12,11 @@ async fn world(chain_id: &str) -> (Genesis, Chain, tempfile::TempDir, Vec<u8>) {
     let genesis = genesis(chain_id, &[&alice]);
     let chain = start(&genesis, dir.path()).await;
     for number in 30..34 {
-        include(&chain, next(&chain, &alice, transfer(&secret(number).address(), 1))).await;
+        include(
+            &chain,
+            next(&chain, &alice, transfer(&secret(number).address(), 1)),
+        )
+        .await;
     }
     let mut snapshot = Vec::new();
     chain.write_snapshot(&mut snapshot).unwrap();
@@ -24,10 +28,15 @@ async fn a_follower_begins_with_a_snapshot() {
     let (genesis, chain, _dir, snapshot) = world("snapshot").await;
     let dir = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
-    let tip = chain::restore(dir.path(), &genesis, None, &mut &*snapshot, |done, all| told.push((done, all)));
+    let tip = chain::restore(dir.path(), &genesis, None, &mut &*snapshot, |done, all| {
+        told.push((done, all))
+    });
     let tip = tip.unwrap();
     assert_eq!(told, [(1, 1)]);
-    assert_eq!(tip.state_root, chain.block(tip.height).unwrap().unwrap().0.header.state_root);
+    assert_eq!(
+        tip.state_root,
+        chain.block(tip.height).unwrap().unwrap().0.header.state_root
+    );
 
     let follower = start_follower(&genesis, dir.path()).await;
     assert_eq!(follower.tip(), tip);
@@ -38,13 +47,25 @@ async fn a_follower_begins_with_a_snapshot() {
     net.join("two", &follower, &["one"]);
     let sent = next(&chain, &secret(30), transfer(&secret(35).address(), 0));
     assert!(chain.submit(sent).is_err());
-    let height = include(&chain, next(&chain, &secret(20), transfer(&secret(35).address(), 1))).await;
+    let height = include(
+        &chain,
+        next(&chain, &secret(20), transfer(&secret(35).address(), 1)),
+    )
+    .await;
     reach(&follower, height + 2).await;
     let account = key::account(&secret(35).address());
     let proven = ledger::verify(&follower.prove(&account).unwrap(), Trust::Genesis(&genesis)).unwrap();
     assert!(proven.value.is_some());
     // Blocks before it are elsewhere.
-    let old = chain.block(2).unwrap().unwrap().0.body.txs.first().map(ledger::Tx::cid);
+    let old = chain
+        .block(2)
+        .unwrap()
+        .unwrap()
+        .0
+        .body
+        .txs
+        .first()
+        .map(ledger::Tx::cid);
     if let Some(old) = old {
         assert_eq!(follower.fate(&old).unwrap(), Fate::Unknown);
     }
@@ -72,7 +93,10 @@ async fn what_does_not_follow_from_the_genesis_is_no_snapshot() {
         let mut bad = snapshot.clone();
         bad[at] ^= 1;
         let reason = refused(&genesis, None, &bad);
-        assert!(reason.starts_with("the snapshot cannot be used: "), "byte {at}: {reason}");
+        assert!(
+            reason.starts_with("the snapshot cannot be used: "),
+            "byte {at}: {reason}"
+        );
     }
     for end in [0, 7, 40, snapshot.len() / 2, snapshot.len() - 1] {
         assert!(refused(&genesis, None, &snapshot[..end]).ends_with("it ends in the middle"));
@@ -93,7 +117,12 @@ async fn what_does_not_follow_from_the_genesis_is_no_snapshot() {
 
     chain::restore(&place, &genesis, None, &mut &*snapshot, |_, _| {}).unwrap();
     let again = chain::restore(&place, &genesis, None, &mut &*snapshot, |_, _| {});
-    assert!(again.unwrap_err().to_string().starts_with("there is a chain already in "));
+    assert!(
+        again
+            .unwrap_err()
+            .to_string()
+            .starts_with("there is a chain already in ")
+    );
     chain.shutdown().await;
 }
 

@@ -20,11 +20,19 @@ pub fn rate(world: &World, dir: &Path) -> Result<f64> {
     let started = Instant::now();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
-            .map(|worker| scope.spawn(move || (worker..SEATS).step_by(threads).try_for_each(|seat| delegate(world, dir, seat))))
+            .map(|worker| {
+                scope.spawn(move || {
+                    (worker..SEATS)
+                        .step_by(threads)
+                        .try_for_each(|seat| delegate(world, dir, seat))
+                })
+            })
             .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread of the floor broke"))?)
+        workers.into_iter().try_for_each(|worker| {
+            worker
+                .join()
+                .map_err(|_| anyhow!("a thread of the floor broke"))?
+        })
     })?;
     Ok(world.txs.len() as f64 / started.elapsed().as_secs_f64())
 }

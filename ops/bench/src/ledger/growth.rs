@@ -56,7 +56,8 @@ pub async fn measure(entries: usize, folder: &Path) -> Result<Size> {
 
     let started = Instant::now();
     let handing = chain.clone();
-    let handed = tokio::task::spawn_blocking(move || txs.into_iter().try_for_each(|tx| handing.submit(tx).map(drop)));
+    let handed =
+        tokio::task::spawn_blocking(move || txs.into_iter().try_for_each(|tx| handing.submit(tx).map(drop)));
     let last = &senders[SENDERS - 1].address();
     let done = async {
         while chain.state().account(last)?.nonce < BLOCKS * BLOCK_TXS / SENDERS as u64 {

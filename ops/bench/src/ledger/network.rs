@@ -70,7 +70,9 @@ impl Network {
         let (mut seen, mut height) = (0, from);
         while seen < world.txs.len() {
             let waited = tokio::time::timeout(DEADLINE, tips.wait_for(|tip| tip.height > height)).await;
-            let newest = waited.with_context(|| format!("{seen} transactions, then nothing"))??.height;
+            let newest = waited
+                .with_context(|| format!("{seen} transactions, then nothing"))??
+                .height;
             for at in height + 1..=newest {
                 let (block, _) = self.first().block(at)?.context("a block")?;
                 seen += block.body.txs.len();
@@ -96,7 +98,9 @@ fn hand_in(chain: &Chain, tx: ledger::Tx) -> Result<()> {
     loop {
         match chain.submit(tx.clone()) {
             Ok(_) => return Ok(()),
-            Err(SubmitError::Full { .. }) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Err(SubmitError::Full { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5))
+            }
             Err(error) => bail!("a transfer was not taken: {error}"),
         }
     }

@@ -3,9 +3,7 @@
 use std::net::TcpListener;
 
 use anyhow::Result;
-use ledger::{
-    Action, Amount, Balance, Genesis, GenesisDelegate, Reveals, SecretKey, Tx, TxBody,
-};
+use ledger::{Action, Amount, Balance, Genesis, GenesisDelegate, Reveals, SecretKey, Tx, TxBody};
 
 pub const SEATS: usize = 4;
 /// Transfers of each account.
@@ -22,7 +20,9 @@ pub struct World {
 impl World {
     /// For so many transfers, with blocks at least `block_time_ms` apart.
     pub fn new(txs: usize, block_time_ms: u64) -> Result<World> {
-        let seats: Vec<SecretKey> = (1..=SEATS as u8).map(|byte| SecretKey::from_seed([byte; 32])).collect();
+        let seats: Vec<SecretKey> = (1..=SEATS as u8)
+            .map(|byte| SecretKey::from_seed([byte; 32]))
+            .collect();
         let held = (0..SEATS)
             .map(|_| TcpListener::bind("127.0.0.1:0"))
             .collect::<Result<Vec<_>, _>>()?;
@@ -36,11 +36,17 @@ impl World {
         genesis.seats = SEATS as u32;
         // No round ends on the way.
         genesis.election.round = 1_000_000;
-        genesis.delegates = seats.iter().zip(&ports).map(|(key, port)| delegate(key, *port)).collect();
+        genesis.delegates = seats
+            .iter()
+            .zip(&ports)
+            .map(|(key, port)| delegate(key, *port))
+            .collect();
         genesis.delegates.sort_by_key(|delegate| delegate.key.address());
         let coins = Amount::from_units(100_000_000_000 / accounts.len() as u64 * 1_000);
         genesis.balances = balances(accounts.iter(), coins);
-        let txs = (0..txs).map(|number| transfer(&genesis, &accounts, number)).collect();
+        let txs = (0..txs)
+            .map(|number| transfer(&genesis, &accounts, number))
+            .collect();
         Ok(World {
             genesis,
             seats,

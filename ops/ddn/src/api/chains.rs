@@ -60,7 +60,9 @@ pub async fn register(State(node): Shared, Body(order): Body<ChainRegisterOrder>
             checkpoint: Box::new(checkpoint),
         })
     };
-    send_action(node, order.wallet, order.wait, action).await.map(Json)
+    send_action(node, order.wallet, order.wait, action)
+        .await
+        .map(Json)
 }
 
 /// Brings a newer header of another chain: a light block in DAG-CBOR.
@@ -77,5 +79,7 @@ pub async fn anchor(State(node): Shared, Params(query): Params<AnchorQuery>, Raw
             block: Box::new(block),
         })
     };
-    send_action(node, query.wallet, query.wait, action).await.map(Json)
+    send_action(node, query.wallet, query.wait, action)
+        .await
+        .map(Json)
 }

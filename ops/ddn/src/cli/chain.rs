@@ -9,15 +9,17 @@ use std::{
 
 use cid::Cid;
 use gateway::Served;
-use ledger::{Bundle, Checkpoint, DeliveryProof, Genesis, MAX_BUNDLE_BYTES, NameEntry, Receipt, Signed, Trust};
+use ledger::{
+    Bundle, Checkpoint, DeliveryProof, Genesis, MAX_BUNDLE_BYTES, NameEntry, Receipt, Signed, Trust,
+};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Context,
+    Context, chains,
     client::{Call, Node},
     failure::{Failure, Outcome},
-    chains, genesis, init,
+    genesis, init,
     name::How,
     proven, receipted,
     screen::{self, Table},
@@ -390,7 +392,8 @@ fn verify(context: &Context, file: &Path, trusted: Option<&Path>, checkpoint: Op
         return context.screen.show(&delivery, receipted::tell_unclaimed);
     }
     let bundle = Bundle::decode(&bytes).map_err(|error| bad_proof(&file.display().to_string(), &error))?;
-    let proven = check(&bundle, &genesis, checkpoint.as_ref()).map_err(|failure| failure.about(file.display()))?;
+    let proven =
+        check(&bundle, &genesis, checkpoint.as_ref()).map_err(|failure| failure.about(file.display()))?;
     context.screen.show(&proven, tell_proven)
 }
 
@@ -409,7 +412,10 @@ fn tell_proven(out: &mut dyn Write, proven: &Proven) -> io::Result<()> {
             ("time", screen::utc(proven.time_ms)),
         ])
         .chain(proven.through.iter().map(|through| {
-            let told = format!("{}, height {}: its names end with .{}", through.chain_id, through.height, through.tld);
+            let told = format!(
+                "{}, height {}: its names end with .{}",
+                through.chain_id, through.height, through.tld
+            );
             ("through", told)
         }))
         .chain([("verdict", format!("proven, from this {} on", proven.trusted))])
@@ -444,12 +450,19 @@ fn check(bundle: &Bundle, genesis: &Genesis, checkpoint: Option<&Checkpoint>) ->
         None => Trust::Genesis(genesis),
     };
     if let Some(other) = checkpoint.filter(|checkpoint| checkpoint.genesis.0 != genesis.cid()) {
-        let text = format!("the checkpoint is of {}, the genesis of {}", other.chain, genesis.chain_id);
+        let text = format!(
+            "the checkpoint is of {}, the genesis of {}",
+            other.chain, genesis.chain_id
+        );
         return Err(Failure::new("bad_checkpoint", text));
     }
     let verified = ledger::verify(bundle, trust).map_err(|error| Failure::new("bad_proof", error))?;
     Ok(Proven {
-        trusted: if checkpoint.is_some() { "checkpoint" } else { "genesis" },
+        trusted: if checkpoint.is_some() {
+            "checkpoint"
+        } else {
+            "genesis"
+        },
         warning: verified.is_trust_old(now_ms()).then(|| OLD_TRUST.to_owned()),
         through: verified.through.as_ref().map(|through| PassedThrough {
             chain_id: through.chain.clone(),

@@ -21,9 +21,9 @@ pub async fn list(context: &Context) -> Outcome {
     context.screen.show(&list, |out, list| {
         let mut table = Table::new(&["chain", "names", "height>", "time", "anchors>", "state"]);
         for chain in &list.chains {
-            let state = chain
-                .forked
-                .map_or("follows".to_owned(), |height| format!("forked at height {height}"));
+            let state = chain.forked.map_or("follows".to_owned(), |height| {
+                format!("forked at height {height}")
+            });
             table.row([
                 chain.chain_id.clone(),
                 format!(".{}", chain.tld),
@@ -42,7 +42,11 @@ async fn known(node: &Node) -> Outcome<ChainList> {
 }
 
 async fn entry(node: &Node, chain_id: &str) -> Outcome<OtherChain> {
-    let found = known(node).await?.chains.into_iter().find(|chain| chain.chain_id == chain_id);
+    let found = known(node)
+        .await?
+        .chains
+        .into_iter()
+        .find(|chain| chain.chain_id == chain_id);
     found.ok_or_else(|| {
         let text = format!("the ledger does not follow the chain {chain_id}: `ddn chain register` makes it");
         Failure::new("not_found", text)
@@ -63,7 +67,10 @@ pub async fn register(context: &Context, other: &Path, how: How) -> Outcome {
         wait: Some(!how.no_wait),
     };
     let sent: Sent = here.call_with(Call::post(paths::CHAINS, &[]), &order).await?;
-    let done = format!("the ledger follows {}, whose names end with .{}", foreign.chain_id, foreign.tld);
+    let done = format!(
+        "the ledger follows {}, whose names end with .{}",
+        foreign.chain_id, foreign.tld
+    );
     context.screen.sent(&sent, &done)
 }
 
@@ -84,10 +91,16 @@ pub async fn anchor(context: &Context, other: &Path, how: How) -> Outcome {
         let call = Call::post(paths::CHAIN_ANCHOR, &[])
             .query("wallet", how.wallet.as_ref())
             .query("wait", Some(!how.no_wait));
-        last = Some((height, here.post_bytes::<Sent>(call, ledger::encode(&block)).await?));
+        last = Some((
+            height,
+            here.post_bytes::<Sent>(call, ledger::encode(&block)).await?,
+        ));
     }
     let Some((height, sent)) = last else {
-        let text = format!("the ledger knows {} up to height {} already", foreign.chain_id, known.height);
+        let text = format!(
+            "the ledger knows {} up to height {} already",
+            foreign.chain_id, known.height
+        );
         return Err(Failure::new("known", text));
     };
     let done = format!("anchored {} at height {height}", foreign.chain_id);
@@ -103,7 +116,8 @@ fn blocks(bundle: Bundle, above: u64) -> Outcome<Vec<LightBlock>> {
         joined: Vec::new(),
     };
     if newest.header.next_validators != newest.header.validators {
-        let text = "the validators of the other chain change with its newest block: try again after the next one";
+        let text =
+            "the validators of the other chain change with its newest block: try again after the next one";
         return Err(Failure::new("busy", text));
     }
     let all = bundle.set_changes.into_iter().chain([newest]);
@@ -117,13 +131,17 @@ pub async fn proof(context: &Context, text: &str, through: &Path) -> Outcome<(Bu
     let known = entry(&main, &own.chain_id).await?;
     let key_text = state_key::for_api(text, &own)?;
     let height = *known.anchors.last().ok_or_else(|| {
-        let text = format!("no header of {} is anchored: `ddn chain anchor` brings one", own.chain_id);
+        let text = format!(
+            "no header of {} is anchored: `ddn chain anchor` brings one",
+            own.chain_id
+        );
         Failure::new("not_found", text)
     })?;
     let call = Call::get(paths::CHAIN_PROOF, &[])
         .query("key", Some(&key_text))
         .query("height", Some(height));
-    let inner = Bundle::decode(&there.bytes(call).await?).map_err(|error| Failure::new("bad_proof", error))?;
+    let inner =
+        Bundle::decode(&there.bytes(call).await?).map_err(|error| Failure::new("bad_proof", error))?;
     let anchored = format!("0x{}", hex::encode(key::anchored(&own.chain_id, height)));
     let (_, outer) = fetch_proof(&main, &anchored, &trusted).await?;
     let bundle = Bundle {

@@ -47,7 +47,9 @@ pub async fn checkpoint(context: &Context, output: Option<&Path>) -> Outcome {
 
 /// Reads a checkpoint file.
 pub fn read_checkpoint(path: &Path) -> Outcome<Checkpoint> {
-    let size = fs::metadata(path).map_err(|error| Failure::file("read", path, &error))?.len();
+    let size = fs::metadata(path)
+        .map_err(|error| Failure::file("read", path, &error))?
+        .len();
     let bad = |reason: String| Failure::new("bad_checkpoint", format!("{}: {reason}", path.display()));
     if size > 4 * Checkpoint::BYTES_MAX as u64 {
         return Err(bad(format!("{size} bytes are no checkpoint")));
@@ -70,7 +72,10 @@ struct Told<'a> {
 /// Writes a snapshot of the node's chain.
 pub async fn snapshot(context: &Context, output: &Path) -> Outcome {
     if fs::symlink_metadata(output).is_ok() {
-        let text = format!("{} exists already: remove it, or choose another file", output.display());
+        let text = format!(
+            "{} exists already: remove it, or choose another file",
+            output.display()
+        );
         return Err(Failure::new("exists", text));
     }
     let node = Node::on(&context.data).await?;
@@ -117,7 +122,12 @@ struct Written<'a> {
 }
 
 /// Begins the data folder with a snapshot.
-pub async fn restore(context: &Context, file: &Path, trusted: Option<&Path>, checkpoint: Option<&Path>) -> Outcome {
+pub async fn restore(
+    context: &Context,
+    file: &Path,
+    trusted: Option<&Path>,
+    checkpoint: Option<&Path>,
+) -> Outcome {
     let dir = context.data.clone();
     let genesis = match trusted {
         Some(path) => genesis::read(path)?,
@@ -177,8 +187,10 @@ pub async fn backup(context: &Context, dir: &Path) -> Outcome {
     let order = BackupOrder {
         dir: whole.display().to_string(),
     };
-    let made: BackupMade = node.call_with(Call::post(paths::CHAIN_BACKUP, &[]), &order).await?;
-    context
-        .screen
-        .show(&made, |out, made| writeln!(out, "{}  height {}", made.dir, made.height))
+    let made: BackupMade = node
+        .call_with(Call::post(paths::CHAIN_BACKUP, &[]), &order)
+        .await?;
+    context.screen.show(&made, |out, made| {
+        writeln!(out, "{}  height {}", made.dir, made.height)
+    })
 }

@@ -33,7 +33,9 @@ pub async fn keep(node: &Arc<Node>) {
         let looking = Arc::clone(node);
         match blocking("the seat", move || look(&looking)).await {
             Ok(Wanted::Begin) => match follow_to_the_tip(node).await {
-                Ok(()) => return tracing::info!("the node begins anew: whether it decides blocks has changed"),
+                Ok(()) => {
+                    return tracing::info!("the node begins anew: whether it decides blocks has changed");
+                }
                 Err(error) => tracing::warn!(%error, "this node does not take its seat yet"),
             },
             Ok(Wanted::Return(key)) => come_back(node, key).await,

@@ -84,7 +84,10 @@ impl Account {
 
     /// What proves to the ledger that the server lied, if the statement and the one before cannot both be honest.
     pub fn contradiction(&self, statement: &Signed<Statement>, chain: &str) -> Option<FraudProof> {
-        let last = self.last.as_ref().filter(|last| contradict(last, statement, chain))?;
+        let last = self
+            .last
+            .as_ref()
+            .filter(|last| contradict(last, statement, chain))?;
         Some(FraudProof::Equivocation {
             statements: [last.clone(), statement.clone()],
         })

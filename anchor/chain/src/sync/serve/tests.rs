@@ -38,12 +38,7 @@ impl World {
         );
         let committer = Committer {
             mempool: Arc::new(mempool),
-            monitor: Arc::new(Monitor::new(
-                Duration::from_secs(60),
-                30,
-                Default::default(),
-                0,
-            )),
+            monitor: Arc::new(Monitor::new(Duration::from_secs(60), 30, Default::default(), 0)),
             metrics,
             tips: watch::Sender::new(store.tip()),
             store,

@@ -216,7 +216,9 @@ impl Active {
         let refusal = match refused {
             SubmitError::Refused(refusal) => refusal,
             SubmitError::TooLarge { .. } => return Err(Failure::new("refused", refused.to_string()).into()),
-            SubmitError::Full { .. } | SubmitError::Outbid { .. } | SubmitError::Chain(_) => return Err(Stop::Later(refused.to_string())),
+            SubmitError::Full { .. } | SubmitError::Outbid { .. } | SubmitError::Chain(_) => {
+                return Err(Stop::Later(refused.to_string()));
+            }
         };
         let text = refusal.to_string();
         match refusal {

@@ -189,7 +189,11 @@ mod tests {
                 facts(None, Fate::Unknown, 0, Some(OTHER)),
                 Next::Adopt(OTHER),
             ),
-            (Some(&opening), facts(None, Fate::Pending { missing: None }, 7, None), again()),
+            (
+                Some(&opening),
+                facts(None, Fate::Pending { missing: None }, 7, None),
+                again(),
+            ),
             (Some(&opening), facts(None, Fate::Unknown, 7, None), again()),
             (Some(&opening), facts(None, refused(), 7, None), again()),
             (Some(&opening), facts(None, Fate::Unknown, 8, None), Next::Open),

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use chain::{Chain, Fate, SubmitError, View};
 use cid::Cid;
 use ledger::{
-    Action, Address, Amount, Escrow, FraudProof, Hash, PublicKey, Refusal, SecretKey, Signed, State as _, Tx, Voucher,
-    escrow_id,
+    Action, Address, Amount, Escrow, FraudProof, Hash, PublicKey, Refusal, SecretKey, Signed, State as _, Tx,
+    Voucher, escrow_id,
 };
 use storage::ddp::Payer;
 
@@ -181,8 +181,11 @@ impl Parts {
     /// Shows a lie to the ledger, in the name of the default wallet.
     fn send_proof(&self, proof: &FraudProof) -> Result<Cid, String> {
         let proof = Box::new(proof.clone());
-        let sent = self.sender.send(&self.payer()?, Action::Fraud { proof }, |_| Ok(()));
-        sent.map_err(|error| chained(&error))?.map_err(|refused| refused.to_string())
+        let sent = self
+            .sender
+            .send(&self.payer()?, Action::Fraud { proof }, |_| Ok(()));
+        sent.map_err(|error| chained(&error))?
+            .map_err(|refused| refused.to_string())
     }
 
     /// The escrow that is written down, if it can be used as it is.
