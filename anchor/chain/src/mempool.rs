@@ -217,7 +217,7 @@ impl Mempool {
                 Ok(_) => waiting.push((cid, tx)),
                 Err(SubmitError::Chain(error)) => return Err(error),
                 Err(refused) => {
-                    tracing::info!(%cid, "a transaction of before the restart is refused: {refused}")
+                    tracing::info!(%cid, "a transaction of before the restart is refused: {refused}");
                 }
             }
         }
@@ -333,7 +333,7 @@ impl Mempool {
         let balance = pool.pending().account(&new.sender).map_err(state_error)?.balance;
         if balance < new.tx.body.fee {
             return Err(SubmitError::Refused(Refusal::Balance {
-                account: new.sender.display(&self.genesis.prefix).to_string(),
+                account: new.sender.display(&self.genesis.prefix),
                 cost: new.tx.body.fee,
                 balance,
             }));

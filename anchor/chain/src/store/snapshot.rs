@@ -54,7 +54,7 @@ pub(crate) fn write(view: &View, way: Vec<LightBlock>, out: &mut dyn Write) -> R
         frames += 1;
         Ok(())
     })?;
-    out.write_all(MAGIC).map_err(written)?;
+    out.write_all(MAGIC).map_err(|e| written(&e))?;
     put(&Head { way, frames }, out)?;
     each_frame(view, |entries| put(&entries, out))
 }
@@ -79,8 +79,8 @@ fn each_frame(view: &View, mut take: impl FnMut(Entries) -> Result<(), Error>) -
 fn put(frame: &impl Serialize, out: &mut dyn Write) -> Result<(), Error> {
     let bytes = ledger::encode(frame);
     let length = u32::try_from(bytes.len()).map_err(|_| bad("a part of it is too large".into()))?;
-    out.write_all(&length.to_be_bytes()).map_err(written)?;
-    out.write_all(&bytes).map_err(written)
+    out.write_all(&length.to_be_bytes()).map_err(|e| written(&e))?;
+    out.write_all(&bytes).map_err(|e| written(&e))
 }
 
 /// Reads a snapshot into a new chain folder. Returns its tip; `progress` is told how many frames of how many are read.
@@ -120,7 +120,7 @@ fn fill(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<Tip, Error> {
     let mut magic = [0; MAGIC.len()];
-    input.read_exact(&mut magic).map_err(ended)?;
+    input.read_exact(&mut magic).map_err(|e| ended(&e))?;
     if magic != MAGIC {
         return Err(bad("it does not begin as one".into()));
     }
@@ -138,7 +138,7 @@ fn fill(
         put_entries(&db, entries, version)?;
         progress(done, frames);
     }
-    if input.read(&mut [0]).map_err(ended)? != 0 {
+    if input.read(&mut [0]).map_err(|e| ended(&e))? != 0 {
         return Err(bad("something follows its last part".into()));
     }
     let root = Tree(&db).root(height)?;
@@ -231,7 +231,7 @@ fn finish(db: &Db, genesis: &Genesis, way: &[LightBlock], sets: &[ValidatorSet])
 
 fn take<T: Serialize + serde::de::DeserializeOwned>(input: &mut impl Read) -> Result<T, Error> {
     let mut length = [0; 4];
-    input.read_exact(&mut length).map_err(ended)?;
+    input.read_exact(&mut length).map_err(|e| ended(&e))?;
     let length = u32::from_be_bytes(length) as usize;
     if length > FRAME_BYTES_MAX {
         return Err(bad(format!(
@@ -240,7 +240,10 @@ fn take<T: Serialize + serde::de::DeserializeOwned>(input: &mut impl Read) -> Re
     }
     // Not allocated before it is there.
     let mut bytes = Vec::new();
-    input.take(length as u64).read_to_end(&mut bytes).map_err(ended)?;
+    input
+        .take(length as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|e| ended(&e))?;
     if bytes.len() < length {
         return Err(bad("it ends in the middle".into()));
     }
@@ -251,14 +254,14 @@ fn bad(reason: String) -> Error {
     Error::Snapshot { reason }
 }
 
-fn ended(source: std::io::Error) -> Error {
+fn ended(source: &std::io::Error) -> Error {
     match source.kind() {
         std::io::ErrorKind::UnexpectedEof => bad("it ends in the middle".into()),
         _ => bad(source.to_string()),
     }
 }
 
-fn written(source: std::io::Error) -> Error {
+fn written(source: &std::io::Error) -> Error {
     Error::Snapshot {
         reason: format!("it cannot be written: {source}"),
     }

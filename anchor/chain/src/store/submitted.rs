@@ -30,7 +30,7 @@ impl Store {
         for (cid, note) in notes {
             match note {
                 Some(Submitted::Waiting(tx)) => {
-                    batch.put_cf(table, cid.to_bytes(), [b"w", &*tx.encode()].concat())
+                    batch.put_cf(table, cid.to_bytes(), [b"w", &*tx.encode()].concat());
                 }
                 Some(Submitted::Refused(reason)) => {
                     batch.put_cf(table, cid.to_bytes(), [b"r", reason.as_bytes()].concat());

@@ -29,7 +29,7 @@ async fn a_follower_begins_with_a_snapshot() {
     let dir = tempfile::tempdir().unwrap();
     let mut told = Vec::new();
     let tip = chain::restore(dir.path(), &genesis, None, &mut &*snapshot, |done, all| {
-        told.push((done, all))
+        told.push((done, all));
     });
     let tip = tip.unwrap();
     assert_eq!(told, [(1, 1)]);

@@ -63,7 +63,7 @@ impl Network {
             .zip(&self.0)
             .map(|(part, chain)| {
                 let chain = chain.clone();
-                tokio::task::spawn_blocking(move || part.into_iter().try_for_each(|tx| hand_in(&chain, tx)))
+                tokio::task::spawn_blocking(move || part.into_iter().try_for_each(|tx| hand_in(&chain, &tx)))
             })
             .collect();
         let mut tips = self.first().watch();
@@ -93,13 +93,13 @@ impl Network {
     }
 }
 
-fn hand_in(chain: &Chain, tx: ledger::Tx) -> Result<()> {
+fn hand_in(chain: &Chain, tx: &ledger::Tx) -> Result<()> {
     let until = Instant::now() + DEADLINE;
     loop {
         match chain.submit(tx.clone()) {
             Ok(_) => return Ok(()),
             Err(SubmitError::Full { .. }) if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(5))
+                std::thread::sleep(Duration::from_millis(5));
             }
             Err(error) => bail!("a transfer was not taken: {error}"),
         }

@@ -20,7 +20,7 @@ enum Wanted {
     /// That it goes on.
     Nothing,
     /// That it says that it is there again, with this key.
-    Return(SecretKey),
+    Return(Box<SecretKey>),
     /// That it begins anew, with another role.
     Begin,
 }
@@ -38,7 +38,7 @@ pub async fn keep(node: &Arc<Node>) {
                 }
                 Err(error) => tracing::warn!(%error, "this node does not take its seat yet"),
             },
-            Ok(Wanted::Return(key)) => come_back(node, key).await,
+            Ok(Wanted::Return(key)) => come_back(node, *key).await,
             Ok(Wanted::Nothing) => {}
             Err(error) => tracing::warn!(%error, "the seat of this node is not known"),
         }
@@ -80,15 +80,15 @@ fn look(node: &Node) -> Result<Wanted, Error> {
 fn wanted(node: &Node, key: SecretKey) -> Result<Wanted, Error> {
     let (state, me) = (node.chain.state(), key.address());
     let (Some(delegate), round) = (
-        state.delegate(&me).map_err(state_error)?,
-        state.round().map_err(state_error)?,
+        state.delegate(&me).map_err(|error| state_error(&error))?,
+        state.round().map_err(|error| state_error(&error))?,
     ) else {
         return Ok(Wanted::Nothing);
     };
     if let Standing::Jailed { until_round } = delegate.standing
         && round.number >= until_round
     {
-        return Ok(Wanted::Return(key));
+        return Ok(Wanted::Return(Box::new(key)));
     }
     let begins = match node.role {
         Role::Delegate => !node.chain.may_sit(&me)? || node.chain.goes_on_elsewhere(),
@@ -107,7 +107,7 @@ async fn follow_to_the_tip(node: &Arc<Node>) -> Result<(), Error> {
     blocking("the seat", move || Ok(noting.chain.note_level()?)).await
 }
 
-fn state_error(error: ledger::StateError) -> Error {
+fn state_error(error: &ledger::StateError) -> Error {
     Error::Broken {
         part: "the seat",
         reason: error.to_string(),
