@@ -435,7 +435,9 @@ impl Mempool {
         pool.view = view;
         let own: Vec<&Cid> = included.iter().filter(|cid| pool.own.contains(cid)).collect();
         pool.store.note_submitted(own.iter().map(|cid| (*cid, None)))?;
-        pool.own.retain(|cid| !included.contains(cid));
+        for cid in included {
+            pool.own.remove(cid);
+        }
         self.go_on(&mut pool, &included.iter().copied().collect())?;
         self.expire(&mut pool);
         self.gauge(&pool);
