@@ -10,6 +10,9 @@
 //! * What does not re-encode to the same bytes is not decoded: one meaning, one encoding, one CID.
 //! * Every signature covers a domain tag and the chain id.
 
+// `cargo fuzz` sets `fuzzing`.
+#![allow(unexpected_cfgs)]
+
 mod amount;
 mod audit;
 mod block;
@@ -17,6 +20,8 @@ mod bundle;
 mod certificate;
 mod codec;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod genesis;
 mod hash;
 mod keys;

@@ -159,7 +159,7 @@ fn registration(node: &Node, key: &SecretKey, owner: &Address, ask: &EdgeTerms) 
         capacity: ask.capacity.unwrap_or(node.capacity()),
         traffic_max: ask.traffic_max.unwrap_or(0),
         consent: ledger::edge_consent(&node.chain.genesis().chain_id, key, owner),
-        bond: Amount::ZERO,
+        bond: ask.bond.unwrap_or(Amount::ZERO),
     })
 }
 
@@ -190,7 +190,7 @@ pub async fn set(
             price: ask.price.unwrap_or(entry.price),
             capacity: ask.capacity.unwrap_or(entry.capacity),
             traffic_max: ask.traffic_max.unwrap_or(entry.traffic_max),
-            bond: Amount::ZERO,
+            bond: ask.bond.unwrap_or(Amount::ZERO),
         })
     };
     send_action(node, wallet, wait, action).await.map(Json)

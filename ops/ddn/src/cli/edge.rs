@@ -83,6 +83,9 @@ pub struct Terms {
     /// Traffic in a month at most, as in 500GiB or 2TB; `none` for no cap
     #[arg(long, value_name = "SIZE", value_parser = units::size)]
     traffic_max: Option<u64>,
+    /// Coins that are put up, or added, for its honesty: they come back a while after it has left, and are lost by a lie
+    #[arg(long, value_name = "COINS", value_parser = units::coins)]
+    bond: Option<Amount>,
 }
 
 impl Terms {
@@ -92,6 +95,7 @@ impl Terms {
             capacity: self.capacity,
             payout: self.payout,
             traffic_max: self.traffic_max,
+            bond: self.bond,
             wallet: how.wallet,
             wait: Some(!how.no_wait),
         }

@@ -111,6 +111,10 @@ pub struct EdgeTerms {
     /// Bytes in a month at most; 0: no cap.
     #[serde(default)]
     pub traffic_max: Option<u64>,
+    /// What is put up for its honesty, or added to that.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub bond: Option<Amount>,
     /// The wallet that owns the registration.
     #[serde(default)]
     pub wallet: Option<String>,
