@@ -230,6 +230,10 @@ fn free() -> Vec<KindFee> {
     [Kind::DelegateReturn, Kind::Evidence].map(nothing).into()
 }
 
+/// A third of the seats that hides blocks from some, and shows certificates with as few signatures as do, makes those absent
+/// from five ninths of a round's certificates at most: 1 - (2/3)².
+const ABSENT_MAX: u16 = 6_000;
+
 /// A round is as long as there are seats. What is locked stays so for two weeks, and evidence is taken for one; a light client
 /// that looks once a week trusts nobody who could have taken everything back.
 fn election(seats: u32, block_time_ms: u64) -> Election {
@@ -239,7 +243,7 @@ fn election(seats: u32, block_time_ms: u64) -> Election {
         own_min: coins(10_000),
         votes_per_own: 100,
         missed_max: 2,
-        absent_max: WHOLE / 2,
+        absent_max: ABSENT_MAX,
         jail_rounds: 4,
         unbonding: 14 * DAY_MS / block_time_ms,
         evidence_age: 7 * DAY_MS / block_time_ms,
