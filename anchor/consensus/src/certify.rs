@@ -1,10 +1,12 @@
 //! What the engine knows, in the ledger's words: certificates, and votes that convict.
 
-use arc_malachitebft_core_types::{CommitCertificate, CommitSignature, NilOrVal, Round, SignedVote};
-use ledger::{Certificate, Equivocation, SignedVote as Signed, ValidatorSet};
+use arc_malachitebft_core_types::{
+    CommitCertificate, CommitSignature, NilOrVal, Round, SignedProposal, SignedVote,
+};
+use ledger::{Certificate, Equivocation, SignedVote as Signed, Step, ValidatorSet};
 
 use crate::context::{Address, Chain, Height, Key, Sig, Value, round_number};
-use crate::sign::vote_kind;
+use crate::sign::{quorum_round, vote_kind};
 
 /// A certificate for the ledger, of the set of its height. It is as good as the engine's: nothing is verified here.
 ///
@@ -50,7 +52,7 @@ pub fn equivocation(key: &Key, votes: [&SignedVote<Chain>; 2]) -> Option<Equivoc
     signed.sort_by_key(|vote| vote.value);
     Some(Equivocation {
         delegate: key.0,
-        kind: vote_kind(first.kind),
+        kind: vote_kind(first.kind).into(),
         height: first.height.0,
         round: round_number(first.round),
         votes: signed,
@@ -64,8 +66,31 @@ fn signed(vote: &SignedVote<Chain>) -> Signed {
     };
     Signed {
         value,
+        quorum: None,
         sig: vote.signature.0,
     }
+}
+
+/// As [`equivocation`], of two proposals.
+pub fn double_proposal(key: &Key, proposals: [&SignedProposal<Chain>; 2]) -> Option<Equivocation> {
+    let [first, second] = proposals.map(|proposal| &proposal.message);
+    let same = (first.height, first.round, first.proposer) == (second.height, second.round, second.proposer);
+    if !same || first.value == second.value {
+        return None;
+    }
+    let mut votes = proposals.map(|proposal| Signed {
+        value: Some(proposal.message.value.0),
+        quorum: quorum_round(&proposal.message),
+        sig: proposal.signature.0,
+    });
+    votes.sort_by_key(|vote| vote.value);
+    Some(Equivocation {
+        delegate: key.0,
+        kind: Step::Proposal,
+        height: first.height.0,
+        round: round_number(first.round),
+        votes,
+    })
 }
 
 #[cfg(test)]
@@ -74,8 +99,8 @@ mod tests {
     use ledger::{Hash, SecretKey, Validator};
 
     use super::*;
-    use crate::context::Vote;
-    use crate::sign::{Checker, vote_bytes};
+    use crate::context::{Proposal, Vote};
+    use crate::sign::{Checker, proposal_bytes, vote_bytes};
 
     const CHAIN: &str = "test";
 
@@ -118,6 +143,36 @@ mod tests {
             power: 1,
         }]);
         assert!(certificate(&alone.unwrap(), &found).is_err(), "strangers");
+    }
+
+    fn proposal(by: &SecretKey, round: u32, quorum: Option<u32>, value: u8) -> SignedProposal<Chain> {
+        let proposal = Proposal {
+            height: Height(5),
+            round: Round::new(round),
+            value: Value(Hash([value; 32])),
+            pol_round: quorum.map_or(Round::Nil, Round::new),
+            proposer: Address(by.address()),
+        };
+        let sig = Sig(by.sign_bytes(&proposal_bytes(CHAIN, &proposal)));
+        assert!(Checker::new(CHAIN).proposal(&proposal, &sig, &Key(by.public())));
+        SignedMessage::new(proposal, sig)
+    }
+
+    #[test]
+    fn two_proposals_convict_exactly_if_they_conflict() {
+        let (key, other) = (key(1), key(2));
+        let check = |first: SignedProposal<Chain>, second: SignedProposal<Chain>, expected| {
+            for proposals in [[&first, &second], [&second, &first]] {
+                let found = double_proposal(&Key(key.public()), proposals);
+                assert_eq!(found.is_some_and(|found| found.convicts(CHAIN)), expected);
+            }
+        };
+        let one = || proposal(&key, 3, None, 1);
+        check(one(), proposal(&key, 3, None, 2), true);
+        check(one(), proposal(&key, 3, Some(1), 2), true);
+        check(one(), proposal(&key, 3, Some(1), 1), false);
+        check(one(), proposal(&key, 4, None, 2), false);
+        check(one(), proposal(&other, 3, None, 2), false);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod context;
 mod patience;
 mod sign;
 
-pub use certify::{certificate, commit_certificate, equivocation};
+pub use certify::{certificate, commit_certificate, double_proposal, equivocation};
 pub use context::{
     Address, Chain, Ed25519, Height, Key, Part, Proposal, Sig, Validator, ValidatorSet, Value, Vote,
     round_number,

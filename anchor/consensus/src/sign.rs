@@ -11,7 +11,6 @@ use ledger::{Hash, PublicKey, SecretKey, Signature, VoteKind};
 
 use crate::context::{Chain, Key, Part, Proposal, Sig, Value, Vote, round_number};
 
-const PROPOSAL_DOMAIN: &str = "ddn/proposal/1";
 const PART_DOMAIN: &str = "ddn/part/1";
 
 /// Verifies what others signed on one chain.
@@ -66,14 +65,21 @@ pub(crate) fn vote_kind(kind: VoteType) -> VoteKind {
     }
 }
 
-/// The bytes that a signature under a proposal covers: domain and chain, then height (8), round (4), round of the earlier
-/// quorum or -1 (8), value (32).
+/// The round of the earlier quorum for what is proposed, if there was one.
+pub(crate) fn quorum_round(proposal: &Proposal) -> Option<u32> {
+    proposal.pol_round.as_u32()
+}
+
+/// The bytes that a signature under a proposal covers: the ledger's, so that two of them convict.
 pub fn proposal_bytes(chain: &str, proposal: &Proposal) -> Vec<u8> {
-    let mut message = proposal.height.0.to_be_bytes().to_vec();
-    message.extend(round_number(proposal.round).to_be_bytes());
-    message.extend(proposal.pol_round.as_i64().to_be_bytes());
-    message.extend(proposal.value.0.0);
-    ledger::signed_bytes(PROPOSAL_DOMAIN, chain, &message)
+    let round = round_number(proposal.round);
+    ledger::proposal_bytes(
+        chain,
+        proposal.height.0,
+        round,
+        quorum_round(proposal),
+        &proposal.value.0,
+    )
 }
 
 /// Height (8), round (4), header hash (32): the header names the rest of the block.

@@ -9,6 +9,7 @@ use crate::keys::{Address, PublicKey, Signature, signed_bytes, verify_batch};
 use crate::validators::ValidatorSet;
 
 const VOTE_DOMAIN: &str = "ddn/vote/1";
+const PROPOSAL_DOMAIN: &str = "ddn/proposal/1";
 
 /// The two votes of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +37,19 @@ pub fn vote_bytes(kind: VoteKind, chain_id: &str, height: u64, round: u32, value
     vote.push(u8::from(value.is_some()));
     vote.extend_from_slice(&value.unwrap_or_default().0);
     signed_bytes(VOTE_DOMAIN, chain_id, &vote)
+}
+
+/// The bytes that a proposal's signature covers.
+///
+/// Fixed layout, all integers big-endian: domain tag and chain id as in [`vote_bytes`], height (8), round (4), round of an
+/// earlier quorum of prevotes for the value, -1 if there is none (8), value (32).
+pub fn proposal_bytes(chain_id: &str, height: u64, round: u32, quorum: Option<u32>, value: &Hash) -> Vec<u8> {
+    let mut proposal = Vec::with_capacity(52);
+    proposal.extend_from_slice(&height.to_be_bytes());
+    proposal.extend_from_slice(&round.to_be_bytes());
+    proposal.extend_from_slice(&quorum.map_or(-1, i64::from).to_be_bytes());
+    proposal.extend_from_slice(&value.0);
+    signed_bytes(PROPOSAL_DOMAIN, chain_id, &proposal)
 }
 
 /// Proof that validators with more than two thirds of the power precommitted to one header.

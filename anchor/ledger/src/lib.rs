@@ -43,7 +43,7 @@ pub use amount::{Amount, COIN};
 pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
 pub use bundle::{Bundle, Foreign, MAX_BUNDLE_BYTES, StateProof, Through, Verified, verify};
-pub use certificate::{Certificate, VoteKind, vote_bytes};
+pub use certificate::{Certificate, VoteKind, proposal_bytes, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, decode_within, encode};
 pub use error::Error;
 pub use genesis::{
@@ -71,7 +71,7 @@ pub use state::{
     Delegate, EdgeEntry, Entry, Escrow, Freed, Index, Leaving, Licence, Line, MemoryState, NameEntry,
     Ownership, Round, Standing, State, StateError, Tag, Tagged, Turns, escrow_id, key,
 };
-pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Transition, check_form, reveal_tip};
+pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Step, Transition, check_form, reveal_tip};
 pub use tx::{
     Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged,
 };

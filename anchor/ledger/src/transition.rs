@@ -40,7 +40,7 @@ use overlay::Overlay;
 
 pub use delegates::MAX_CANDIDATES;
 pub(crate) use delegates::check_engine;
-pub use evidence::{Equivocation, SignedVote};
+pub use evidence::{Equivocation, SignedVote, Step};
 pub use refusal::Refusal;
 pub use rounds::reveal_tip;
 pub(crate) use rounds::seed;

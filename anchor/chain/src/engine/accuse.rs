@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arc_malachitebft_app_channel::app::types::MisbehaviorEvidence;
 use cid::Cid;
-use consensus::{Chain, Key};
+use consensus::{Address, Chain, Key};
 use ledger::{Action, Equivocation, Genesis, Kind, SecretKey, Standing, State, Tx, TxBody};
 
 use crate::mempool::{By, Mempool};
@@ -41,26 +41,36 @@ impl Accuser {
         }
     }
 
-    /// Takes up what the engine has seen: one pair of votes of each delegate that has no case yet.
+    /// Takes up what the engine has seen: one pair of votes or proposals of each delegate that has no case yet.
     pub(crate) fn note(&mut self, seen: &MisbehaviorEvidence<Chain>, state: &View) {
+        let key = |address: &Address| {
+            let delegate = state.delegate(&address.0).ok().flatten();
+            delegate.map(|delegate| Key(delegate.key))
+        };
         for (address, pairs) in seen.votes.iter() {
-            let Ok(Some(delegate)) = state.delegate(&address.0) else {
-                continue;
-            };
-            let open = self
-                .cases
-                .iter()
-                .any(|case| case.evidence.delegate == delegate.key);
-            let key = Key(delegate.key);
-            let evidence = pairs
-                .iter()
-                .find_map(|(one, other)| consensus::equivocation(&key, [one, other]));
-            match evidence {
-                Some(evidence) if !open && self.cases.len() < CASES_MAX => {
-                    self.cases.push(Case { evidence, sent: None });
-                }
-                _ => {}
-            }
+            let mut pairs = pairs.iter();
+            let found = key(address)
+                .and_then(|key| pairs.find_map(|(one, other)| consensus::equivocation(&key, [one, other])));
+            self.open(found);
+        }
+        for (address, pairs) in seen.proposals.iter() {
+            let mut pairs = pairs.iter();
+            let found = key(address).and_then(|key| {
+                pairs.find_map(|(one, other)| consensus::double_proposal(&key, [one, other]))
+            });
+            self.open(found);
+        }
+    }
+
+    fn open(&mut self, found: Option<Equivocation>) {
+        let is_open = |found: &Equivocation| {
+            let mut cases = self.cases.iter();
+            cases.any(|case| case.evidence.delegate == found.delegate)
+        };
+        if let Some(evidence) = found.filter(|found| !is_open(found))
+            && self.cases.len() < CASES_MAX
+        {
+            self.cases.push(Case { evidence, sent: None });
         }
     }
 

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use arc_malachitebft_core_consensus::{Input, MisbehaviorEvidence, ProposedValue};
 use arc_malachitebft_core_types::{CommitCertificate, Round, Validity, ValueOrigin, ValueResponse};
 use bytes::Bytes;
-use consensus::{Address, Chain, Height, Key, Part, Value, equivocation, round_number, sign_part};
+use consensus::{
+    Address, Chain, Height, Key, Part, Value, double_proposal, equivocation, round_number, sign_part,
+};
 use ledger::{Action, Delegate, Hash, PublicKey, Standing, State as _, Tx};
 
 use crate::book::Draft;
@@ -338,11 +340,19 @@ impl World {
             let seen = Seen { found, blocks: 0 };
             self.nodes[node].memory.evidence.entry(*address).or_insert(seen);
         }
-        for (Address(address), _) in &evidence.proposals {
+        for (Address(address), pairs) in &evidence.proposals {
             let who = self.cast.place(address);
             if !self.nodes[who].evil {
                 self.checks
                     .fail(format!("node {who}, which is honest, made two proposals"));
+            }
+            let key = Key(self.cast.players[who].key.public());
+            let found = pairs
+                .iter()
+                .find_map(|pair| double_proposal(&key, [&pair.0, &pair.1]));
+            if !found.is_some_and(|found| found.convicts(&self.cast.genesis.chain_id)) {
+                self.checks
+                    .fail(format!("two proposals of node {who} do not convict it"));
             }
         }
     }

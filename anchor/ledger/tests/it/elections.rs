@@ -20,11 +20,12 @@ pub fn equivocation(by: u8, height: u64) -> Equivocation {
     let key = who(by);
     let vote = |value: Option<Hash>| SignedVote {
         value,
+        quorum: None,
         sig: key.sign_bytes(&vote_bytes(VoteKind::Prevote, CHAIN, height, 1, value)),
     };
     Equivocation {
         delegate: key.public(),
-        kind: VoteKind::Prevote,
+        kind: VoteKind::Prevote.into(),
         height,
         round: 1,
         votes: [vote(None), vote(Some(secret(1)))],
