@@ -66,10 +66,7 @@ impl Executor {
 
     /// Those who vote on a height: at most one above the tip.
     pub(crate) fn validators(&self, height: u64) -> Result<ValidatorSet, Error> {
-        self.store
-            .version(height.saturating_sub(1))
-            .validators()
-            .map_err(ledger_error)
+        self.store.voters(height)
     }
 
     /// From what the proposers of a height follow: at most one above the tip.

@@ -1,5 +1,6 @@
 //! The chain as others begin with it, and as other chains know it: checkpoints, snapshots, backups, anchors.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
@@ -25,7 +26,8 @@ fn elsewhere(home: &Path) -> Ddn {
 #[test]
 fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_that_it_does() -> Result<()> {
     let home = tempfile::tempdir()?;
-    let (main, side) = (Node::dev()?, chain(home.path(), "mmt")?);
+    let other = tempfile::tempdir()?;
+    let (main, side) = (cheap(other.path())?, chain(home.path(), "mmt")?);
     let site = tempfile::tempdir()?;
     tree::site(site.path())?;
     let cid = text(&publish(&side, site.path(), "alice.mmt")?, "/cid")?;
@@ -40,8 +42,8 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
     main.ddn().json(&["chain", "register", "--of", &of])?;
     let again = main.ddn().run(&["chain", "register", "--of", &of])?;
     again.failed(1, &["mmt-1"])?;
-    let other = tempfile::tempdir()?;
-    let pretender = chain_of(other.path(), "other-1", "mmt")?;
+    let third = tempfile::tempdir()?;
+    let pretender = chain_of(third.path(), "other-1", "mmt")?;
     let second = main
         .ddn()
         .run(&["chain", "register", "--of", &pretender.data().to_string_lossy()])?;
@@ -100,6 +102,20 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
     Ok(())
 }
 
+/// A node of a chain where a TLD costs little.
+fn cheap(home: &Path) -> Result<Node> {
+    let (data, genesis) = (path(home, "main"), path(home, "main.json"));
+    elsewhere(home).ok(&["chain", "init", "main-1", "--preset", "dev", "--delegate", &data, "-o", &genesis])?;
+    let mut rules: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
+    rules["rent"]["max_periods"] = 1.into();
+    fs::write(&genesis, serde_json::to_vec(&rules)?)?;
+    Node::launch(Launch {
+        args: vec!["--genesis".into(), genesis],
+        data: Some(data.into()),
+        ..Launch::default()
+    })
+}
+
 /// A node of a one-seat chain with an id and a TLD.
 fn chain_of(home: &Path, id: &str, tld: &str) -> Result<Node> {
     let (data, genesis) = (path(home, "node"), path(home, "genesis.json"));
@@ -154,7 +170,7 @@ fn a_checkpoint_is_trusted_instead_of_the_genesis() -> Result<()> {
     let newer = path(home.path(), "newer.json");
     node.ddn().json(&["chain", "checkpoint", "-o", &newer])?;
     verify(&["--checkpoint", &newer])?.failed(1, &["later"])?;
-    std::fs::write(&newer, "{}")?;
+    fs::write(&newer, "{}")?;
     verify(&["--checkpoint", &newer])?.failed(1, &["newer.json"])?;
     Ok(())
 }
@@ -180,11 +196,11 @@ fn a_node_begins_with_a_snapshot_or_a_backup() -> Result<()> {
     goes_on(&first, &begun, from, &cid)?;
 
     // Damage anywhere is no chain.
-    let mut bytes = std::fs::read(&file)?;
+    let mut bytes = fs::read(&file)?;
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     let (bad, empty) = (path(home.path(), "bad.ddn"), home.path().join("empty"));
-    std::fs::write(&bad, bytes)?;
+    fs::write(&bad, bytes)?;
     Ddn::new(&empty)
         .run(&["chain", "restore", &bad, "--genesis", &genesis])?
         .failed(1, &["bad.ddn"])?;

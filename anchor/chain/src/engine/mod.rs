@@ -215,13 +215,7 @@ pub(crate) fn check_folder(store: &Store, dir: &Path, chain: &str, me: &PublicKe
 fn check_signed(store: &Store, journal: &Journal, path: &Path, me: &PublicKey) -> Result<(), Error> {
     let tip = store.tip().height;
     for height in (tip.saturating_sub(1).max(1)..=tip).filter(|height| *height > journal.top()) {
-        let set = store
-            .version(height - 1)
-            .validators()
-            .map_err(|error| Error::Ledger {
-                operation: "read the seats",
-                reason: error.to_string(),
-            })?;
+        let set = store.voters(height)?;
         let Some((place, _)) = set.find(&me.address()) else {
             continue;
         };

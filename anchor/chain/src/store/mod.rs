@@ -63,6 +63,8 @@ pub(crate) struct Store {
     db: Arc<Db>,
     tip: RwLock<Tip>,
     recent: Recent,
+    /// Those of the genesis.
+    first_voters: ValidatorSet,
     /// Versions behind the tip that stay provable.
     kept: u64,
     /// What is stale since a version below this is deleted.
@@ -78,8 +80,10 @@ impl Store {
             Some(format) => check_identity(&db, &format, genesis)?,
         }
         let tip = read_tip(&db, genesis)?;
+        let first_voters = genesis.validators().map_err(|e| Error::genesis(genesis, e))?;
         Ok(Store {
             db,
+            first_voters,
             recent: Recent::new(tip.height),
             tip: RwLock::new(tip),
             kept: prune::KEPT_VERSIONS,
@@ -173,6 +177,15 @@ impl Store {
     /// The header of a height.
     pub(crate) fn header(&self, height: u64) -> Result<Option<Header>, Error> {
         self.decoded(HEADERS, height)
+    }
+
+    /// Those who vote on a height: any up to the one above the tip.
+    pub(crate) fn voters(&self, height: u64) -> Result<ValidatorSet, Error> {
+        let before = height.saturating_sub(1).to_be_bytes();
+        match self.db.at_or_before(SET_CHANGES, &before)? {
+            Some((_, set)) => ledger::decode(&set).map_err(|e| Error::damaged(SET_CHANGES, e.to_string())),
+            None => Ok(self.first_voters.clone()),
+        }
     }
 
     /// The heights after which other validators vote, below `end`, oldest first, and who they are.
