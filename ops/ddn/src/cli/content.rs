@@ -20,6 +20,8 @@ const PIECES_AHEAD: usize = 8;
 
 /// How long an upload that nobody takes any more may need to notice.
 const READER_ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// One that is about to end does so within this.
+const ANSWER_BEFORE_READER: Duration = Duration::from_millis(500);
 
 /// How reading the files of an upload goes.
 pub struct Reading(tokio::task::JoinHandle<Outcome>);
@@ -63,10 +65,12 @@ pub fn upload(
 impl Reading {
     /// The failure that explains a broken upload: that of the files if there is one, else that of the answer.
     pub async fn blame(self, answer: Failure) -> Failure {
-        if !self.0.is_finished() && !matches!(answer.code(), "node_lost" | "upload_broken") {
-            return answer;
-        }
-        match tokio::time::timeout(READER_ENDS_WITHIN, self.0).await {
+        // The answer to a stream that ends early may be here before its reader has said why it ended it.
+        let within = match answer.code() {
+            "node_lost" | "upload_broken" => READER_ENDS_WITHIN,
+            _ => ANSWER_BEFORE_READER,
+        };
+        match tokio::time::timeout(within, self.0).await {
             Ok(Ok(Err(own @ Failure::Said { .. }))) => own,
             _ => answer,
         }

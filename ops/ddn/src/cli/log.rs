@@ -9,8 +9,9 @@ use super::failure::{Failure, Outcome};
 const VARIABLE: &str = "DDN_LOG";
 /// What is logged if nobody asks: what needs somebody to act. When the engine fails it says so in words of its own and
 /// hangs; the node sees that from outside, ends, and says why in one line, which is enough. The hash table of the mesh warns
-/// when it knows nobody, which is how every first node begins.
-const QUIET: &str = "warn,arc_malachitebft_engine::util::failure=off,libp2p_kad=error";
+/// when it knows nobody, which is how every first node begins. An endpoint that is dropped may find its own relay closed, and
+/// calls that an error.
+const QUIET: &str = "warn,arc_malachitebft_engine::util::failure=off,libp2p_kad=error,iroh::socket::transports::relay=off";
 
 /// Starts logging for the rest of the process.
 pub fn start(verbose: u8, json: bool) -> Outcome {
