@@ -71,7 +71,9 @@ pub use state::{
     Delegate, EdgeEntry, Entry, Escrow, Freed, Index, Leaving, Licence, Line, MemoryState, NameEntry,
     Ownership, Round, Standing, State, StateError, Tag, Tagged, Turns, escrow_id, key,
 };
-pub use transition::{Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Step, Transition, check_form, reveal_tip};
+pub use transition::{
+    Equivocation, MAX_CANDIDATES, Refusal, SignedVote, Step, Transition, check_form, reveal_tip,
+};
 pub use tx::{
     Action, Kind, MAX_CLAIM_VOUCHERS, MAX_TX_BYTES, Metered, Receipts, Tx, TxBody, edge_consent, first_forged,
 };

@@ -105,7 +105,17 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
 /// A node of a chain where a TLD costs little.
 fn cheap(home: &Path) -> Result<Node> {
     let (data, genesis) = (path(home, "main"), path(home, "main.json"));
-    elsewhere(home).ok(&["chain", "init", "main-1", "--preset", "dev", "--delegate", &data, "-o", &genesis])?;
+    elsewhere(home).ok(&[
+        "chain",
+        "init",
+        "main-1",
+        "--preset",
+        "dev",
+        "--delegate",
+        &data,
+        "-o",
+        &genesis,
+    ])?;
     let mut rules: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
     rules["rent"]["max_periods"] = 1.into();
     fs::write(&genesis, serde_json::to_vec(&rules)?)?;

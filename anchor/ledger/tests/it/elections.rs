@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{
     Action, Address, Amount, Balance, Certificate, Election, Equivocation, Genesis, GenesisDelegate, Hash,
-    MemoryState, Parts, Phase, Refusal, Rewards, Signature, SignedVote, Standing, State, Transition,
-    ValidatorSet, VoteKind, audit, proposer, reveal_tip, vote_bytes,
+    MemoryState, Parts, Phase, Refusal, Rewards, Signature, SignedVote, Standing, State, Step, Transition,
+    ValidatorSet, VoteKind, audit, proposal_bytes, proposer, reveal_tip, vote_bytes,
 };
 
 use crate::world::*;
@@ -403,7 +403,7 @@ fn evidence_that_proves_nothing_is_refused() {
     check(|found| found.votes.reverse(), nothing);
     check(|found| found.votes[1] = found.votes[0].clone(), nothing);
     check(|found| found.round = 2, nothing);
-    check(|found| found.kind = VoteKind::Precommit, nothing);
+    check(|found| found.kind = VoteKind::Precommit.into(), nothing);
     check(|found| found.votes[1].value = Some(secret(2)), nothing);
     check(|found| found.height = 1, "the evidence is of height 1, from ");
     check(
@@ -416,6 +416,38 @@ fn evidence_that_proves_nothing_is_refused() {
         Action::Evidence {
             found: Box::new(equivocation(1, 18)),
         },
+    );
+}
+
+#[test]
+fn two_proposals_of_one_round_convict() {
+    let mut chain = Chain::new(|_| {});
+    chain.empty(20);
+    let proposed = |value: Hash, quorum| SignedVote {
+        value: Some(value),
+        quorum,
+        sig: who(1).sign_bytes(&proposal_bytes(CHAIN, 18, 2, quorum, &value)),
+    };
+    let mut votes = [proposed(secret(1), None), proposed(secret(2), Some(1))];
+    votes.sort_by_key(|vote| vote.value);
+    let found = Equivocation {
+        delegate: who(1).public(),
+        kind: Step::Proposal,
+        height: 18,
+        round: 2,
+        votes,
+    };
+    let mut changed = found.clone();
+    changed.votes[0].quorum = Some(0);
+    let changed = Box::new(changed);
+    let said = chain.refused(8, Action::Evidence { found: changed });
+    assert!(said.contains("the evidence proves nothing against"), "{said}");
+    let found = Box::new(found);
+    chain.pass(8, Action::Evidence { found: found.clone() });
+    let again = chain.refused(8, Action::Evidence { found });
+    assert!(
+        again.contains("is tombstoned") || again.contains("two things"),
+        "{again}"
     );
 }
 

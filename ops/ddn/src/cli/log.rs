@@ -11,7 +11,8 @@ const VARIABLE: &str = "DDN_LOG";
 /// hangs; the node sees that from outside, ends, and says why in one line, which is enough. The hash table of the mesh warns
 /// when it knows nobody, which is how every first node begins. An endpoint that is dropped may find its own relay closed, and
 /// calls that an error.
-const QUIET: &str = "warn,arc_malachitebft_engine::util::failure=off,libp2p_kad=error,iroh::socket::transports::relay=off";
+const QUIET: &str =
+    "warn,arc_malachitebft_engine::util::failure=off,libp2p_kad=error,iroh::socket::transports::relay=off";
 
 /// Starts logging for the rest of the process.
 pub fn start(verbose: u8, json: bool) -> Outcome {
