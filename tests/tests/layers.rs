@@ -25,9 +25,9 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ),
     // The suites speak the ledger's formats to attack a node with them; the kit itself uses nothing of the product.
     ("testkit", &["ledger"]),
-    // It measures programs from outside, but for a million names, which the DNS server alone serves, and for deliveries: their
-    // floor keeps blocks in the same store.
-    ("bench", &["ledger", "named", "storage", "testkit"]),
+    // It measures programs from outside, but for a million names, which the DNS server alone serves, for deliveries, whose floor
+    // keeps blocks in the same store, and for chains of four delegates in one process.
+    ("bench", &["chain", "ledger", "named", "storage", "testkit"]),
 ];
 
 /// What a build is for.

@@ -47,7 +47,7 @@ fn a_name_of_a_chain_that_the_verifier_does_not_follow_is_proved_through_one_tha
     let second = main
         .ddn()
         .run(&["chain", "register", "--of", &pretender.data().to_string_lossy()])?;
-    second.failed(1, &[".mmt", "mmt-1"])?;
+    second.failed(1, &["the TLD 'mmt'", "mmt-1"])?;
 
     let early = side.ddn().run(&[
         "chain",

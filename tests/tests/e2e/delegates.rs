@@ -1,7 +1,7 @@
 //! A chain of four delegates on one machine: the same engine as with one seat, other numbers in the genesis.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, ensure};
 use hickory_proto::rr::RecordType;
 use serde_json::Value;
+use testkit::net::{Host, Link, Net};
 use testkit::{Ddn, Launch, Node, Transport, tree, wait_until};
 
 use crate::{number, publish, text};
@@ -19,8 +20,11 @@ const SEATS: usize = 4;
 /// A block takes a second; after a loss the next proposer's turn takes some more.
 const BLOCK_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Blocks in a round that is short enough to lose a seat in.
+/// Blocks in a round that is short enough to lose a seat in, and in one that is not.
 const SHORT_ROUND: u64 = 5;
+const LONG_ROUND: u64 = 10_000;
+/// The port of engines on hosts of their own.
+const ENGINE_PORT: u16 = 4103;
 
 /// The genesis of a chain of `SEATS` delegates with their data folders below `home`, and how to start each.
 fn lay_out(home: &Path) -> Result<Vec<Launch>> {
@@ -32,6 +36,11 @@ fn lay_out(home: &Path) -> Result<Vec<Launch>> {
         .iter()
         .map(TcpListener::local_addr)
         .collect::<Result<_, _>>()?;
+    lay_out_at(home, &places)
+}
+
+/// The same, with engines that listen at these places.
+fn lay_out_at(home: &Path, places: &[SocketAddr]) -> Result<Vec<Launch>> {
     let genesis = home.join("genesis.json").to_string_lossy().into_owned();
     let mut init: Vec<String> = ["chain", "init", "four", "--preset", "dev", "-o", &genesis]
         .map(String::from)
@@ -155,10 +164,10 @@ fn four_delegates_agree_and_one_may_fail() -> Result<()> {
     Ok(())
 }
 
-fn with_short_rounds(home: &Path) -> Result<()> {
+fn with_rounds(home: &Path, blocks: u64) -> Result<()> {
     let genesis = home.join("genesis.json");
     let mut rules: Value = serde_json::from_slice(&fs::read(&genesis)?)?;
-    rules["election"]["round"] = SHORT_ROUND.into();
+    rules["election"]["round"] = blocks.into();
     rules["election"]["jail_rounds"] = 1.into();
     fs::write(&genesis, serde_json::to_vec(&rules)?)?;
     Ok(())
@@ -191,7 +200,7 @@ fn own_address(node: &Node) -> Result<String> {
 fn who_falls_silent_loses_its_seat_and_comes_back_by_itself() -> Result<()> {
     let home = tempfile::tempdir()?;
     let mut launches = lay_out(home.path())?;
-    with_short_rounds(home.path())?;
+    with_rounds(home.path(), SHORT_ROUND)?;
     let mut fourth = launches.pop().context("four launches")?;
     let mut nodes = start_all(launches)?;
     // Who comes back asks others how the chain went on.
@@ -223,6 +232,68 @@ fn who_falls_silent_loses_its_seat_and_comes_back_by_itself() -> Result<()> {
     let genesis = home.path().join("genesis.json").to_string_lossy().into_owned();
     let elsewhere = Ddn::new(&home.path().join("nowhere"));
     elsewhere.ok(&["chain", "verify", &proof, "--genesis", &genesis])?;
+    for node in &mut nodes {
+        node.stop()?;
+    }
+    Ok(())
+}
+
+/// Every wire between two groups.
+fn wires<'a>(one: &'a [Host], other: &'a [Host]) -> impl Iterator<Item = (&'a Host, &'a Host)> {
+    one.iter().flat_map(move |near| other.iter().map(move |far| (near, far)))
+}
+
+/// Waits until nodes say whether blocks go on as they should.
+fn all_say(nodes: &[Node], healthy: bool) -> Result<()> {
+    wait_until("what the nodes say of their chain", BLOCK_DEADLINE, || {
+        let say = |node: &Node| Ok(node.ddn().json(&["chain", "status"])?["healthy"] == healthy);
+        nodes.iter().map(say).try_fold(true, |all, one: Result<bool>| Ok(all && one?))
+    })
+}
+
+#[test]
+fn a_network_that_is_cut_in_two_decides_nothing_twice_and_goes_on_when_it_is_whole() -> Result<()> {
+    let Some(mut net) = Net::new()? else {
+        return Ok(());
+    };
+    let home = tempfile::tempdir()?;
+    let hosts: Vec<Host> = (0..SEATS).map(|_| net.host(Link::delay_ms(2))).collect::<Result<_>>()?;
+    let places: Vec<SocketAddr> = hosts.iter().map(|host| host.port(ENGINE_PORT)).collect();
+    let mut launches = lay_out_at(home.path(), &places)?;
+    with_rounds(home.path(), LONG_ROUND)?;
+    for (launch, host) in launches.iter_mut().zip(&hosts) {
+        launch.host = Some(host.clone());
+    }
+    let mut nodes = start_all(launches)?;
+
+    // One is alone: three go on, and it stays where it is.
+    let (most, alone) = hosts.split_at(3);
+    wires(most, alone).try_for_each(|(near, far)| net.cut(near, far))?;
+    let left = height(&nodes[3])?;
+    goes_on(&nodes[0], 5).context("three of four go on")?;
+    ensure!(height(&nodes[3])? <= left + 1, "one of four made blocks");
+    wires(most, alone).try_for_each(|(near, far)| net.heal(near, far))?;
+    let reached = height(&nodes[0])?;
+    wait_until("it catches up", BLOCK_DEADLINE, || Ok(height(&nodes[3])? >= reached))?;
+
+    // Halves decide nothing.
+    let (one, other) = hosts.split_at(2);
+    wires(one, other).try_for_each(|(near, far)| net.cut(near, far))?;
+    let stopped = height(&nodes[0])?.max(height(&nodes[2])?);
+    all_say(&nodes, false).context("halves say that they are halves")?;
+    for node in &nodes {
+        ensure!(height(node)? <= stopped + 1, "a half made blocks");
+    }
+    wires(one, other).try_for_each(|(near, far)| net.heal(near, far))?;
+    all_say(&nodes, true).context("they are whole again")?;
+    for node in &nodes {
+        goes_on(node, 3)?;
+    }
+    let common = stopped + 2;
+    let first = block(&nodes[0], common)?;
+    for node in &nodes[1..] {
+        ensure!(block(node, common)?["cid"] == first["cid"], "two blocks at height {common}");
+    }
     for node in &mut nodes {
         node.stop()?;
     }
