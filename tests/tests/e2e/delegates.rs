@@ -240,14 +240,18 @@ fn who_falls_silent_loses_its_seat_and_comes_back_by_itself() -> Result<()> {
 
 /// Every wire between two groups.
 fn wires<'a>(one: &'a [Host], other: &'a [Host]) -> impl Iterator<Item = (&'a Host, &'a Host)> {
-    one.iter().flat_map(move |near| other.iter().map(move |far| (near, far)))
+    one.iter()
+        .flat_map(move |near| other.iter().map(move |far| (near, far)))
 }
 
 /// Waits until nodes say whether blocks go on as they should.
 fn all_say(nodes: &[Node], healthy: bool) -> Result<()> {
     wait_until("what the nodes say of their chain", BLOCK_DEADLINE, || {
         let say = |node: &Node| Ok(node.ddn().json(&["chain", "status"])?["healthy"] == healthy);
-        nodes.iter().map(say).try_fold(true, |all, one: Result<bool>| Ok(all && one?))
+        nodes
+            .iter()
+            .map(say)
+            .try_fold(true, |all, one: Result<bool>| Ok(all && one?))
     })
 }
 
@@ -257,7 +261,9 @@ fn a_network_that_is_cut_in_two_decides_nothing_twice_and_goes_on_when_it_is_who
         return Ok(());
     };
     let home = tempfile::tempdir()?;
-    let hosts: Vec<Host> = (0..SEATS).map(|_| net.host(Link::delay_ms(2))).collect::<Result<_>>()?;
+    let hosts: Vec<Host> = (0..SEATS)
+        .map(|_| net.host(Link::delay_ms(2)))
+        .collect::<Result<_>>()?;
     let places: Vec<SocketAddr> = hosts.iter().map(|host| host.port(ENGINE_PORT)).collect();
     let mut launches = lay_out_at(home.path(), &places)?;
     with_rounds(home.path(), LONG_ROUND)?;
@@ -274,7 +280,9 @@ fn a_network_that_is_cut_in_two_decides_nothing_twice_and_goes_on_when_it_is_who
     ensure!(height(&nodes[3])? <= left + 1, "one of four made blocks");
     wires(most, alone).try_for_each(|(near, far)| net.heal(near, far))?;
     let reached = height(&nodes[0])?;
-    wait_until("it catches up", BLOCK_DEADLINE, || Ok(height(&nodes[3])? >= reached))?;
+    wait_until("it catches up", BLOCK_DEADLINE, || {
+        Ok(height(&nodes[3])? >= reached)
+    })?;
 
     // Halves decide nothing.
     let (one, other) = hosts.split_at(2);
@@ -292,7 +300,10 @@ fn a_network_that_is_cut_in_two_decides_nothing_twice_and_goes_on_when_it_is_who
     let common = stopped + 2;
     let first = block(&nodes[0], common)?;
     for node in &nodes[1..] {
-        ensure!(block(node, common)?["cid"] == first["cid"], "two blocks at height {common}");
+        ensure!(
+            block(node, common)?["cid"] == first["cid"],
+            "two blocks at height {common}"
+        );
     }
     for node in &mut nodes {
         node.stop()?;
