@@ -143,8 +143,9 @@ impl Cluster {
 
 async fn until(what: &str, mut check: impl FnMut() -> bool) {
     let looks = async {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
         while !check() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            ticks.tick().await;
         }
     };
     let waited = tokio::time::timeout(DEADLINE, looks).await;
