@@ -64,7 +64,7 @@ pub fn run(wanted: &Wanted) -> Result<()> {
         let (rate, synced) = runtime.block_on(async {
             let network = network::start(&world, dir.path()).await?;
             let rate = network.rate(&world).await?;
-            let synced = follow::sync(&world, network.first(), dir.path()).await?;
+            let synced = follow::sync(&world.genesis, world.txs.len(), network.first(), dir.path()).await?;
             network.stop().await;
             anyhow::Ok((rate, synced))
         })?;
@@ -149,22 +149,22 @@ fn section(
     );
     let _ = writeln!(
         text,
-        "| entries of the state | a block of 1,000 transfers | bytes of a path | \n|---|---|---|"
+        "| entries of the state | to follow 1,000 transfers | bytes of a path |\n|---|---|---|"
     );
     for size in sizes {
         let _ = writeln!(
             text,
             "| {} | {} | {} |",
             size.entries,
-            time(size.block),
+            time(size.thousand),
             size.proof_bytes
         );
     }
     if let (Some(first), Some(last)) = (sizes.first(), sizes.last()) {
         let _ = writeln!(
             text,
-            "\nGrowth from the first to the last: the block {:.2} times, the path {:.2} times (goal 1.3).",
-            last.block.as_secs_f64() / first.block.as_secs_f64(),
+            "\nGrowth from the first to the last: the transfers {:.2} times, the path {:.2} times (goal 1.3).",
+            last.thousand.as_secs_f64() / first.thousand.as_secs_f64(),
             last.proof_bytes as f64 / first.proof_bytes as f64
         );
     }
