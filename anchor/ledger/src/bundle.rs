@@ -202,11 +202,24 @@ impl fmt::Display for Verified {
     }
 }
 
-/// Verifies a bundle against nothing but what is trusted: a genesis, or a [`crate::Checkpoint`].
+/// Verifies a bundle against nothing but what is trusted: a genesis, or a [`crate::Checkpoint`]. What it says is of that chain:
+/// an entry of another one is refused, since who registered that chain here may have made it for this purpose.
+///
+/// # Errors
+/// Says which link of the chain from there to the entry does not hold; if the bundle is about another chain.
+pub fn verify<'a>(bundle: &Bundle, trust: impl Into<Trust<'a>>) -> Result<Verified, Error> {
+    match bundle.foreign {
+        None => verify_through(bundle, trust),
+        Some(_) => Err(bad("it is about another chain than the one that is trusted")),
+    }
+}
+
+/// As [`verify`], also of an entry of a chain that the trusted one has anchored. The caller looks at [`Verified::through`]: the
+/// same key may be another thing there.
 ///
 /// # Errors
 /// Says which link of the chain from there to the entry does not hold.
-pub fn verify<'a>(bundle: &Bundle, trust: impl Into<Trust<'a>>) -> Result<Verified, Error> {
+pub fn verify_through<'a>(bundle: &Bundle, trust: impl Into<Trust<'a>>) -> Result<Verified, Error> {
     let start = trust.into().checkpoint()?;
     let last = followed(bundle, &start)?;
     last.check(&bundle.header, &bundle.certificate)?;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::amount::Amount;
 use crate::block::Block;
-use crate::bundle::{Bundle, verify};
+use crate::bundle::{Bundle, verify_through};
 use crate::codec::{decode, encode};
 use crate::genesis::{Balance, Genesis};
 use crate::keys::SecretKey;
@@ -82,7 +82,10 @@ pub fn proof(data: &[u8]) {
     let genesis = chain();
     if let Ok(bundle) = Bundle::decode(data) {
         assert!(bundle.encode() == data, "two encodings of one bundle");
-        assert!(verify(&bundle, &genesis).is_err(), "a proof that nobody signed");
+        assert!(
+            verify_through(&bundle, &genesis).is_err(),
+            "a proof that nobody signed"
+        );
     }
     if let Ok(proof) = DeliveryProof::decode(data) {
         assert!(

@@ -42,7 +42,7 @@ mod validators;
 pub use amount::{Amount, COIN};
 pub use audit::{Audit, audit};
 pub use block::{Block, Body, Header};
-pub use bundle::{Bundle, Foreign, MAX_BUNDLE_BYTES, StateProof, Through, Verified, verify};
+pub use bundle::{Bundle, Foreign, MAX_BUNDLE_BYTES, StateProof, Through, Verified, verify, verify_through};
 pub use certificate::{Certificate, VoteKind, proposal_bytes, vote_bytes};
 pub use codec::{DecodeError, Link, MAX_DEPTH, MAX_OBJECT_BYTES, cid_of, decode, decode_within, encode};
 pub use error::Error;

@@ -2,7 +2,7 @@
 
 use ledger::{
     Action, Bundle, ChainEntry, Checkpoint, Foreign, Genesis, Hash, Header, LightBlock, MemoryState, Records,
-    Refusal, State, ValidatorSet, key, verify,
+    Refusal, State, ValidatorSet, key, verify, verify_through,
 };
 
 use crate::blocks::{certify, set};
@@ -334,7 +334,10 @@ fn a_name_of_another_chain_is_proved_through_this_one() {
     let trust = genesis_of_four();
     for (name, exists) in [(bob(), true), (key::name(&label("carol")), false)] {
         let bundle = Bundle::decode(&through(name.clone(), 5).encode()).unwrap();
-        let verified = verify(&bundle, &trust).unwrap();
+        let verified = verify_through(&bundle, &trust).unwrap();
+        // Whoever asks for an entry of this chain does not get one of another.
+        let error = verify(&bundle, &trust).unwrap_err().to_string();
+        assert!(error.contains("it is about another chain"), "{error}");
         assert_eq!((&verified.key, verified.value.is_some()), (&name, exists));
         assert_eq!((verified.chain.as_str(), verified.height), ("far-1", 5));
         assert_eq!(verified.time_ms, TIME_MS + 5);
@@ -356,7 +359,9 @@ fn each_link_through_another_chain_is_checked() {
     let check = |change: fn(&mut Bundle), words: &str| {
         let mut bundle = through(bob(), 5);
         change(&mut bundle);
-        let error = verify(&bundle, &genesis_of_four()).expect_err(words).to_string();
+        let error = verify_through(&bundle, &genesis_of_four())
+            .expect_err(words)
+            .to_string();
         assert!(error.contains(words), "{error:?} does not say {words:?}");
     };
     let path = "its path does not lead from the entry to the state root";
@@ -397,7 +402,7 @@ fn every_flipped_byte_of_a_foreign_proof_is_refused() {
     for place in 0..good.len() {
         let mut bytes = good.clone();
         bytes[place] ^= 0x01;
-        let verdict = Bundle::decode(&bytes).and_then(|bundle| verify(&bundle, &trust));
+        let verdict = Bundle::decode(&bytes).and_then(|bundle| verify_through(&bundle, &trust));
         assert!(verdict.is_err(), "byte {place}: {verdict:?}");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use ledger::{
     Action, Amount, AssetMeta, Body, Bundle, CreditTerms, Delivery, DeliveryProof, Genesis, Kind, Origin,
     Purse, Receipt, Records, Split, State, Tab, Tx, VoteKind, decode, edge_consent, encode, escrow_id, key,
-    receipts_root, verify, verify_delivery, vote_bytes,
+    receipts_root, verify_delivery, verify_through, vote_bytes,
 };
 
 use crate::blocks::{certify, header, set};
@@ -379,7 +379,7 @@ fn bundles() {
     for (name, bundle) in cases {
         check(name, &bundle.encode());
         assert_eq!(Bundle::decode(&bundle.encode()).unwrap(), bundle);
-        verify(&bundle, &genesis_of_four()).unwrap();
+        verify_through(&bundle, &genesis_of_four()).unwrap();
     }
 }
 

@@ -243,6 +243,18 @@ async fn by_delegate(
     }))
 }
 
+/// Sends what a wallet wants of a delegate, which is named as in paths.
+async fn send_about(
+    node: Arc<Node>,
+    delegate: String,
+    (wallet, wait): (Option<String>, Option<bool>),
+    action: impl FnOnce(Address) -> Action + Send + 'static,
+) -> Answer<Sent> {
+    let shared = Arc::clone(&node);
+    let about = move || Ok(action(delegate_of(&shared, &delegate)?));
+    send_action(node, wallet, wait, about).await.map(Json)
+}
+
 /// Locks coins for a delegate.
 #[utoipa::path(
     post, path = paths::DELEGATE_VOTE, params(("delegate" = String, Path, description = "Its address, its key, or `here`")),
@@ -253,13 +265,9 @@ pub async fn vote(
     Segments(delegate): Segments<String>,
     Body(ask): Body<VoteOrder>,
 ) -> Answer<Sent> {
-    let shared = Arc::clone(&node);
     let amount = ask.amount;
-    let action = move || {
-        let delegate = delegate_of(&shared, &delegate)?;
-        Ok(Action::Vote { delegate, amount })
-    };
-    send_action(node, ask.wallet, ask.wait, action).await.map(Json)
+    let action = move |delegate| Action::Vote { delegate, amount };
+    send_about(node, delegate, (ask.wallet, ask.wait), action).await
 }
 
 /// Takes votes back.
@@ -272,13 +280,9 @@ pub async fn unvote(
     Segments(delegate): Segments<String>,
     Body(ask): Body<VoteOrder>,
 ) -> Answer<Sent> {
-    let shared = Arc::clone(&node);
     let amount = ask.amount;
-    let action = move || {
-        let delegate = delegate_of(&shared, &delegate)?;
-        Ok(Action::Unvote { delegate, amount })
-    };
-    send_action(node, ask.wallet, ask.wait, action).await.map(Json)
+    let action = move |delegate| Action::Unvote { delegate, amount };
+    send_about(node, delegate, (ask.wallet, ask.wait), action).await
 }
 
 /// Collects what votes have earned.
@@ -291,12 +295,8 @@ pub async fn collect(
     Segments(delegate): Segments<String>,
     Body(ask): Body<ByWallet>,
 ) -> Answer<Sent> {
-    let shared = Arc::clone(&node);
-    let action = move || {
-        let delegate = delegate_of(&shared, &delegate)?;
-        Ok(Action::VoteCollect { delegate })
-    };
-    send_action(node, ask.wallet, ask.wait, action).await.map(Json)
+    let action = |delegate| Action::VoteCollect { delegate };
+    send_about(node, delegate, (ask.wallet, ask.wait), action).await
 }
 
 fn delegate_of(node: &Node, text: &str) -> Result<Address, Failed> {

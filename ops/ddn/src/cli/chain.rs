@@ -40,9 +40,9 @@ Examples:
   ddn chain verify alice.proof --genesis genesis.json    anywhere, without a node
   ddn chain checkpoint -o trusted.json
   ddn chain verify alice.proof --checkpoint trusted.json  from a later height than the genesis
-  ddn chain register --of ../other-node                  follow another chain, whose names end with another word
-  ddn chain anchor --of ../other-node
-  ddn chain proof bob.oth -o bob.proof --data ../other-node --through .
+  ddn chain register --of OTHER                          follow the chain of the node whose data folder is OTHER
+  ddn chain anchor --of OTHER
+  ddn chain proof bob.oth -o bob.proof --data OTHER --through OWN   for those who follow the chain of OWN alone
   ddn chain verify delivery.proof                        of `ddn earn receipts --proof ID`
   ddn chain snapshot -o state.ddn
   ddn chain restore state.ddn --genesis genesis.json --data new-node
@@ -424,8 +424,8 @@ fn tell_proven(out: &mut dyn Write, proven: &Proven) -> io::Result<()> {
     screen::facts(out, &facts)
 }
 
-/// What the name of a proven entry and its undernames point to, by whole names.
-fn content(key: &[u8], value: Option<&[u8]>, genesis: &Genesis) -> BTreeMap<String, String> {
+/// What the name of a proven entry and its undernames point to, by whole names under the TLD of its chain.
+fn content(key: &[u8], value: Option<&[u8]>, tld: &str) -> BTreeMap<String, String> {
     let entry = value.filter(|_| key.starts_with(ledger::key::NAMES));
     let Some(entry) = entry.and_then(|value| ledger::decode::<NameEntry>(value).ok()) else {
         return BTreeMap::new();
@@ -434,8 +434,8 @@ fn content(key: &[u8], value: Option<&[u8]>, genesis: &Genesis) -> BTreeMap<Stri
         return BTreeMap::new();
     };
     let whole = |under: String| match under.as_str() {
-        "" => format!("{label}.{}", genesis.tld),
-        under => format!("{under}.{label}.{}", genesis.tld),
+        "" => format!("{label}.{tld}"),
+        under => format!("{under}.{label}.{tld}"),
     };
     let records = entry.records.into_iter();
     records
@@ -456,7 +456,12 @@ fn check(bundle: &Bundle, genesis: &Genesis, checkpoint: Option<&Checkpoint>) ->
         );
         return Err(Failure::new("bad_checkpoint", text));
     }
-    let verified = ledger::verify(bundle, trust).map_err(|error| Failure::new("bad_proof", error))?;
+    let verified = ledger::verify_through(bundle, trust).map_err(|error| Failure::new("bad_proof", error))?;
+    // A name of another chain ends as that chain's do.
+    let tld = match &verified.through {
+        Some(through) => through.anchored.tld.to_string(),
+        None => genesis.tld.clone(),
+    };
     Ok(Proven {
         trusted: if checkpoint.is_some() {
             "checkpoint"
@@ -476,7 +481,7 @@ fn check(bundle: &Bundle, genesis: &Genesis, checkpoint: Option<&Checkpoint>) ->
             .value
             .as_ref()
             .map(|value| state_key::value(&verified.key, value, genesis)),
-        content: content(&verified.key, verified.value.as_deref(), genesis),
+        content: content(&verified.key, verified.value.as_deref(), &tld),
         chain_id: verified.chain.clone(),
         block: match &verified.through {
             Some(through) => through.anchored.header.cid().to_string(),

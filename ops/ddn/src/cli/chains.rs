@@ -152,6 +152,6 @@ pub async fn proof(context: &Context, text: &str, through: &Path) -> Outcome<(Bu
         })),
         ..outer
     };
-    ledger::verify(&bundle, &trusted).map_err(|error| Failure::new("bad_proof", error))?;
+    ledger::verify_through(&bundle, &trusted).map_err(|error| Failure::new("bad_proof", error))?;
     Ok((bundle, trusted))
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ledger::{Checkpoint, Genesis};
 use serde::Serialize;
@@ -33,14 +34,14 @@ pub async fn checkpoint(context: &Context, output: Option<&Path>) -> Outcome {
         path,
     };
     context.screen.show(&told, |out, told| {
-        let days = checkpoint.unbonding_ms / (24 * 60 * 60 * 1000);
+        let locked = Duration::from_millis(checkpoint.unbonding_ms);
         writeln!(
             out,
             "{}  height {}, {}, to be trusted for {}",
             path.display(),
             told.height,
             told.cid,
-            screen::count(days, "day")
+            screen::span(locked)
         )
     })
 }
